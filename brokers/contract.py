@@ -1,0 +1,35 @@
+"""
+What a broker is to the rest of the house.
+
+A broker takes requests by synchronous hand-over and never answers in place: every piece of
+news, the acceptance included, comes back later as a ``VenueReport`` through ``deliver``. The
+simulated venue and a real one are thereby the same to Execution. An answer that is lost is
+reported as SILENCE, never as a rejection.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from messages import OrderRequest, VenueReport
+
+
+class Broker(Protocol):
+    """
+    The way to one account at one venue.
+
+    ``submit`` and ``cancel`` hand over and return at once; they raise only for programming
+    errors. Reports about one order are delivered in the order in which the venue produced them.
+    """
+
+    name: str
+
+    def bind(self, deliver: Callable[[VenueReport], object]) -> None:
+        """Say where reports go; called once, before anything else."""
+
+    def submit(self, request: OrderRequest, now: int) -> None:
+        """Place an order at session time ``now`` (int ms UTC)."""
+
+    def cancel(self, client_order_id: str, now: int) -> None:
+        """Cancel an order; an order unknown or already final brings no report."""

@@ -1,0 +1,88 @@
+"""Stable reason codes. The table in ``docs/reference/reason-codes.md`` is generated from here."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+
+
+class ReasonCode(StrEnum):
+    """Why an intent, order or message was refused, suppressed, rejected or ended."""
+
+    def __new__(cls, value: str, meaning: str) -> ReasonCode:  # noqa: D102
+        member = str.__new__(cls, value)
+        member._value_ = value
+        member.meaning = meaning  # type: ignore[attr-defined]
+        return member
+
+    meaning: str
+
+    QUANTITY_NOT_POSITIVE = (
+        "quantity_not_positive",
+        "the quantity is zero or negative, or rounds down to zero at the lot step",
+    )
+    QUANTITY_BELOW_MIN = ("quantity_below_min", "below the instrument's minimum quantity")
+    QUANTITY_ABOVE_MAX = ("quantity_above_max", "above the instrument's maximum quantity")
+    NOTIONAL_BELOW_MIN = ("notional_below_min", "below the instrument's minimum notional")
+    PRICE_NOT_POSITIVE = ("price_not_positive", "a limit or stop price is zero or negative")
+    PRICE_MISSING = ("price_missing", "the order type needs a price that the intent lacks")
+    PRICE_UNKNOWN = ("price_unknown", "no market price is known yet to value the order")
+    INSTRUMENT_UNKNOWN = ("instrument_unknown", "the symbol is not an instrument of this session")
+    MAX_ORDER_NOTIONAL = ("max_order_notional", "the order's notional exceeds the limit")
+    MAX_POSITION_NOTIONAL = (
+        "max_position_notional",
+        "the position, with what is in flight, would exceed the limit",
+    )
+    MAX_GROSS_EXPOSURE = (
+        "max_gross_exposure",
+        "gross exposure over all positions, with what is in flight, would exceed the limit",
+    )
+    CASH_INSUFFICIENT = (
+        "cash_insufficient",
+        "free cash, less what is reserved, does not pay for the order and its fee",
+    )
+    MARGIN_INSUFFICIENT = ("margin_insufficient", "free equity does not cover the initial margin")
+    REDUCE_ONLY_WOULD_OPEN = (
+        "reduce_only_would_open",
+        "a reducing order exceeds the position less what is already being reduced in flight",
+    )
+    SPOT_CANNOT_SHORT = ("spot_cannot_short", "a spot sale exceeds what is held")
+    POSITION_SIDE_MISMATCH = (
+        "position_side_mismatch",
+        "the position side does not exist in the account's position mode, or the intent's side "
+        "contradicts it",
+    )
+    DUPLICATE_INTENT = ("duplicate_intent", "an intent with this id was already decided")
+    INTENT_EXPIRED = ("intent_expired", "the intent's valid_until has passed")
+    HELD = ("held", "a hold covers what the order would do")
+    STRATEGY_QUARANTINED = ("strategy_quarantined", "the strategy failed too often and is stopped")
+    MAILBOX_FULL = ("mailbox_full", "the receiver's lane is full")
+    UNKNOWN_ORDER = ("unknown_order", "no live order has this id")
+    POST_ONLY_WOULD_TAKE = ("post_only_would_take", "a post-only order would have taken liquidity")
+    FOK_UNFILLABLE = ("fok_unfillable", "a fill-or-kill order could not be filled whole at once")
+    IOC_REMAINDER = ("ioc_remainder", "the unfilled rest of an immediate-or-cancel order")
+    DAY_ENDED = ("day_ended", "a day order reached UTC midnight")
+    ORDER_EXPIRED = ("order_expired", "the order's own expiry time has passed")
+    CANCEL_REQUESTED = ("cancel_requested", "cancelled at the strategy's request")
+    QUARANTINE_CANCEL = ("quarantine_cancel", "cancelled because its strategy was quarantined")
+    SESSION_ENDED = ("session_ended", "still open when the session ended")
+    VENUE_INSUFFICIENT_FUNDS = ("venue_insufficient_funds", "the venue found too little cash")
+    VENUE_REDUCE_ONLY = ("venue_reduce_only", "the venue found nothing left to reduce")
+    VENUE_REJECTED = ("venue_rejected", "the venue refused the order; the detail is its own word")
+    DUPLICATE_CLIENT_ORDER_ID = (
+        "duplicate_client_order_id",
+        "the venue already has an order of this client order id",
+    )
+    ANSWER_LOST = ("answer_lost", "no answer came: the order is in doubt, never sent again")
+
+
+class Cause(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """One reason with its figures, as ``key=value`` pairs separated by spaces."""
+
+    code: ReasonCode
+    detail: str = ""
+
+    def __str__(self) -> str:
+        """Return ``code`` or ``code(detail)``, the form that artifacts show."""
+        return f"{self.code.value}({self.detail})" if self.detail else self.code.value

@@ -1,0 +1,205 @@
+"""
+Holds, operator commands and the life of actors.
+
+The SYSTEM lane is a capability: only the supervisor holds references that can use it.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from enum import StrEnum
+from typing import ClassVar
+
+import msgspec
+
+from messages.base import Lane, Message, Overflow
+
+
+class HoldMode(StrEnum):
+    """What a held lane does with the messages that a hold covers."""
+
+    REFUSE = "refuse"  # each is answered with a refusal (STOP_NEW_ORDERS)
+    BLOCK = "block"  # kept in order with their deadlines (circuit pause)
+    DRAIN = "drain"  # emptied, each answered, then refused (kill)
+
+
+class Scope(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """What a hold covers: everything, or whatever equals every field that is set."""
+
+    venue: str | None = None
+    strategy: str | None = None
+    symbol: str | None = None
+    position_side: str | None = None
+
+
+EVERYTHING = Scope()
+
+
+class Hold(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """
+    Why the OPEN lane is shut for a scope.
+
+    ``until`` (int ms UTC) lifts it by itself; a ``latched`` one is lifted by an explicit
+    command with a reason only.
+    """
+
+    hold_id: str
+    cause: str
+    mode: HoldMode
+    set_by: str
+    since: int
+    scope: Scope = EVERYTHING
+    until: int | None = None
+    latched: bool = False
+
+
+class SystemMessage(Message):
+    """Base of what only the supervisor may send."""
+
+    lane: ClassVar[Lane] = Lane.SYSTEM
+    overflow: ClassVar[Overflow] = Overflow.FATAL
+
+
+class HoldPlaced(SystemMessage):
+    """A hold is in force."""
+
+    journaled: ClassVar[bool] = True
+
+    hold: Hold
+
+
+class HoldLifted(SystemMessage):
+    """A hold is gone: who lifted it and why."""
+
+    journaled: ClassVar[bool] = True
+
+    hold: Hold
+    lifted_by: str
+    reason: str
+    at: int
+
+
+class TakeSnapshot(SystemMessage):
+    """Ask an actor for its durable state."""
+
+
+class SnapshotTaken(SystemMessage):
+    """One actor's durable state, JSON in ``state``."""
+
+    journaled: ClassVar[bool] = True
+
+    actor: str
+    at: int
+    state: str
+
+
+class Wake(SystemMessage):
+    """A timer that an actor armed has fired; ``key`` names it, ``generation`` dates it."""
+
+    actor: str
+    key: str
+    generation: int
+    at: int
+
+
+class Committed(SystemMessage):
+    """The journal has made everything up to and including ``seq`` durable."""
+
+    seq: int
+
+
+class LifecycleEvent(Message):
+    """Base of what the supervisor reports of its children; telemetry, never dropped silently."""
+
+    lane: ClassVar[Lane] = Lane.SYSTEM
+    overflow: ClassVar[Overflow] = Overflow.FATAL
+    journaled: ClassVar[bool] = True
+
+    actor: str
+    at: int
+
+
+class ActorStarted(LifecycleEvent):
+    """A new incarnation runs."""
+
+    incarnation: int
+
+
+class ActorFailed(LifecycleEvent):
+    """A handler raised; the message that it failed on is a dead letter and never comes again."""
+
+    incarnation: int
+    error: str
+    traceback: str
+    message_type: str
+
+
+class ActorRestarting(LifecycleEvent):
+    """The supervisor will start a new incarnation after ``delay_s``."""
+
+    incarnation: int
+    delay_s: float
+
+
+class ActorStopped(LifecycleEvent):
+    """An actor ended as ordered."""
+
+    incarnation: int
+    reason: str
+
+
+class StrategyQuarantined(LifecycleEvent):
+    """A strategy passed its restart intensity: its orders are cancelled, it runs no more."""
+
+    strategy: str
+    reason: str
+
+
+class Escalated(LifecycleEvent):
+    """The supervisor went one rung up its ladder: ``rung`` says which and ``reason`` why."""
+
+    rung: str
+    reason: str
+
+
+class DeadLetter(LifecycleEvent):
+    """A message that no handler will see, with its reason."""
+
+    message_type: str
+    reason: str
+    detail: str = ""
+
+
+class SessionStarted(LifecycleEvent):
+    """The first event of every session."""
+
+    session_id: str
+    mode: str
+    seed: int
+
+
+class SessionEnded(LifecycleEvent):
+    """The last event of every session that ended by itself."""
+
+    session_id: str
+    outcome: str
+    exit_code: int
+
+
+class FeedGap(LifecycleEvent):
+    """A feed found ``missing`` intervals between two bars of a symbol (times: int ms UTC)."""
+
+    symbol: str
+    after: int
+    before: int
+    missing: int
+
+
+class FundingBooked(LifecycleEvent):
+    """Funding paid (negative) or received by one position at a settlement."""
+
+    strategy: str
+    symbol: str
+    position_side: str
+    amount: Decimal
+    rate: Decimal

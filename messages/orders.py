@@ -1,0 +1,286 @@
+"""
+From what a strategy wants to what a venue did: intents, decisions, requests, reports, fills.
+
+All money is ``Decimal``. Quantities are base-asset units; prices and fees are in the
+instrument's quote currency unless a field says otherwise. Times are int milliseconds UTC.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import ClassVar
+
+import msgspec
+
+from messages.base import Lane, Message, Overflow
+from messages.codes import Cause
+from messages.enums import (
+    Liquidity,
+    OrderEvent,
+    OrderStatus,
+    OrderType,
+    PositionSide,
+    Side,
+    TimeInForce,
+    Verdict,
+)
+
+
+class ExecutionPolicy(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """
+    How an intent may be executed; whatever it does not permit does not happen.
+
+    ``limit_price`` is needed by limit, stop-limit and take-profit-limit orders,
+    ``stop_price`` by stop and take-profit kinds, ``trail_bps`` (distance behind the best
+    price since activation, in basis points) by trailing stops.
+    """
+
+    order_type: OrderType = OrderType.MARKET
+    time_in_force: TimeInForce = TimeInForce.GTC
+    post_only: bool = False
+    limit_price: Decimal | None = None
+    stop_price: Decimal | None = None
+    trail_bps: Decimal | None = None
+    expire_at: int | None = None
+
+
+MARKET = ExecutionPolicy()
+"""Market order, good till cancelled: the plainest policy."""
+
+
+class Intent(Message):
+    """What a strategy asks for. ``intent_id`` is unique across sessions and becomes the order id."""
+
+    intent_id: str
+    strategy: str
+    symbol: str
+    side: Side
+    quantity: Decimal
+    created_at: int
+    position_side: PositionSide = PositionSide.BOTH
+    policy: ExecutionPolicy = MARKET
+    valid_until: int | None = None
+    decision_price: Decimal | None = None
+    tag: str = ""
+
+
+class OpenIntent(Intent):
+    """Ask to add exposure. Refused to the sender when the lane is full or held."""
+
+    lane: ClassVar[Lane] = Lane.OPEN
+    overflow: ClassVar[Overflow] = Overflow.REFUSE
+    journaled: ClassVar[bool] = True
+
+
+class ReduceIntent(Intent):
+    """Ask to reduce exposure: can never open or flip, whatever is in flight."""
+
+    lane: ClassVar[Lane] = Lane.REDUCE
+    overflow: ClassVar[Overflow] = Overflow.REFUSE
+    journaled: ClassVar[bool] = True
+
+
+class CancelIntent(Message):
+    """Ask to cancel one live order of the strategy, or (empty ``order_id``) all of a symbol."""
+
+    lane: ClassVar[Lane] = Lane.REDUCE
+    overflow: ClassVar[Overflow] = Overflow.REFUSE
+    journaled: ClassVar[bool] = True
+
+    intent_id: str
+    strategy: str
+    symbol: str
+    created_at: int
+    order_id: str = ""
+    tag: str = ""
+
+
+class RiskDecision(Message):
+    """
+    The verdict on one intent with every cause found.
+
+    Of an approval, ``quantity``, ``limit_price`` and ``stop_price`` are what the order will
+    carry after rounding to the instrument's rules.
+    """
+
+    lane: ClassVar[Lane] = Lane.REDUCE
+    overflow: ClassVar[Overflow] = Overflow.ESCALATE
+    journaled: ClassVar[bool] = True
+
+    intent_id: str
+    strategy: str
+    symbol: str
+    verdict: Verdict
+    decided_at: int
+    quantity: Decimal | None = None
+    limit_price: Decimal | None = None
+    stop_price: Decimal | None = None
+    causes: tuple[Cause, ...] = ()
+
+
+class OrderRequest(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """The exact order a broker is asked to place; on disk before it is sent."""
+
+    order_id: str
+    client_order_id: str
+    strategy: str
+    symbol: str
+    side: Side
+    position_side: PositionSide
+    order_type: OrderType
+    time_in_force: TimeInForce
+    quantity: Decimal
+    created_at: int
+    reduce_only: bool = False
+    post_only: bool = False
+    price: Decimal | None = None
+    stop_price: Decimal | None = None
+    trail_bps: Decimal | None = None
+    expire_at: int | None = None
+    valid_until: int | None = None
+    decision_price: Decimal | None = None
+
+
+class ApprovedOpen(Message):
+    """An order that adds exposure and has passed every guard; its exposure is reserved."""
+
+    lane: ClassVar[Lane] = Lane.OPEN
+    overflow: ClassVar[Overflow] = Overflow.ESCALATE
+
+    request: OrderRequest
+
+
+class ApprovedReduce(Message):
+    """A reducing order that has passed every guard."""
+
+    lane: ClassVar[Lane] = Lane.REDUCE
+    overflow: ClassVar[Overflow] = Overflow.ESCALATE
+
+    request: OrderRequest
+
+
+class ApprovedCancel(Message):
+    """A cancel on its way to Execution. No guard can refuse it."""
+
+    lane: ClassVar[Lane] = Lane.REDUCE
+    overflow: ClassVar[Overflow] = Overflow.ESCALATE
+
+    intent_id: str
+    strategy: str
+    symbol: str
+    order_id: str = ""
+    code: str = "cancel_requested"
+
+
+class Fill(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """One execution at the venue, known by the venue's ``trade_id`` and booked exactly once."""
+
+    trade_id: str
+    order_id: str
+    client_order_id: str
+    strategy: str
+    symbol: str
+    side: Side
+    position_side: PositionSide
+    quantity: Decimal
+    price: Decimal
+    fee: Decimal
+    fee_currency: str
+    liquidity: Liquidity
+    timestamp: int
+
+
+class Booking(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """
+    What the ledger made of one fill: the position's state right after it.
+
+    ``realized_pnl`` is this fill's, gross of fees; ``realized_total`` the position's so far.
+    ``lot_ids`` are the lots it opened (one) or closed, wholly or partly, in that order.
+    ``average_price`` is the mean price of the open lots, zero when flat.
+    """
+
+    realized_pnl: Decimal
+    realized_total: Decimal
+    quantity: Decimal
+    average_price: Decimal
+    lot_ids: tuple[str, ...] = ()
+
+
+class VenueReport(Message):
+    """
+    What a broker says about one order: the only way news of a venue enters the system.
+
+    ``event`` is ACCEPTED, REJECTED, SILENCE, FILLED_PARTLY, FILLED, CANCELLED, EXPIRED or
+    PROVEN_ABSENT; ``fill`` is set for the two fill events. ``timestamp`` is the venue's.
+    """
+
+    lane: ClassVar[Lane] = Lane.REDUCE
+    overflow: ClassVar[Overflow] = Overflow.ESCALATE
+
+    client_order_id: str
+    event: OrderEvent
+    timestamp: int
+    fill: Fill | None = None
+    cause: Cause | None = None
+    venue_order_id: str = ""
+
+
+class ExecutionReport(Message):
+    """
+    One step in an order's life, after the order table accepted it.
+
+    ``order`` is carried by the JOURNALED event only, ``fill`` and ``booking`` by fill events.
+    """
+
+    lane: ClassVar[Lane] = Lane.REDUCE
+    overflow: ClassVar[Overflow] = Overflow.ESCALATE
+    journaled: ClassVar[bool] = True
+
+    order_id: str
+    client_order_id: str
+    strategy: str
+    symbol: str
+    event: OrderEvent
+    status: OrderStatus
+    timestamp: int
+    filled: Decimal
+    cause: Cause | None = None
+    fill: Fill | None = None
+    booking: Booking | None = None
+    order: OrderRequest | None = None
+
+
+class PortfolioMarked(Message):
+    """
+    The account at one moment, valued at ``marks``: what ``account.csv`` and ``positions.csv`` show.
+
+    ``marks`` holds (symbol, price) of every symbol with a position. ``occasion`` is ``start``,
+    ``fill``, ``midnight`` or ``close``. ``equity`` is exactly cash + quantity * mark (spot) or
+    cash + unrealised (linear perpetuals), over all positions.
+    """
+
+    lane: ClassVar[Lane] = Lane.REDUCE
+    overflow: ClassVar[Overflow] = Overflow.ESCALATE
+    journaled: ClassVar[bool] = True
+
+    at: int
+    occasion: str
+    currency: str
+    cash: Decimal
+    equity: Decimal
+    realized_pnl: Decimal
+    unrealized_pnl: Decimal
+    fees: Decimal
+    funding: Decimal
+    marks: tuple[tuple[str, Decimal], ...] = ()
+
+
+class MarketSampled(Message):
+    """A bounded sample of one symbol's closes for the report: (timestamp ms, close) pairs."""
+
+    lane: ClassVar[Lane] = Lane.DATA
+    overflow: ClassVar[Overflow] = Overflow.DROP_NEWEST
+    journaled: ClassVar[bool] = True
+
+    symbol: str
+    points: tuple[tuple[int, float], ...]

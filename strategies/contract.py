@@ -1,0 +1,257 @@
+"""
+What a strategy is: pure decisions.
+
+A strategy sees market data, its own orders, fills and refusals, and returns intents. It
+never awaits, reads no clock, talks to no broker and keeps no reference to the system: its
+``desk`` is all it knows of the world, and everything that must survive a restart is in
+``snapshot``. The runner invents nothing: what the strategy does not ask for does not happen.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
+from typing import Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict
+
+from messages import (
+    MARKET,
+    Bar,
+    CancelIntent,
+    ExecutionPolicy,
+    ExecutionReport,
+    Fill,
+    Intent,
+    OpenIntent,
+    OrderStatus,
+    PositionSide,
+    Quote,
+    ReduceIntent,
+    RiskDecision,
+    Side,
+    Tick,
+    Verdict,
+)
+
+Intents = Iterable[Intent | CancelIntent] | None
+ZERO = Decimal(0)
+
+
+class StrategyParams(BaseModel):
+    """Base of a strategy's parameters: frozen, unknown names are errors."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Desk:
+    """
+    A strategy's view of its own affairs, and the only maker of its intents.
+
+    Positions follow from fills alone. ``pending`` counts this strategy's orders that are not
+    finished. Intent ids are ``<session tag>-<strategy ordinal>-<number>``: they never repeat,
+    and a restart goes on counting.
+    """
+
+    __slots__ = ("_count", "_pending", "_positions", "_prefix", "now", "strategy", "symbols")
+
+    def __init__(self, strategy: str, symbols: Sequence[str], *, prefix: str) -> None:
+        """Make the desk of ``strategy``; ``prefix`` starts every intent id."""
+        self.strategy = strategy
+        self.symbols = tuple(symbols)
+        self.now = 0
+        self._prefix = prefix
+        self._count = 0
+        self._positions: dict[tuple[str, PositionSide], Decimal] = {}
+        self._pending: dict[str, tuple[str, PositionSide]] = {}
+
+    def position(self, symbol: str, position_side: PositionSide = PositionSide.BOTH) -> Decimal:
+        """Return the signed quantity held (short books are negative)."""
+        return self._positions.get((symbol, position_side), ZERO)
+
+    def pending(self, symbol: str, position_side: PositionSide = PositionSide.BOTH) -> int:
+        """Return how many of this strategy's orders on the book of ``symbol`` are unfinished."""
+        if not self._pending:
+            return 0
+        key = (symbol, position_side)
+        return sum(1 for book in self._pending.values() if book == key)
+
+    def open(
+        self,
+        symbol: str,
+        side: Side,
+        quantity: Decimal,
+        *,
+        position_side: PositionSide = PositionSide.BOTH,
+        policy: ExecutionPolicy = MARKET,
+        decision_price: float | Decimal | None = None,
+        valid_until: int | None = None,
+        tag: str = "",
+    ) -> OpenIntent:
+        """Return an intent that adds exposure."""
+        return OpenIntent(
+            self._next_id(symbol, position_side),
+            self.strategy,
+            symbol,
+            side,
+            quantity,
+            self.now,
+            position_side,
+            policy,
+            valid_until,
+            exact(decision_price),
+            tag,
+        )
+
+    def reduce(
+        self,
+        symbol: str,
+        side: Side,
+        quantity: Decimal,
+        *,
+        position_side: PositionSide = PositionSide.BOTH,
+        policy: ExecutionPolicy = MARKET,
+        decision_price: float | Decimal | None = None,
+        valid_until: int | None = None,
+        tag: str = "",
+    ) -> ReduceIntent:
+        """Return an intent that can only reduce exposure."""
+        return ReduceIntent(
+            self._next_id(symbol, position_side),
+            self.strategy,
+            symbol,
+            side,
+            quantity,
+            self.now,
+            position_side,
+            policy,
+            valid_until,
+            exact(decision_price),
+            tag,
+        )
+
+    def cancel(self, symbol: str, order_id: str = "", *, tag: str = "") -> CancelIntent:
+        """Return an intent to cancel one order, or every order of this strategy on ``symbol``."""
+        self._count += 1
+        return CancelIntent(
+            f"{self._prefix}-{self._count}", self.strategy, symbol, self.now, order_id, tag
+        )
+
+    def _next_id(self, symbol: str, position_side: PositionSide) -> str:
+        self._count += 1
+        intent_id = f"{self._prefix}-{self._count}"
+        self._pending[intent_id] = (symbol, position_side)
+        return intent_id
+
+    # -- kept up to date by the strategy actor, before the strategy's own hooks run
+
+    def record_report(self, report: ExecutionReport) -> None:
+        """Take an order's step into the view: fills move the position, final states end pending."""
+        if report.fill is not None:
+            fill = report.fill
+            key = (fill.symbol, fill.position_side)
+            signed = fill.quantity if fill.side is Side.BUY else -fill.quantity
+            self._positions[key] = self._positions.get(key, ZERO) + signed
+        if report.status in FINAL:
+            self._pending.pop(report.order_id, None)
+
+    def record_decision(self, decision: RiskDecision) -> None:
+        """Take a refusal into the view."""
+        if decision.verdict is Verdict.DENIED:
+            self._pending.pop(decision.intent_id, None)
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return the durable state, JSON-ready."""
+        return {
+            "count": self._count,
+            "positions": [
+                [symbol, side.value, str(quantity)]
+                for (symbol, side), quantity in sorted(self._positions.items())
+                if quantity
+            ],
+            "pending": [
+                [intent_id, symbol, side.value]
+                for intent_id, (symbol, side) in self._pending.items()
+            ],
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take back what ``snapshot`` gave."""
+        self._count = int(state["count"])
+        self._positions = {
+            (symbol, PositionSide(side)): Decimal(quantity)
+            for symbol, side, quantity in state["positions"]
+        }
+        self._pending = {
+            intent_id: (symbol, PositionSide(side)) for intent_id, symbol, side in state["pending"]
+        }
+
+
+FINAL = frozenset(
+    {
+        OrderStatus.DENIED,
+        OrderStatus.SUPPRESSED,
+        OrderStatus.REJECTED,
+        OrderStatus.FILLED,
+        OrderStatus.CANCELLED,
+        OrderStatus.EXPIRED,
+    }
+)
+
+
+class Strategy(ABC):
+    """
+    Base of every strategy: override ``on_bar`` and whatever else is needed.
+
+    Hooks return the intents to submit, in order, or ``None``. An exception in a hook is a
+    failure of this strategy alone: it is restarted from its last snapshot, and quarantined
+    when it fails too often.
+    """
+
+    Params: ClassVar[type[StrategyParams]] = StrategyParams
+
+    def __init__(self, desk: Desk, params: StrategyParams) -> None:
+        """Keep the desk and the validated parameters."""
+        self.desk = desk
+        self.params = params
+
+    def on_start(self) -> Intents:
+        """Be told that the incarnation starts, after ``restore`` if there is a snapshot."""
+        return None
+
+    @abstractmethod
+    def on_bar(self, bar: Bar) -> Intents:
+        """Decide at the close of a bar."""
+
+    def on_quote(self, quote: Quote) -> Intents:
+        """Decide on a quote."""
+        return None
+
+    def on_tick(self, tick: Tick) -> Intents:
+        """Decide on a public trade."""
+        return None
+
+    def on_fill(self, fill: Fill) -> Intents:
+        """React to a fill of an own order; the desk's position already includes it."""
+        return None
+
+    def on_order_update(self, report: ExecutionReport) -> Intents:
+        """React to any step in the life of an own order, after ``on_fill`` if it is a fill."""
+        return None
+
+    def on_order_rejected(self, decision: RiskDecision) -> Intents:
+        """React to a refusal by risk or by a hold."""
+        return None
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return all state that decisions depend on, JSON-ready."""
+        return {}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take back what ``snapshot`` gave; called on a fresh object before ``on_start``."""
+
+
+def exact(price: float | Decimal | None) -> Decimal | None:
+    """Return the decimal that a market-data float stands for: its shortest exact text."""
+    return Decimal(repr(price)) if isinstance(price, float) else price
