@@ -1,0 +1,1 @@
+"""Sources of market data: the contract, replayed files and synthetic markets."""

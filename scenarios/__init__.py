@@ -1,0 +1,1 @@
+"""Rehearsals: the scenario harness and the scenarios it ships with."""

@@ -1,0 +1,1 @@
+"""What must survive and must add up: journal, orders, ledger, projections."""
