@@ -14,7 +14,7 @@ from typing import ClassVar
 import msgspec
 
 SCHEMA_VERSION = 1
-"""Version of the published ``events.ndjson`` schema; raised by any change of a journaled message."""
+"""Version of the ``events.ndjson`` schema; raised by any change of a journaled message."""
 
 
 class Lane(IntEnum):

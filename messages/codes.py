@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Self
 
 import msgspec
 
@@ -10,10 +11,10 @@ import msgspec
 class ReasonCode(StrEnum):
     """Why an intent, order or message was refused, suppressed, rejected or ended."""
 
-    def __new__(cls, value: str, meaning: str) -> ReasonCode:  # noqa: D102
+    def __new__(cls, value: str, meaning: str) -> Self:  # noqa: D102
         member = str.__new__(cls, value)
         member._value_ = value
-        member.meaning = meaning  # type: ignore[attr-defined]
+        member.meaning = meaning
         return member
 
     meaning: str
@@ -50,8 +51,7 @@ class ReasonCode(StrEnum):
     SPOT_CANNOT_SHORT = ("spot_cannot_short", "a spot sale exceeds what is held")
     POSITION_SIDE_MISMATCH = (
         "position_side_mismatch",
-        "the position side does not exist in the account's position mode, or the intent's side "
-        "contradicts it",
+        "the position side is not one of the account's position mode, or contradicts the side",
     )
     DUPLICATE_INTENT = ("duplicate_intent", "an intent with this id was already decided")
     INTENT_EXPIRED = ("intent_expired", "the intent's valid_until has passed")

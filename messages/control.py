@@ -53,14 +53,14 @@ class Hold(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     latched: bool = False
 
 
-class SystemMessage(Message):
+class SystemMessage(Message, frozen=True):
     """Base of what only the supervisor may send."""
 
     lane: ClassVar[Lane] = Lane.SYSTEM
     overflow: ClassVar[Overflow] = Overflow.FATAL
 
 
-class HoldPlaced(SystemMessage):
+class HoldPlaced(SystemMessage, frozen=True):
     """A hold is in force."""
 
     journaled: ClassVar[bool] = True
@@ -68,7 +68,7 @@ class HoldPlaced(SystemMessage):
     hold: Hold
 
 
-class HoldLifted(SystemMessage):
+class HoldLifted(SystemMessage, frozen=True):
     """A hold is gone: who lifted it and why."""
 
     journaled: ClassVar[bool] = True
@@ -79,11 +79,11 @@ class HoldLifted(SystemMessage):
     at: int
 
 
-class TakeSnapshot(SystemMessage):
+class TakeSnapshot(SystemMessage, frozen=True):
     """Ask an actor for its durable state."""
 
 
-class SnapshotTaken(SystemMessage):
+class SnapshotTaken(SystemMessage, frozen=True):
     """One actor's durable state, JSON in ``state``."""
 
     journaled: ClassVar[bool] = True
@@ -93,7 +93,7 @@ class SnapshotTaken(SystemMessage):
     state: str
 
 
-class Wake(SystemMessage):
+class Wake(SystemMessage, frozen=True):
     """A timer that an actor armed has fired; ``key`` names it, ``generation`` dates it."""
 
     actor: str
@@ -102,13 +102,13 @@ class Wake(SystemMessage):
     at: int
 
 
-class Committed(SystemMessage):
+class Committed(SystemMessage, frozen=True):
     """The journal has made everything up to and including ``seq`` durable."""
 
     seq: int
 
 
-class LifecycleEvent(Message):
+class LifecycleEvent(Message, frozen=True):
     """Base of what the supervisor reports of its children; telemetry, never dropped silently."""
 
     lane: ClassVar[Lane] = Lane.SYSTEM
@@ -119,13 +119,13 @@ class LifecycleEvent(Message):
     at: int
 
 
-class ActorStarted(LifecycleEvent):
+class ActorStarted(LifecycleEvent, frozen=True):
     """A new incarnation runs."""
 
     incarnation: int
 
 
-class ActorFailed(LifecycleEvent):
+class ActorFailed(LifecycleEvent, frozen=True):
     """A handler raised; the message that it failed on is a dead letter and never comes again."""
 
     incarnation: int
@@ -134,35 +134,35 @@ class ActorFailed(LifecycleEvent):
     message_type: str
 
 
-class ActorRestarting(LifecycleEvent):
+class ActorRestarting(LifecycleEvent, frozen=True):
     """The supervisor will start a new incarnation after ``delay_s``."""
 
     incarnation: int
     delay_s: float
 
 
-class ActorStopped(LifecycleEvent):
+class ActorStopped(LifecycleEvent, frozen=True):
     """An actor ended as ordered."""
 
     incarnation: int
     reason: str
 
 
-class StrategyQuarantined(LifecycleEvent):
+class StrategyQuarantined(LifecycleEvent, frozen=True):
     """A strategy passed its restart intensity: its orders are cancelled, it runs no more."""
 
     strategy: str
     reason: str
 
 
-class Escalated(LifecycleEvent):
+class Escalated(LifecycleEvent, frozen=True):
     """The supervisor went one rung up its ladder: ``rung`` says which and ``reason`` why."""
 
     rung: str
     reason: str
 
 
-class DeadLetter(LifecycleEvent):
+class DeadLetter(LifecycleEvent, frozen=True):
     """A message that no handler will see, with its reason."""
 
     message_type: str
@@ -170,7 +170,7 @@ class DeadLetter(LifecycleEvent):
     detail: str = ""
 
 
-class SessionStarted(LifecycleEvent):
+class SessionStarted(LifecycleEvent, frozen=True):
     """The first event of every session."""
 
     session_id: str
@@ -178,7 +178,7 @@ class SessionStarted(LifecycleEvent):
     seed: int
 
 
-class SessionEnded(LifecycleEvent):
+class SessionEnded(LifecycleEvent, frozen=True):
     """The last event of every session that ended by itself."""
 
     session_id: str
@@ -186,7 +186,7 @@ class SessionEnded(LifecycleEvent):
     exit_code: int
 
 
-class FeedGap(LifecycleEvent):
+class FeedGap(LifecycleEvent, frozen=True):
     """A feed found ``missing`` intervals between two bars of a symbol (times: int ms UTC)."""
 
     symbol: str
@@ -195,7 +195,7 @@ class FeedGap(LifecycleEvent):
     missing: int
 
 
-class FundingBooked(LifecycleEvent):
+class FundingBooked(LifecycleEvent, frozen=True):
     """Funding paid (negative) or received by one position at a settlement."""
 
     strategy: str

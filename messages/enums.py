@@ -23,7 +23,7 @@ class Side(StrEnum):
 
 
 class PositionSide(StrEnum):
-    """Book a position belongs to: one net book (``both``) or, in hedge mode, long and short apart."""
+    """The book of a position: one net book (``both``) or, in hedge mode, long and short apart."""
 
     BOTH = "both"
     LONG = "long"

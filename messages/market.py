@@ -7,7 +7,7 @@ from typing import ClassVar
 from messages.base import Lane, Message, Overflow
 
 
-class MarketData(Message):
+class MarketData(Message, frozen=True):
     """Base of what a feed publishes: conflated when a reader falls behind, newest per key wins."""
 
     lane: ClassVar[Lane] = Lane.DATA
@@ -21,7 +21,7 @@ class MarketData(Message):
         return (type(self), self.symbol)
 
 
-class Bar(MarketData):
+class Bar(MarketData, frozen=True):
     """
     One closed OHLCV candle.
 
@@ -43,7 +43,7 @@ class Bar(MarketData):
         return (Bar, self.symbol, self.timeframe_ms)
 
 
-class Quote(MarketData):
+class Quote(MarketData, frozen=True):
     """Best bid and ask with their sizes at ``timestamp`` (int ms UTC)."""
 
     timestamp: int
@@ -53,7 +53,7 @@ class Quote(MarketData):
     ask_size: float
 
 
-class Tick(MarketData):
+class Tick(MarketData, frozen=True):
     """One public trade at the venue at ``timestamp`` (int ms UTC); size in base-asset units."""
 
     timestamp: int
@@ -61,7 +61,7 @@ class Tick(MarketData):
     size: float
 
 
-class FundingRate(MarketData):
+class FundingRate(MarketData, frozen=True):
     """Funding settled at ``timestamp``: a long pays ``rate * notional`` to a short (a fraction)."""
 
     timestamp: int

@@ -48,8 +48,8 @@ MARKET = ExecutionPolicy()
 """Market order, good till cancelled: the plainest policy."""
 
 
-class Intent(Message):
-    """What a strategy asks for. ``intent_id`` is unique across sessions and becomes the order id."""
+class Intent(Message, frozen=True):
+    """What a strategy asks for; ``intent_id`` is unique across sessions, becomes the order id."""
 
     intent_id: str
     strategy: str
@@ -64,7 +64,7 @@ class Intent(Message):
     tag: str = ""
 
 
-class OpenIntent(Intent):
+class OpenIntent(Intent, frozen=True):
     """Ask to add exposure. Refused to the sender when the lane is full or held."""
 
     lane: ClassVar[Lane] = Lane.OPEN
@@ -72,7 +72,7 @@ class OpenIntent(Intent):
     journaled: ClassVar[bool] = True
 
 
-class ReduceIntent(Intent):
+class ReduceIntent(Intent, frozen=True):
     """Ask to reduce exposure: can never open or flip, whatever is in flight."""
 
     lane: ClassVar[Lane] = Lane.REDUCE
@@ -80,7 +80,7 @@ class ReduceIntent(Intent):
     journaled: ClassVar[bool] = True
 
 
-class CancelIntent(Message):
+class CancelIntent(Message, frozen=True):
     """Ask to cancel one live order of the strategy, or (empty ``order_id``) all of a symbol."""
 
     lane: ClassVar[Lane] = Lane.REDUCE
@@ -95,7 +95,7 @@ class CancelIntent(Message):
     tag: str = ""
 
 
-class RiskDecision(Message):
+class RiskDecision(Message, frozen=True):
     """
     The verdict on one intent with every cause found.
 
@@ -141,7 +141,7 @@ class OrderRequest(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     decision_price: Decimal | None = None
 
 
-class ApprovedOpen(Message):
+class ApprovedOpen(Message, frozen=True):
     """An order that adds exposure and has passed every guard; its exposure is reserved."""
 
     lane: ClassVar[Lane] = Lane.OPEN
@@ -150,7 +150,7 @@ class ApprovedOpen(Message):
     request: OrderRequest
 
 
-class ApprovedReduce(Message):
+class ApprovedReduce(Message, frozen=True):
     """A reducing order that has passed every guard."""
 
     lane: ClassVar[Lane] = Lane.REDUCE
@@ -159,7 +159,7 @@ class ApprovedReduce(Message):
     request: OrderRequest
 
 
-class ApprovedCancel(Message):
+class ApprovedCancel(Message, frozen=True):
     """A cancel on its way to Execution. No guard can refuse it."""
 
     lane: ClassVar[Lane] = Lane.REDUCE
@@ -206,7 +206,7 @@ class Booking(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     lot_ids: tuple[str, ...] = ()
 
 
-class VenueReport(Message):
+class VenueReport(Message, frozen=True):
     """
     What a broker says about one order: the only way news of a venue enters the system.
 
@@ -225,7 +225,7 @@ class VenueReport(Message):
     venue_order_id: str = ""
 
 
-class ExecutionReport(Message):
+class ExecutionReport(Message, frozen=True):
     """
     One step in an order's life, after the order table accepted it.
 
@@ -250,7 +250,7 @@ class ExecutionReport(Message):
     order: OrderRequest | None = None
 
 
-class PortfolioMarked(Message):
+class PortfolioMarked(Message, frozen=True):
     """
     The account at one moment, valued at ``marks``: what ``account.csv`` and ``positions.csv`` show.
 
@@ -275,7 +275,7 @@ class PortfolioMarked(Message):
     marks: tuple[tuple[str, Decimal], ...] = ()
 
 
-class MarketSampled(Message):
+class MarketSampled(Message, frozen=True):
     """A bounded sample of one symbol's closes for the report: (timestamp ms, close) pairs."""
 
     lane: ClassVar[Lane] = Lane.DATA
