@@ -1,0 +1,74 @@
+# Everything starts here. Only Python 3.11+ and make are needed; what else it takes is installed
+# into VENV, with the exact versions of requirements/.
+
+PYTHON ?= python3
+VENV ?= .venv
+BENCH_PYTHON ?= python3.12
+BENCH_VENV ?= .venv-bench
+PYTEST_ARGS ?=
+
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input --quiet
+SEALED := $(BIN)/python .ci/sealed.py
+SESSION := runs/demo
+
+.PHONY: help run test check lint bench pins clean
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make run     a paper session on packaged data, offline, in under a minute"
+	@echo "make test    the test suite, sealed off from the network"
+	@echo "make check   format, lint, types, floors, seams, then the tests"
+	@echo "make bench   our replay beside its peers, on this machine"
+	@echo "make pins    choose the versions in requirements/ anew"
+	@echo "make clean   remove environments and caches (runs/ stays)"
+
+run: $(VENV)/.core
+	$(BIN)/tidegate init --dir $(SESSION) --force
+	$(BIN)/tidegate trade -c $(SESSION)/tidegate.toml --new
+
+test: $(VENV)/.test
+	$(SEALED) $(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: $(VENV)/.test
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python .ci/seams.py
+
+check: lint test
+
+bench: $(VENV)/.peers $(BENCH_VENV)/.bench
+	$(BIN)/python -m tests.bench --nautilus-python $(BENCH_VENV)/bin/python
+
+pins:
+	$(PYTHON) .ci/pins.py
+
+clean:
+	rm -rf $(VENV) $(BENCH_VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# -- environments: a stamp says what has been installed, and is older than what asks for more
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(not (3, 11) <= v < (3, 14) and \
+		"Tidegate needs Python 3.11, 3.12 or 3.13; %s is %d.%d (choose with PYTHON=...)" % ("$(PYTHON)", *v))'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.core: $(BIN)/python pyproject.toml requirements/core.txt
+	$(PIP) install -c requirements/core.txt -e .
+	@touch $@
+
+$(VENV)/.test: $(BIN)/python pyproject.toml requirements/core.txt requirements/test.txt
+	$(PIP) install -c requirements/test.txt -e '.[ccxt,dev,indicators]'
+	@touch $@ $(VENV)/.core
+
+$(VENV)/.peers: $(VENV)/.test requirements/peers.txt
+	$(PIP) install -c requirements/peers.txt -e '.[bench,peers]'
+	@touch $@
+
+$(BENCH_VENV)/.bench: requirements/bench.txt
+	$(BENCH_PYTHON) -m venv $(BENCH_VENV)
+	$(BENCH_VENV)/bin/python -m pip --disable-pip-version-check --no-input --quiet install -r $<
+	@touch $@
