@@ -27,6 +27,8 @@ IFF_UP_RUNNING = 0x1 | 0x40
 
 def leave_the_network() -> None:
     """Move this process into an empty network namespace with loopback up, or raise OSError."""
+    if not sys.platform.startswith("linux"):
+        raise OSError(0, f"no network namespaces on {sys.platform}")
     uid, gid = os.getuid(), os.getgid()
     flags = CLONE_NEWNET if uid == 0 else CLONE_NEWUSER | CLONE_NEWNET
     libc = ctypes.CDLL(None, use_errno=True)
@@ -47,8 +49,6 @@ def main() -> None:
     if len(sys.argv) == 1:
         sys.exit("usage: sealed.py COMMAND [ARGUMENT ...]")
     try:
-        if not sys.platform.startswith("linux"):
-            raise OSError(0, f"no network namespaces on {sys.platform}")
         leave_the_network()
     except OSError as refused:
         os.environ["TIDEGATE_SEALED"] = "pytest-socket"

@@ -26,12 +26,14 @@ def test_a_connection_beyond_loopback_is_refused() -> None:
 
 def test_a_connection_on_loopback_is_let_through() -> None:
     """Servers of our own, on this machine, can be talked to."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        with socket.create_connection(server.getsockname(), timeout=5) as client:
-            client.sendall(b"tide")
-            accepted, _ = server.accept()
-            with accepted:
-                received = accepted.recv(4)
+    with (
+        socket.create_server(("127.0.0.1", 0)) as server,
+        socket.create_connection(server.getsockname(), timeout=5) as client,
+    ):
+        client.sendall(b"tide")
+        accepted, _ = server.accept()
+        with accepted:
+            received = accepted.recv(4)
 
     assert received == b"tide"
 
