@@ -10,7 +10,7 @@ PYTEST_ARGS ?=
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input --quiet
 SEALED := $(BIN)/python .ci/sealed.py
-SESSION := runs/demo
+SESSION ?= runs/demo
 
 .PHONY: help run test check lint bench pins clean
 .DEFAULT_GOAL := help
@@ -27,7 +27,7 @@ run: $(VENV)/.core
 	$(BIN)/tidegate init --dir $(SESSION) --force
 	$(BIN)/tidegate trade -c $(SESSION)/tidegate.toml --new
 
-test: $(VENV)/.test
+test: $(VENV)/.peers
 	$(SEALED) $(BIN)/python -m pytest $(PYTEST_ARGS)
 
 lint: $(VENV)/.test
