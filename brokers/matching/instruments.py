@@ -1,0 +1,57 @@
+"""An instrument as the venue lists it: its rules, its rates and the positions held in it."""
+
+from __future__ import annotations
+
+from brokers.matching.account import Position
+from messages import InstrumentKind, PositionMode, PositionSide
+from state.instruments import Instrument
+from state.money import BASIS_POINT
+
+
+class Listing:
+    """One instrument with its rates worked out, and its books: one net book, or long and short."""
+
+    __slots__ = (
+        "filtered",
+        "instrument",
+        "lot_step",
+        "maker_rate",
+        "positions",
+        "price_tick",
+        "spot",
+        "symbol",
+        "taker_rate",
+    )
+
+    def __init__(self, instrument: Instrument, mode: PositionMode) -> None:
+        """List ``instrument``; spot has one book in every mode."""
+        self.instrument = instrument
+        self.symbol = instrument.symbol
+        self.spot = instrument.kind is InstrumentKind.SPOT
+        self.price_tick = instrument.price_tick
+        self.lot_step = instrument.lot_step
+        self.maker_rate = instrument.maker_fee_bps * BASIS_POINT
+        self.taker_rate = instrument.taker_fee_bps * BASIS_POINT
+        self.filtered = any(
+            rule is not None
+            for rule in (
+                instrument.price_tick,
+                instrument.lot_step,
+                instrument.min_quantity,
+                instrument.max_quantity,
+                instrument.min_notional,
+            )
+        )
+        sides = (
+            (PositionSide.BOTH,)
+            if self.spot or mode is PositionMode.ONE_WAY
+            else (PositionSide.LONG, PositionSide.SHORT)
+        )
+        self.positions = tuple(Position(instrument, side) for side in sides)
+
+    def position(self, side: PositionSide) -> Position | None:
+        """Return the book of ``side``, or None where the account keeps no such book."""
+        for position in self.positions:
+            if position.side is side:
+                return position
+        return None

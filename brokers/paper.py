@@ -1,0 +1,86 @@
+"""The paper broker: the matching engine behind the broker's contract."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from typing import Any
+
+from brokers.matching import FundingPayment, MatchingEngine
+from brokers.matching.orders import WorkingOrder
+from messages import Bar, FundingRate, OrderRequest, Quote, Tick, VenueReport
+
+
+class PaperBroker:
+    """
+    A broker whose venue is simulated, and which therefore must be shown the market.
+
+    Each piece of data is shown here before the strategies see it. Reports are handed to
+    ``deliver`` in the call that brought them about, after the engine is done with that call:
+    what ``deliver`` sets off may submit and cancel at once.
+    """
+
+    name = "paper"
+
+    def __init__(self, engine: MatchingEngine) -> None:
+        """Stand in front of ``engine``."""
+        self.engine = engine
+        self._deliver: Callable[[VenueReport], object] = _unbound
+
+    @property
+    def working(self) -> Mapping[str, Mapping[str, WorkingOrder]]:
+        """
+        Return the live orders by symbol: always the same object, to be kept and looked into.
+
+        A bar of a symbol that is not in it need not be shown.
+        """
+        return self.engine.working
+
+    def bind(self, deliver: Callable[[VenueReport], object]) -> None:
+        """Send every report to ``deliver``."""
+        self._deliver = deliver
+
+    def submit(self, request: OrderRequest, now: int) -> None:
+        """Place an order; its acceptance or rejection is delivered."""
+        self._hand_over(self.engine.submit(request, now))
+
+    def cancel(self, client_order_id: str, now: int) -> None:
+        """Cancel an order; an order unknown or already final brings no report."""
+        self._hand_over(self.engine.cancel(client_order_id, now))
+
+    def on_bar(self, bar: Bar) -> None:
+        """Match the symbol's live orders within a closed bar."""
+        self._hand_over(self.engine.on_bar(bar))
+
+    def on_quote(self, quote: Quote) -> None:
+        """Match the symbol's live orders on a quote."""
+        self._hand_over(self.engine.on_quote(quote))
+
+    def on_tick(self, tick: Tick) -> None:
+        """Match the symbol's live orders on a public trade."""
+        self._hand_over(self.engine.on_tick(tick))
+
+    def on_time(self, now: int) -> None:
+        """End what ends by itself; called after the data of the same instant."""
+        self._hand_over(self.engine.on_time(now))
+
+    def on_funding(self, rate: FundingRate, mark: float | Decimal) -> list[FundingPayment]:
+        """Settle funding; return one payment per position, for the ledger to book."""
+        return self.engine.on_funding(rate, mark)
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return the venue's state, JSON-ready: resting orders survive a restart by it."""
+        return self.engine.snapshot()
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take back what ``snapshot`` gave."""
+        self.engine.restore(state)
+
+    def _hand_over(self, reports: list[VenueReport]) -> None:
+        deliver = self._deliver
+        for report in reports:
+            deliver(report)
+
+
+def _unbound(report: VenueReport) -> object:
+    raise AssertionError(f"a report of {report.client_order_id} before bind")
