@@ -35,7 +35,11 @@ from decimal import Decimal
 from types import MappingProxyType
 
 from messages import Cause, Fill, OrderEvent, OrderRequest, OrderStatus
-from state.money import ZERO, ratio
+from state.money import EXACT, ZERO, ratio
+
+# Exact whatever the thread's context is.
+add = EXACT.add
+multiply = EXACT.multiply
 
 S = OrderStatus
 E = OrderEvent
@@ -254,7 +258,7 @@ class Order:
     @property
     def remaining(self) -> Decimal:
         """Return the quantity not filled; zero or less once all of it is."""
-        return self.request.quantity - self.filled
+        return EXACT.subtract(self.request.quantity, self.filled)
 
     @property
     def average_price(self) -> Decimal:
@@ -299,7 +303,7 @@ class Order:
         if event not in FILL_EVENTS:
             raise IllegalTransition(status, event, "a fill with an event that is none")
         quantity = fill.quantity
-        filled = self.filled + quantity
+        filled = add(self.filled, quantity)
         wanted = self.request.quantity
         if filled == wanted:
             event = E.FILLED
@@ -332,24 +336,24 @@ class Order:
         """
         if fill.quantity <= ZERO:
             raise OverFill(self.status, E.FILLED_PARTLY, f"fill of {fill.quantity}")
-        self._add(fill, self.filled + fill.quantity)
+        self._add(fill, add(self.filled, fill.quantity))
         self.late_fills += 1
         self.updated_at = at
 
     def _add(self, fill: Fill, filled: Decimal) -> None:
         self.filled = filled
-        self.notional += fill.quantity * fill.price
+        self.notional = add(self.notional, multiply(fill.quantity, fill.price))
         fee = fill.fee
         if not fee:
             return
         currency = fill.fee_currency
         if currency == self.fee_currency or not self.fee_currency:
             self.fee_currency = currency
-            self.fee += fee
+            self.fee = add(self.fee, fee)
         else:
             if self.other_fees is None:
                 self.other_fees = {}
-            self.other_fees[currency] = self.other_fees.get(currency, ZERO) + fee
+            self.other_fees[currency] = add(self.other_fees.get(currency, ZERO), fee)
 
 
 class OrderStore:

@@ -1,0 +1,221 @@
+"""
+One book: the lots, accounts and tallies of one (strategy, symbol, position side).
+
+The book keeps the same facts three times over, each from another source, so that they can be
+checked against each other: the lots; the accounts, moved by postings; and the tallies, taken
+straight from the fills.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+from messages import PositionSide
+from state.instruments import Instrument
+from state.ledger.accounts import Account, LedgerImbalance
+from state.ledger.lots import Lot, LotMethod
+from state.money import ZERO, plain, ratio
+
+BookKey = tuple[str, str, PositionSide]
+
+LOTS_SUMMED_EACH_TIME = 8
+"""
+Lots that are summed afresh at every check. A longer list is summed once in as many entries as
+it holds eights, so that the check's cost stays constant; in between its running totals stand in.
+"""
+
+
+class Position(msgspec.Struct, frozen=True, gc=False):
+    """
+    What one book holds: a value, true at the moment it was asked for.
+
+    ``quantity`` and ``cost`` are signed (negative when short). ``average_price`` is the mean
+    price of the open lots, zero when flat; ``realized_total`` is gross of fees.
+    """
+
+    strategy: str
+    symbol: str
+    position_side: PositionSide
+    quantity: Decimal
+    average_price: Decimal
+    cost: Decimal
+    realized_total: Decimal
+    funding: Decimal
+    lots: tuple[Lot, ...]
+
+
+class Book:
+    """The state of one position; changed by the ledger alone."""
+
+    __slots__ = (
+        "bought",
+        "cost",
+        "funding",
+        "held",
+        "instrument",
+        "inventory",
+        "is_spot",
+        "key",
+        "lots",
+        "market",
+        "method",
+        "money",
+        "paid",
+        "position",
+        "quantity",
+        "realized",
+        "sold",
+        "unsummed",
+    )
+
+    def __init__(
+        self,
+        key: BookKey,
+        instrument: Instrument,
+        method: LotMethod,
+        *,
+        inventory: Account,
+        held: Account,
+        market: Account,
+        money: Account,
+    ) -> None:
+        """
+        Open the book.
+
+        ``inventory`` is the cost of the lots and ``held`` their units; ``market`` is where units
+        come from; ``money`` is where cost comes from: cash for spot, for a perpetual the debt to
+        the contract's counterparty.
+        """
+        self.key = key
+        self.instrument = instrument
+        self.is_spot = instrument.is_spot
+        self.method = method
+        self.inventory = inventory
+        self.held = held
+        self.market = market
+        self.money = money
+        self.lots: deque[Lot] = deque()
+        self.quantity = ZERO
+        self.cost = ZERO
+        self.bought = ZERO
+        self.sold = ZERO
+        self.paid = ZERO
+        self.realized = ZERO
+        self.funding = ZERO
+        self.unsummed = 0
+        self.position: Position | None = None
+
+    def __repr__(self) -> str:
+        """Show the position."""
+        strategy, symbol, side = self.key
+        return f"<Book {strategy} {symbol} {side.value} {self.quantity} in {len(self.lots)} lots>"
+
+    def view(self) -> Position:
+        """Return the position as a value; the same one until the book changes."""
+        position = self.position
+        if position is None:
+            strategy, symbol, side = self.key
+            position = self.position = Position(
+                strategy,
+                symbol,
+                side,
+                self.quantity,
+                self.average_price(),
+                self.cost,
+                self.realized,
+                self.funding,
+                tuple(self.lots),
+            )
+        return position
+
+    def average_price(self) -> Decimal:
+        """Return the mean price of the open lots: exact when they have one price, zero if flat."""
+        lots = self.lots
+        if not lots:
+            return ZERO
+        if len(lots) == 1:
+            price = lots[0].price
+            if price is not None:
+                return price
+        return ratio(self.cost, self.quantity)
+
+    def check(self, *, full: bool = False) -> None:
+        """
+        Raise ``LedgerImbalance`` unless lots, accounts and tallies tell the same story.
+
+        Units: lots = postings = fills. Cost: lots = postings. Money: everything paid for units is
+        in the inventory or realised. A perpetual owes exactly what its inventory cost.
+        """
+        lots = self.lots
+        self.unsummed += LOTS_SUMMED_EACH_TIME
+        if full or self.unsummed >= len(lots):
+            self.unsummed = 0
+            quantity = cost = ZERO
+            for lot in lots:
+                quantity += lot.quantity
+                cost += lot.cost
+            if quantity != self.quantity or cost != self.cost:
+                self._fail("lots and their running totals", (quantity, cost))
+        inventory = self.inventory.balance
+        if self.cost != inventory:
+            self._fail("cost of lots and inventory account", inventory)
+        if self.quantity != self.held.balance:
+            self._fail("quantity of lots and units account", self.held.balance)
+        if self.quantity != self.bought - self.sold:
+            self._fail("quantity of lots and sum of fills", self.bought - self.sold)
+        if self.paid != inventory - self.realized:
+            self._fail("money of fills and inventory less realised", inventory - self.realized)
+        if not self.is_spot and self.money.balance + inventory:
+            self._fail("inventory and contract debt", self.money.balance)
+
+    def _fail(self, what: str, found: object) -> None:
+        raise LedgerImbalance(
+            f"{what} differ: {self!r} quantity={self.quantity} cost={self.cost} "
+            f"bought={self.bought} sold={self.sold} paid={self.paid} "
+            f"realized={self.realized} found={found}"
+        )
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return the state, JSON-ready; balances are the ledger's to save."""
+        strategy, symbol, side = self.key
+        return {
+            "strategy": strategy,
+            "symbol": symbol,
+            "position_side": side.value,
+            "method": self.method.value,
+            "bought": plain(self.bought),
+            "sold": plain(self.sold),
+            "paid": plain(self.paid),
+            "realized": plain(self.realized),
+            "funding": plain(self.funding),
+            "lots": [
+                [
+                    lot.lot_id,
+                    plain(lot.quantity),
+                    plain(lot.cost),
+                    None if lot.price is None else plain(lot.price),
+                    lot.opened_at,
+                ]
+                for lot in self.lots
+            ],
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take back what ``snapshot`` gave."""
+        self.bought = Decimal(state["bought"])
+        self.sold = Decimal(state["sold"])
+        self.paid = Decimal(state["paid"])
+        self.realized = Decimal(state["realized"])
+        self.funding = Decimal(state["funding"])
+        self.lots = deque(
+            Lot(lot_id, Decimal(quantity), Decimal(cost), price and Decimal(price), opened_at)
+            for lot_id, quantity, cost, price, opened_at in state["lots"]
+        )
+        self.quantity = self.held.balance
+        self.cost = self.inventory.balance
+        self.unsummed = 0
+        self.position = None
