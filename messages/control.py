@@ -102,10 +102,10 @@ class Wake(SystemMessage, frozen=True):
     at: int
 
 
-class Committed(SystemMessage, frozen=True):
-    """The journal has made everything up to and including ``seq`` durable."""
+class OrderCommitted(SystemMessage, frozen=True):
+    """The record of an order is durable: it may be sent, if the last look agrees."""
 
-    seq: int
+    order_id: str
 
 
 class LifecycleEvent(Message, frozen=True):

@@ -196,13 +196,15 @@ class Booking(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
 
     ``realized_pnl`` is this fill's, gross of fees; ``realized_total`` the position's so far.
     ``lot_ids`` are the lots it opened (one) or closed, wholly or partly, in that order.
-    ``average_price`` is the mean price of the open lots, zero when flat.
+    ``average_price`` is the mean price of the open lots, zero when flat. ``cash`` is the
+    account's, after the fill and its fee.
     """
 
     realized_pnl: Decimal
     realized_total: Decimal
     quantity: Decimal
     average_price: Decimal
+    cash: Decimal
     lot_ids: tuple[str, ...] = ()
 
 
@@ -273,6 +275,23 @@ class PortfolioMarked(Message, frozen=True):
     fees: Decimal
     funding: Decimal
     marks: tuple[tuple[str, Decimal], ...] = ()
+
+
+class EquitySampled(Message, frozen=True):
+    """
+    The equity over the session, valued at every bar's close: a bounded sample and its extremes.
+
+    ``points`` are (timestamp ms, equity) pairs, ``max_drawdown`` is the largest fall from a
+    peak as a fraction of the peak. Statistics, therefore floats; the books are exact.
+    """
+
+    lane: ClassVar[Lane] = Lane.DATA
+    overflow: ClassVar[Overflow] = Overflow.DROP_NEWEST
+    journaled: ClassVar[bool] = True
+
+    points: tuple[tuple[int, float], ...]
+    max_drawdown: float
+    exposure_share: float
 
 
 class MarketSampled(Message, frozen=True):

@@ -12,7 +12,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 from pydantic import BaseModel, ConfigDict
 
@@ -39,6 +39,12 @@ Intents = Iterable[Intent | CancelIntent] | None
 ZERO = Decimal(0)
 
 
+class HasNow(Protocol):
+    """Whatever tells the session's time."""
+
+    now: int
+
+
 class StrategyParams(BaseModel):
     """Base of a strategy's parameters: frozen, unknown names are errors."""
 
@@ -54,17 +60,24 @@ class Desk:
     and a restart goes on counting.
     """
 
-    __slots__ = ("_count", "_pending", "_positions", "_prefix", "now", "strategy", "symbols")
+    __slots__ = ("_clock", "_count", "_pending", "_positions", "_prefix", "strategy", "symbols")
 
-    def __init__(self, strategy: str, symbols: Sequence[str], *, prefix: str) -> None:
+    def __init__(
+        self, strategy: str, symbols: Sequence[str], *, prefix: str, clock: HasNow
+    ) -> None:
         """Make the desk of ``strategy``; ``prefix`` starts every intent id."""
         self.strategy = strategy
         self.symbols = tuple(symbols)
-        self.now = 0
+        self._clock = clock
         self._prefix = prefix
         self._count = 0
         self._positions: dict[tuple[str, PositionSide], Decimal] = {}
         self._pending: dict[str, tuple[str, PositionSide]] = {}
+
+    @property
+    def now(self) -> int:
+        """Return the session's time, int ms UTC."""
+        return self._clock.now
 
     def position(self, symbol: str, position_side: PositionSide = PositionSide.BOTH) -> Decimal:
         """Return the signed quantity held (short books are negative)."""
@@ -96,7 +109,7 @@ class Desk:
             symbol,
             side,
             quantity,
-            self.now,
+            self._clock.now,
             position_side,
             policy,
             valid_until,
@@ -123,7 +136,7 @@ class Desk:
             symbol,
             side,
             quantity,
-            self.now,
+            self._clock.now,
             position_side,
             policy,
             valid_until,
@@ -135,7 +148,7 @@ class Desk:
         """Return an intent to cancel one order, or every order of this strategy on ``symbol``."""
         self._count += 1
         return CancelIntent(
-            f"{self._prefix}-{self._count}", self.strategy, symbol, self.now, order_id, tag
+            f"{self._prefix}-{self._count}", self.strategy, symbol, self._clock.now, order_id, tag
         )
 
     def _next_id(self, symbol: str, position_side: PositionSide) -> str:

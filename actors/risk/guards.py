@@ -1,0 +1,310 @@
+"""
+The guards: pure functions over (proposal, view).
+
+Every guard runs on every intent, in this order, and every cause found is recorded: a refusal
+never hides that there was a second reason. A guard reads the view and changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from decimal import Decimal
+
+from actors.risk.limits import RiskLimits
+from actors.risk.view import Book, RiskView
+from messages import (
+    Cause,
+    InstrumentKind,
+    Intent,
+    OrderType,
+    PositionMode,
+    PositionSide,
+    ReasonCode,
+    ReduceIntent,
+    Side,
+)
+from state.instruments import Instrument
+from state.money import BASIS_POINT, ZERO, plain
+
+NEEDS_LIMIT = frozenset({OrderType.LIMIT, OrderType.STOP_LIMIT, OrderType.TAKE_PROFIT_LIMIT})
+NEEDS_STOP = frozenset(
+    {
+        OrderType.STOP,
+        OrderType.STOP_LIMIT,
+        OrderType.TAKE_PROFIT,
+        OrderType.TAKE_PROFIT_LIMIT,
+    }
+)
+
+
+@dataclass(slots=True)
+class Proposal:
+    """
+    One intent as it would go out: rounded to the instrument's rules and valued.
+
+    ``price`` is the worst one to expect: the limit where there is one, else the stop, else
+    the mark with the configured slippage against us; ``None`` when no price is known.
+    """
+
+    intent: Intent
+    instrument: Instrument
+    book: Book
+    reducing: bool
+    quantity: Decimal
+    limit_price: Decimal | None
+    stop_price: Decimal | None
+    price: Decimal | None
+    notional: Decimal
+    fee_per_unit: Decimal
+    now: int
+
+
+Guard = Callable[[Proposal, RiskView], Cause | None]
+
+
+def propose(intent: Intent, instrument: Instrument, view: RiskView) -> Proposal:
+    """Round an intent in the directions that never cross what its strategy asked for; value it."""
+    policy = intent.policy
+    side = intent.side
+    quantity = intent.quantity
+    if instrument.lot_step is not None:
+        quantity = instrument.round_quantity(quantity)
+    limit = policy.limit_price
+    stop = policy.stop_price
+    if instrument.price_tick is not None:
+        limit = instrument.round_limit(limit, side) if limit is not None else None
+        stop = instrument.round_stop(stop, side) if stop is not None else None
+    price = limit if limit is not None else stop
+    if price is None:
+        price = view.board.mark(intent.symbol)
+        if price is not None and view.slippage:
+            price += price * view.slippage * side.sign
+    return Proposal(
+        intent,
+        instrument,
+        (intent.strategy, intent.symbol, intent.position_side),
+        type(intent) is ReduceIntent,
+        quantity,
+        limit,
+        stop,
+        price,
+        quantity * price if price is not None else ZERO,
+        price * instrument.taker_fee_bps * BASIS_POINT if price is not None else ZERO,
+        view.clock.now,
+    )
+
+
+def duplicate_intent(proposal: Proposal, view: RiskView) -> Cause | None:
+    """Refuse an id that was decided before."""
+    if view.decided_before(proposal.intent.intent_id):
+        return Cause(ReasonCode.DUPLICATE_INTENT, f"intent_id={proposal.intent.intent_id}")
+    return None
+
+
+def expiry(proposal: Proposal, view: RiskView) -> Cause | None:  # noqa: ARG001 - one signature
+    """Refuse an intent whose ``valid_until`` has passed."""
+    until = proposal.intent.valid_until
+    if until is not None and proposal.now > until:
+        return Cause(ReasonCode.INTENT_EXPIRED, f"valid_until={until} now={proposal.now}")
+    return None
+
+
+def quantity_rules(proposal: Proposal, view: RiskView) -> Cause | None:  # noqa: ARG001
+    """Refuse quantities outside the instrument's rules, after rounding down to its lot step."""
+    quantity = proposal.quantity
+    instrument = proposal.instrument
+    if quantity <= ZERO:
+        asked = plain(proposal.intent.quantity)
+        return Cause(ReasonCode.QUANTITY_NOT_POSITIVE, f"asked={asked} step={instrument.lot_step}")
+    least = instrument.min_quantity
+    if least is not None and quantity < least:
+        return Cause(ReasonCode.QUANTITY_BELOW_MIN, f"quantity={plain(quantity)} min={least}")
+    most = instrument.max_quantity
+    if most is not None and quantity > most:
+        return Cause(ReasonCode.QUANTITY_ABOVE_MAX, f"quantity={plain(quantity)} max={most}")
+    return None
+
+
+def price_rules(proposal: Proposal, view: RiskView) -> Cause | None:  # noqa: ARG001
+    """Refuse an order without the prices its type needs, or with one that is not positive."""
+    order_type = proposal.intent.policy.order_type
+    if order_type is OrderType.MARKET:
+        pass
+    elif order_type in NEEDS_LIMIT and proposal.limit_price is None:
+        return Cause(ReasonCode.PRICE_MISSING, f"type={order_type.value} needs=limit_price")
+    elif order_type in NEEDS_STOP and proposal.stop_price is None:
+        return Cause(ReasonCode.PRICE_MISSING, f"type={order_type.value} needs=stop_price")
+    elif order_type is OrderType.TRAILING_STOP and proposal.intent.policy.trail_bps is None:
+        return Cause(ReasonCode.PRICE_MISSING, f"type={order_type.value} needs=trail_bps")
+    for price in (proposal.limit_price, proposal.stop_price):
+        if price is not None and price <= ZERO:
+            return Cause(ReasonCode.PRICE_NOT_POSITIVE, f"price={plain(price)}")
+    if proposal.price is None:
+        return Cause(ReasonCode.PRICE_UNKNOWN, f"symbol={proposal.intent.symbol}")
+    return None
+
+
+def notional_rules(proposal: Proposal, view: RiskView) -> Cause | None:  # noqa: ARG001
+    """Refuse an order below the instrument's minimum notional."""
+    least = proposal.instrument.min_notional
+    if least is not None and proposal.price is not None and proposal.notional < least:
+        return Cause(
+            ReasonCode.NOTIONAL_BELOW_MIN, f"notional={plain(proposal.notional)} min={least}"
+        )
+    return None
+
+
+def position_side(proposal: Proposal, view: RiskView) -> Cause | None:
+    """Refuse a book that the account's mode does not have, or a side that contradicts it."""
+    book_side = proposal.intent.position_side
+    if view.position_mode is PositionMode.ONE_WAY:
+        if book_side is PositionSide.BOTH:
+            return None
+        return Cause(
+            ReasonCode.POSITION_SIDE_MISMATCH, f"mode=one_way position_side={book_side.value}"
+        )
+    if book_side is PositionSide.BOTH:
+        return Cause(ReasonCode.POSITION_SIDE_MISMATCH, "mode=hedge position_side=both")
+    opening = Side.BUY if book_side is PositionSide.LONG else Side.SELL
+    expected = opening.opposite if proposal.reducing else opening
+    if proposal.intent.side is expected:
+        return None
+    return Cause(
+        ReasonCode.POSITION_SIDE_MISMATCH,
+        f"position_side={book_side.value} side={proposal.intent.side.value} "
+        f"expected={expected.value}",
+    )
+
+
+def reduce_only(proposal: Proposal, view: RiskView) -> Cause | None:
+    """
+    Refuse a reducing order beyond what is left to reduce.
+
+    What is left is the position less every reducing order in flight: flat cannot open, long 1
+    cannot sell 3, and two closes of the same position cannot both go out.
+    """
+    if not proposal.reducing:
+        return None
+    held = view.position(proposal.book)
+    if proposal.intent.side is Side.SELL:
+        left = held - view.reducing(proposal.book)
+    else:
+        left = -held - view.reducing(proposal.book)
+    if proposal.quantity <= left:
+        return None
+    return Cause(
+        ReasonCode.REDUCE_ONLY_WOULD_OPEN,
+        f"quantity={plain(proposal.quantity)} position={plain(held)} "
+        f"reducing={plain(view.reducing(proposal.book))}",
+    )
+
+
+def spot_short(proposal: Proposal, view: RiskView) -> Cause | None:
+    """Refuse a spot sale of more than is held and not being sold already."""
+    if (
+        proposal.reducing
+        or proposal.intent.side is Side.BUY
+        or proposal.instrument.kind is not InstrumentKind.SPOT
+    ):
+        return None
+    held = view.position(proposal.book)
+    left = held - view.reducing(proposal.book) - view.selling(proposal.book)
+    if proposal.quantity <= left:
+        return None
+    return Cause(
+        ReasonCode.SPOT_CANNOT_SHORT, f"quantity={plain(proposal.quantity)} available={plain(left)}"
+    )
+
+
+def cash_per_unit(proposal: Proposal) -> Decimal:
+    """Return what one unit of an opening order may take from the account: price or margin, fee."""
+    if proposal.reducing or proposal.price is None:
+        return ZERO
+    if proposal.instrument.kind is InstrumentKind.LINEAR_PERPETUAL:
+        return proposal.price * proposal.instrument.initial_margin + proposal.fee_per_unit
+    if proposal.intent.side is Side.BUY:
+        return proposal.price + proposal.fee_per_unit
+    return ZERO
+
+
+def money(proposal: Proposal, view: RiskView) -> Cause | None:
+    """Refuse an order that free cash (spot) or free margin (perpetuals) does not pay for."""
+    per_unit = cash_per_unit(proposal)
+    if not per_unit or proposal.quantity <= ZERO:
+        return None
+    need = proposal.quantity * per_unit
+    if proposal.instrument.kind is InstrumentKind.SPOT:
+        free, code = view.free_cash(), ReasonCode.CASH_INSUFFICIENT
+    else:
+        free, code = view.free_margin(), ReasonCode.MARGIN_INSUFFICIENT
+    if need <= free:
+        return None
+    return Cause(code, f"need={plain(need)} free={plain(free)}")
+
+
+def max_order_notional(limit: Decimal) -> Guard:
+    """Return a guard that refuses opening orders of a larger notional."""
+
+    def guard(proposal: Proposal, view: RiskView) -> Cause | None:  # noqa: ARG001
+        if proposal.reducing or proposal.notional <= limit:
+            return None
+        return Cause(
+            ReasonCode.MAX_ORDER_NOTIONAL, f"notional={plain(proposal.notional)} limit={limit}"
+        )
+
+    return guard
+
+
+def max_position_notional(limit: Decimal) -> Guard:
+    """Return a guard that bounds each symbol's worst-case notional."""
+
+    def guard(proposal: Proposal, view: RiskView) -> Cause | None:
+        if proposal.reducing:
+            return None
+        after = view.exposure(proposal.intent.symbol) + proposal.notional
+        if after <= limit:
+            return None
+        return Cause(ReasonCode.MAX_POSITION_NOTIONAL, f"after={plain(after)} limit={limit}")
+
+    return guard
+
+
+def max_gross_exposure(limit: Decimal) -> Guard:
+    """Return a guard that bounds the worst-case notional of all positions together."""
+
+    def guard(proposal: Proposal, view: RiskView) -> Cause | None:
+        if proposal.reducing:
+            return None
+        after = view.exposure() + proposal.notional
+        if after <= limit:
+            return None
+        return Cause(ReasonCode.MAX_GROSS_EXPOSURE, f"after={plain(after)} limit={limit}")
+
+    return guard
+
+
+ALWAYS: tuple[Guard, ...] = (
+    duplicate_intent,
+    expiry,
+    quantity_rules,
+    price_rules,
+    notional_rules,
+    position_side,
+    reduce_only,
+    spot_short,
+    money,
+)
+"""The guards that no configuration can switch off."""
+
+
+def guards_for(limits: RiskLimits) -> tuple[Guard, ...]:
+    """Return the guards of a session: the ones that are always on, then its limits."""
+    configured: list[Guard] = []
+    if limits.max_order_notional is not None:
+        configured.append(max_order_notional(limits.max_order_notional))
+    if limits.max_position_notional is not None:
+        configured.append(max_position_notional(limits.max_position_notional))
+    if limits.max_gross_exposure is not None:
+        configured.append(max_gross_exposure(limits.max_gross_exposure))
+    return (*ALWAYS, *configured)

@@ -1,0 +1,196 @@
+"""
+What Risk knows: positions, what is on its way, and the money that is left.
+
+Exposure is worst case: position + open + in flight + in doubt. A reservation is made in the
+step of the verdict, before anything else can be decided, and shrinks only by fills and final
+states that the venue reported.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from decimal import Decimal
+
+from actors.board import Board
+from actors.runtime.clock import Clock
+from messages import (
+    ExecutionReport,
+    InstrumentKind,
+    OrderRequest,
+    PositionMode,
+    PositionSide,
+    Side,
+)
+from state.instruments import Instrument
+from state.money import BASIS_POINT, ZERO
+from state.orders import TERMINAL
+
+Book = tuple[str, str, PositionSide]
+"""(strategy, symbol, position side)."""
+
+INTENTS_REMEMBERED = 16_384
+"""Ids kept to recognise a repeated intent; older repeats are caught by the order store's ids and
+by their own ``valid_until``."""
+
+
+class Reservation:
+    """What one order may still do to the account."""
+
+    __slots__ = ("book", "cash_per_unit", "price", "quantity", "reducing", "side")
+
+    def __init__(
+        self,
+        book: Book,
+        side: Side,
+        quantity: Decimal,
+        price: Decimal,
+        cash_per_unit: Decimal,
+        *,
+        reducing: bool,
+    ) -> None:
+        """Reserve ``quantity`` at ``price``; ``cash_per_unit`` is what each unit may cost."""
+        self.book = book
+        self.side = side
+        self.quantity = quantity
+        self.price = price
+        self.cash_per_unit = cash_per_unit
+        self.reducing = reducing
+
+
+class RiskView:
+    """The state that guards read. Only ``remember``, ``reserve`` and ``record`` change it."""
+
+    def __init__(
+        self,
+        instruments: Mapping[str, Instrument],
+        board: Board,
+        clock: Clock,
+        *,
+        cash: Decimal,
+        position_mode: PositionMode,
+        slippage_bps: Decimal = ZERO,
+    ) -> None:
+        """Start flat with ``cash``."""
+        self.instruments = instruments
+        self.board = board
+        self.clock = clock
+        self.cash = cash
+        self.position_mode = position_mode
+        self.slippage = slippage_bps * BASIS_POINT
+        self.positions: dict[Book, Decimal] = {}
+        self.averages: dict[Book, Decimal] = {}
+        self.reservations: dict[str, Reservation] = {}
+        self.reserved_cash = ZERO
+        self._reducing: dict[Book, Decimal] = {}
+        self._seen: OrderedDict[str, None] = OrderedDict()
+
+    # -- questions
+
+    def decided_before(self, intent_id: str) -> bool:
+        """Return whether an intent of this id was decided."""
+        return intent_id in self._seen
+
+    def selling(self, book: Book) -> Decimal:
+        """Return the quantity of the book's spot sales that were not declared as reducing."""
+        total = ZERO
+        for reservation in self.reservations.values():
+            if (
+                reservation.book == book
+                and reservation.side is Side.SELL
+                and not reservation.reducing
+            ):
+                total += reservation.quantity
+        return total
+
+    def position(self, book: Book) -> Decimal:
+        """Return the signed position of a book."""
+        return self.positions.get(book, ZERO)
+
+    def reducing(self, book: Book) -> Decimal:
+        """Return the quantity of the book's reducing orders that are not finished."""
+        return self._reducing.get(book, ZERO)
+
+    def free_cash(self) -> Decimal:
+        """Return cash less everything reserved."""
+        return self.cash - self.reserved_cash
+
+    def free_margin(self) -> Decimal:
+        """Return equity less the margin that positions use and everything reserved."""
+        free = self.cash - self.reserved_cash
+        for book, quantity in self.positions.items():
+            instrument = self.instruments[book[1]]
+            if instrument.kind is InstrumentKind.LINEAR_PERPETUAL:
+                mark = self.board.known(book[1])
+                free += quantity * (mark - self.averages[book])
+                free -= abs(quantity) * mark * instrument.initial_margin
+        return free
+
+    def exposure(self, symbol: str | None = None) -> Decimal:
+        """Return the worst-case gross notional of one symbol, or of all: held plus opening."""
+        total = ZERO
+        for book, quantity in self.positions.items():
+            if symbol is None or book[1] == symbol:
+                total += abs(quantity) * self.board.known(book[1])
+        for reservation in self.reservations.values():
+            if not reservation.reducing and (symbol is None or reservation.book[1] == symbol):
+                total += reservation.quantity * reservation.price
+        return total
+
+    # -- changes
+
+    def remember(self, intent_id: str) -> None:
+        """Note that an intent was decided."""
+        self._seen[intent_id] = None
+        if len(self._seen) > INTENTS_REMEMBERED:
+            self._seen.popitem(last=False)
+
+    def reserve(self, request: OrderRequest, price: Decimal, cash_per_unit: Decimal) -> None:
+        """Count an approved order as if the worst had happened already."""
+        book = (request.strategy, request.symbol, request.position_side)
+        self.reservations[request.order_id] = Reservation(
+            book,
+            request.side,
+            request.quantity,
+            price,
+            cash_per_unit,
+            reducing=request.reduce_only,
+        )
+        if cash_per_unit:
+            self.reserved_cash += request.quantity * cash_per_unit
+        if request.reduce_only:
+            self._reducing[book] = self.reducing(book) + request.quantity
+
+    def record(self, report: ExecutionReport) -> None:
+        """Take one step of an order into account."""
+        fill = report.fill
+        if fill is not None and report.booking is not None:
+            book = (fill.strategy, fill.symbol, fill.position_side)
+            if report.booking.quantity:
+                self.positions[book] = report.booking.quantity
+                self.averages[book] = report.booking.average_price
+            else:
+                self.positions.pop(book, None)
+                self.averages.pop(book, None)
+            self.cash = report.booking.cash
+            self._shrink(report.order_id, fill.quantity)
+        if report.status in TERMINAL:
+            reservation = self.reservations.get(report.order_id)
+            if reservation is not None:
+                self._shrink(report.order_id, reservation.quantity)
+                del self.reservations[report.order_id]
+
+    def _shrink(self, order_id: str, quantity: Decimal) -> None:
+        reservation = self.reservations.get(order_id)
+        if reservation is None or not quantity:
+            return
+        quantity = min(quantity, reservation.quantity)
+        reservation.quantity -= quantity
+        if reservation.cash_per_unit:
+            self.reserved_cash -= quantity * reservation.cash_per_unit
+        if reservation.reducing:
+            left = self._reducing[reservation.book] - quantity
+            if left:
+                self._reducing[reservation.book] = left
+            else:
+                del self._reducing[reservation.book]

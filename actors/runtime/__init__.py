@@ -1,0 +1,41 @@
+"""The actor runtime: cells, mailboxes, holds, dispatch, supervision, clocks."""
+
+from actors.runtime.cell import Actor, AfterCommit, Cell, CellState, Effect, Effects, SetTimer
+from actors.runtime.clock import Clock, Pacer, SimulatedClock
+from actors.runtime.dispatch import Dispatcher
+from actors.runtime.holds import HoldSet
+from actors.runtime.mailbox import Mailbox, MailboxFull, MailboxStats
+from actors.runtime.supervisor import (
+    Backoff,
+    ChildSpec,
+    Intensity,
+    Restart,
+    Supervisor,
+    WhenExhausted,
+    plan,
+)
+
+__all__ = [
+    "Actor",
+    "AfterCommit",
+    "Backoff",
+    "Cell",
+    "CellState",
+    "ChildSpec",
+    "Clock",
+    "Dispatcher",
+    "Effect",
+    "Effects",
+    "HoldSet",
+    "Intensity",
+    "Mailbox",
+    "MailboxFull",
+    "MailboxStats",
+    "Pacer",
+    "Restart",
+    "SetTimer",
+    "SimulatedClock",
+    "Supervisor",
+    "WhenExhausted",
+    "plan",
+]

@@ -1,0 +1,156 @@
+"""
+An actor and the cell it lives in.
+
+An actor is plain synchronous code: ``handlers`` maps message classes to methods that take a
+message and return the messages (and runtime effects) that follow from it. The cell around it
+has what outlives an incarnation: the mailbox, the counts, the state of its life.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+from actors.runtime.mailbox import Mailbox, MailboxStats, Origin
+from messages import Cause, Lane, Message
+
+
+class AfterCommit(msgspec.Struct, frozen=True, gc=False):
+    """Effect: deliver ``message`` to the sender once all that is journaled so far is durable."""
+
+    message: Message
+
+
+class SetTimer(msgspec.Struct, frozen=True, gc=False):
+    """Effect: send a ``Wake`` of ``key`` at session time ``at``; re-arming replaces the older one."""
+
+    key: str
+    at: int
+
+
+Effect = Message | AfterCommit | SetTimer
+Effects = Iterable[Effect] | None
+Handler = Callable[[Any], Effects]
+
+
+class Actor:
+    """
+    Base of every actor.
+
+    A handler either returns its effects or raises; if it raises, the message is a dead
+    letter, none of its effects happens, and the supervisor decides what becomes of the actor.
+    """
+
+    def handlers(self) -> Mapping[type[Message], Handler]:
+        """Return the method for each message class that the actor understands."""
+        raise TypeError(f"{type(self).__name__} has no handlers")
+
+    def on_start(self) -> Effects:
+        """Return the effects of a new incarnation's start."""
+        return None
+
+    def refuse(self, message: Message, causes: tuple[Cause, ...]) -> Effects:
+        """Answer an OPEN message that a hold or a full lane turned away; override to answer."""
+        raise TypeError(f"{type(self).__name__} cannot refuse {type(message).__name__}: {causes}")
+
+
+class CellState(StrEnum):
+    """Where an actor is in its life."""
+
+    STARTING = "starting"
+    RUNNING = "running"
+    RESTARTING = "restarting"
+    QUARANTINED = "quarantined"
+    STOPPED = "stopped"
+
+
+@dataclass(frozen=True, slots=True)
+class CellStats:
+    """What the operator sees of one actor."""
+
+    name: str
+    state: CellState
+    incarnation: int
+    failures: int
+    mailbox: MailboxStats
+
+
+class Cell:
+    """
+    One actor's place in the house.
+
+    ``direct`` is true while the actor runs with an empty mailbox: then, and only then, a
+    message may go straight to its handler (fused dispatch), because it could not have been
+    overtaken by anything. ``backlog`` tells the dispatcher to look into the mailbox.
+    """
+
+    __slots__ = (
+        "actor",
+        "direct",
+        "factory",
+        "failures",
+        "handlers",
+        "incarnation",
+        "mailbox",
+        "name",
+        "state",
+    )
+
+    def __init__(
+        self,
+        name: str,
+        factory: Callable[[], Actor],
+        bounds: dict[Lane, int] | None = None,
+    ) -> None:
+        """Make the place; ``factory`` makes each incarnation's actor."""
+        self.name = name
+        self.factory = factory
+        self.mailbox = Mailbox(name, bounds)
+        self.state = CellState.STARTING
+        self.incarnation = 0
+        self.failures = 0
+        self.direct = False
+        self.actor: Actor | None = None
+        self.handlers: dict[type[Message], Handler] = {}
+
+    def incarnate(self) -> Actor:
+        """Make and install a new incarnation; raises what its factory raises."""
+        actor = self.factory()
+        self.actor = actor
+        self.handlers = dict(actor.handlers())
+        self.incarnation += 1
+        self.become(CellState.RUNNING)
+        return actor
+
+    def become(self, state: CellState) -> None:
+        """Enter ``state``."""
+        self.state = state
+        self.direct = state is CellState.RUNNING and not len(self.mailbox)
+
+    def stats(self) -> CellStats:
+        """Return the counts."""
+        return CellStats(
+            self.name, self.state, self.incarnation, self.failures, self.mailbox.stats()
+        )
+
+    def __repr__(self) -> str:
+        """Return state, incarnation and mailbox as one dashboard line."""
+        return f"<Cell {self.name}#{self.incarnation} {self.state.value} {self.mailbox!r}>"
+
+
+__all__ = [
+    "Actor",
+    "AfterCommit",
+    "Cell",
+    "CellState",
+    "CellStats",
+    "Effect",
+    "Effects",
+    "Handler",
+    "Origin",
+    "SetTimer",
+]

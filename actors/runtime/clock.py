@@ -1,0 +1,134 @@
+"""
+The only source of time, and of sleep.
+
+Session time is int milliseconds UTC. In simulation it moves only when the system is
+quiescent, straight to the next timer or feed event; live it follows the machine's clock but
+never runs backwards. Timers are kept by the clock in both, in order of (time, arming).
+"""
+
+from __future__ import annotations
+
+import heapq
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+import anyio
+
+NEVER = 1 << 62
+"""A time that no timer reaches."""
+
+DAY_MS = 86_400_000
+
+TimerCallback = Callable[[int], object]
+
+
+class Clock(Protocol):
+    """Session time and its timers."""
+
+    now: int
+    next_timer_at: int
+
+    def call_at(self, at: int, callback: TimerCallback) -> int:
+        """Arm a timer and return its handle; one in the past fires at the next chance."""
+
+    def cancel(self, handle: int) -> None:
+        """Disarm a timer; unknown or fired handles are ignored."""
+
+    def pop_due(self, until: int) -> tuple[int, TimerCallback] | None:
+        """Take the earliest timer not later than ``until``."""
+
+
+class SimulatedClock:
+    """
+    Time that jumps.
+
+    ``advance`` moves it forward only; ``pop_due`` gives timers in order of time and, among
+    equals, of arming.
+    """
+
+    __slots__ = ("_cancelled", "_heap", "_serial", "next_timer_at", "now")
+
+    def __init__(self, now: int = 0) -> None:
+        """Start at ``now`` (int ms UTC) without timers."""
+        self.now = now
+        self.next_timer_at = NEVER
+        self._heap: list[tuple[int, int, TimerCallback]] = []
+        self._cancelled: set[int] = set()
+        self._serial = 0
+
+    def advance(self, to: int) -> None:
+        """Move to ``to`` unless that is in the past."""
+        if to > self.now:
+            self.now = to
+
+    def call_at(self, at: int, callback: TimerCallback) -> int:
+        """Arm a timer and return its handle."""
+        self._serial += 1
+        heapq.heappush(self._heap, (at, self._serial, callback))
+        self.next_timer_at = self._heap[0][0]
+        return self._serial
+
+    def cancel(self, handle: int) -> None:
+        """Disarm a timer; unknown or fired handles are ignored."""
+        if any(serial == handle for _, serial, _ in self._heap):
+            self._cancelled.add(handle)
+
+    def pop_due(self, until: int) -> tuple[int, TimerCallback] | None:
+        """Take the earliest timer not later than ``until``."""
+        while self._heap and self._heap[0][0] <= until:
+            at, serial, callback = heapq.heappop(self._heap)
+            self.next_timer_at = self._heap[0][0] if self._heap else NEVER
+            if serial in self._cancelled:
+                self._cancelled.discard(serial)
+                continue
+            return at, callback
+        return None
+
+
+class Pacer:
+    """
+    Ties simulated time to the machine's: ``speed`` session seconds pass in one real second.
+
+    The session's decisions stay a function of its inputs alone, because only the waiting is
+    real; ``speed`` 0 waits for nothing.
+    """
+
+    __slots__ = ("_origin_ms", "_started_s", "speed")
+
+    def __init__(self, speed: float) -> None:
+        """Pace at ``speed``; the origin is the first time that is waited for."""
+        self.speed = speed
+        self._origin_ms: int | None = None
+        self._started_s = 0.0
+
+    async def wait_until(self, at: int) -> None:
+        """Return when the real moment of session time ``at`` has come; always yields once."""
+        if self._origin_ms is None:
+            self._origin_ms = at
+            self._started_s = time.monotonic()
+        delay_s = 0.0
+        if self.speed > 0:
+            due_s = self._started_s + (at - self._origin_ms) / 1000.0 / self.speed
+            delay_s = max(0.0, due_s - time.monotonic())
+        await anyio.sleep(delay_s)
+
+
+def wall_ms() -> int:
+    """Return the machine's UTC time in ms: for logs, manifests and live session ids only."""
+    return time.time_ns() // 1_000_000
+
+
+def monotonic_s() -> float:
+    """Return seconds of a clock that never steps, for durations."""
+    return time.perf_counter()
+
+
+async def sleep_s(delay_s: float) -> None:
+    """Sleep for ``delay_s`` real seconds."""
+    await anyio.sleep(delay_s)
+
+
+def next_midnight(at: int) -> int:
+    """Return the first UTC midnight strictly after ``at``."""
+    return (at // DAY_MS + 1) * DAY_MS

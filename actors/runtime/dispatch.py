@@ -1,0 +1,382 @@
+"""
+Delivery: depth first, effects in the order returned, each to completion.
+
+Theory of operation. A handler returns effects; each is journaled if its class says so, then
+delivered to the receivers that the topology names for its class, one after the other, and
+whatever follows from it is finished before the next. Because handlers have returned before
+their effects are delivered, nobody is ever entered twice, and since an idle receiver with an
+empty mailbox could not be overtaken by anything, its handler is called at once (*fused*): the
+mailbox is used when a receiver is not running, has a backlog, or a hold keeps a message.
+
+``QueuedDispatcher`` in ``schedule`` sends every message through a mailbox and lets a tape
+choose what steps next; its default choices give the same journal, byte for byte.
+
+At quiescence (nothing in the inbox, no runnable backlog) the commits that handlers wait for
+are made, and only then may time move.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Mapping
+from typing import Any, Protocol
+
+from actors.runtime import limits
+from actors.runtime.cell import AfterCommit, Cell, CellState, Effect, SetTimer
+from actors.runtime.clock import Clock
+from actors.runtime.holds import HoldSet
+from actors.runtime.mailbox import MailboxFull, Origin
+from messages import Bar, Cause, HoldMode, Lane, MarketData, Message, ReasonCode, Wake
+from state.journal import Journal
+
+
+class Guardian(Protocol):
+    """Who is told when something goes wrong: the supervisor."""
+
+    def actor_failed(self, cell: Cell, message: Message, error: Exception) -> None:
+        """Take note that ``cell``'s handler raised on ``message``."""
+
+    def lane_overflowed(self, cell: Cell, message: Message) -> None:
+        """Take note that a lane whose messages may not be dropped is over its bound."""
+
+    def dead_letter(self, cell: Cell, message: Message, reason: str) -> None:
+        """Take note of a message that no handler will see."""
+
+
+class Route:
+    """Where the messages of one class go, and how they are journaled."""
+
+    __slots__ = ("by_strategy", "cells", "journaled", "correlation")
+
+    def __init__(
+        self,
+        cells: tuple[Cell, ...],
+        by_strategy: Mapping[str, Cell] | None,
+        kind: type[Message],
+    ) -> None:
+        """Send ``kind`` to ``cells`` in order, then to the strategy it names."""
+        self.cells = cells
+        self.by_strategy = by_strategy
+        self.journaled = kind.journaled
+        fields = kind.__struct_fields__
+        self.correlation: str | None = next(
+            (name for name in ("order_id", "intent_id") if name in fields), None
+        )
+
+
+def origin_text(origin: Origin) -> str:
+    """Return the causation id: a journal sequence number, ``bar:SYMBOL:OPEN_MS``, or a word."""
+    if type(origin) is int:
+        return str(origin)
+    if isinstance(origin, Bar):
+        return f"bar:{origin.symbol}:{origin.timestamp}"
+    return origin if isinstance(origin, str) else ""
+
+
+class Dispatcher:
+    """The fused dispatcher; see the module's theory of operation."""
+
+    def __init__(self, journal: Journal, clock: Clock, holds: HoldSet) -> None:
+        """Deliver by ``clock``, journal to ``journal``, and mind ``holds``."""
+        self.journal = journal
+        self.clock = clock
+        self.holds = holds
+        self.guardian: Guardian | None = None
+        self.cells: dict[str, Cell] = {}
+        self._routes: dict[type, Route] = {}
+        self._inbox: deque[tuple[Cell, Message, Origin]] = deque()
+        self._ready: dict[str, Cell] = {}
+        self._commits: deque[tuple[Cell, Message, Origin]] = deque()
+        self._timers: dict[tuple[str, str], tuple[int, int]] = {}
+        self._generation = 0
+        self._depth = 0
+
+    # -- wiring
+
+    def add(self, cell: Cell) -> None:
+        """Give ``cell`` a place; names are unique."""
+        assert cell.name not in self.cells, f"two actors are called {cell.name}"
+        self.cells[cell.name] = cell
+
+    def route(
+        self,
+        kind: type[Message],
+        *cells: Cell,
+        by_strategy: Mapping[str, Cell] | None = None,
+    ) -> None:
+        """Say who receives the messages of class ``kind``."""
+        self._routes[kind] = Route(cells, by_strategy, kind)
+
+    def topology(self) -> dict[str, tuple[str, ...]]:
+        """Return class name -> receivers' names, for diagrams; ``strategy`` stands for the named one."""
+        return {
+            kind.__name__: tuple(cell.name for cell in route.cells)
+            + (("strategy",) if route.by_strategy is not None else ())
+            for kind, route in self._routes.items()
+        }
+
+    # -- entrances
+
+    def tell(self, cell: Cell, message: Message, origin: Origin = None) -> None:
+        """Hand over a message from outside any handler; it is delivered by the next ``settle``."""
+        self._inbox.append((cell, message, origin))
+
+    def publish(self, source: str, message: Message, origin: Origin = None) -> None:
+        """Journal and route a message that comes from no actor's handler."""
+        self._send(source, message, origin)
+
+    def settle(self) -> None:
+        """
+        Bring the system to quiescence, commits excepted.
+
+        Afterwards no inbox, runnable mailbox or handler has anything to do; what waits in a
+        mailbox waits for a hold or a restart.
+        """
+        while True:
+            while self._inbox:
+                cell, message, origin = self._inbox.popleft()
+                self._deliver(cell, message, origin)
+            if not self._ready:
+                return
+            name, cell = next(iter(self._ready.items()))
+            if not self.step(cell):
+                self._ready.pop(name, None)
+
+    def settle_all(self) -> None:
+        """Bring the system to quiescence with every commit made at once (simulation only)."""
+        self.settle()
+        while self._commits:
+            cell, message, origin = self._commits.popleft()
+            self._deliver(cell, message, origin)
+            self.settle()
+
+    @property
+    def commits_pending(self) -> bool:
+        """Return whether a handler waits for the journal to become durable."""
+        return bool(self._commits)
+
+    def release_commits(self) -> None:
+        """Deliver what waited for a commit that has now been made, then settle."""
+        waiting = list(self._commits)
+        self._commits.clear()
+        for cell, message, origin in waiting:
+            self._deliver(cell, message, origin)
+            self.settle()
+
+    def step(self, cell: Cell) -> bool:
+        """Handle one queued message of ``cell``; return whether there was one it may handle."""
+        if cell.state is not CellState.RUNNING:
+            return False
+        letter = cell.mailbox.pop(self._blocked if self.holds.active else None)
+        if letter is None:
+            return False
+        if not len(cell.mailbox):
+            cell.direct = True
+        self._handle(cell, letter[0], letter[1])
+        return True
+
+    def wake(self, cell: Cell) -> None:
+        """Look into ``cell``'s mailbox at the next ``settle``."""
+        if len(cell.mailbox):
+            self._ready[cell.name] = cell
+
+    # -- delivery
+
+    def emit(self, cell: Cell, effects: Iterable[Effect], origin: Origin) -> None:
+        """Make the effects of one handler happen, in order, each to completion."""
+        self._depth += 1
+        try:
+            for effect in effects:
+                route = self._routes.get(type(effect))
+                if route is None:
+                    self._runtime_effect(cell, effect, origin)
+                    continue
+                following = origin
+                if route.journaled:
+                    following = self._journal(cell.name, route, effect, origin)
+                for receiver in route.cells:
+                    self._deliver(receiver, effect, following)  # type: ignore[arg-type]
+                if route.by_strategy is not None:
+                    named = route.by_strategy.get(effect.strategy)  # type: ignore[union-attr]
+                    if named is not None:
+                        self._deliver(named, effect, following)  # type: ignore[arg-type]
+        finally:
+            self._depth -= 1
+
+    def _journal(self, source: str, route: Route, message: Any, origin: Origin) -> int:
+        field = route.correlation
+        return self.journal.append(
+            self.clock.now,
+            source,
+            getattr(message, field) if field is not None else "",
+            str(origin) if type(origin) is int else origin_text(origin),
+            message,
+        )
+
+    def _send(self, source: str, message: Message, origin: Origin) -> None:
+        route = self._routes.get(type(message))
+        if route is None:
+            route = self._routes[type(message)] = Route((), None, type(message))
+        if route.journaled:
+            origin = self._journal(source, route, message, origin)
+        for receiver in route.cells:
+            self._deliver(receiver, message, origin)
+        if route.by_strategy is not None:
+            named = route.by_strategy.get(message.strategy)  # type: ignore[attr-defined]
+            if named is not None:
+                self._deliver(named, message, origin)
+
+    def _runtime_effect(self, cell: Cell, effect: Effect, origin: Origin) -> None:
+        if type(effect) is AfterCommit:
+            self._commits.append((cell, effect.message, origin))
+        elif type(effect) is SetTimer:
+            self._arm(cell, effect)
+        elif isinstance(effect, Message):
+            self._send(cell.name, effect, origin)
+        else:
+            raise TypeError(f"{cell.name} returned {effect!r}, which is no effect")
+
+    def _arm(self, cell: Cell, timer: SetTimer) -> None:
+        key = (cell.name, timer.key)
+        older = self._timers.pop(key, None)
+        if older is not None:
+            self.clock.cancel(older[0])
+        self._generation += 1
+        generation = self._generation
+
+        def fire(at: int) -> None:
+            if self._timers.get(key, (0, 0))[1] == generation:
+                del self._timers[key]
+                self.tell(cell, Wake(cell.name, timer.key, generation, at), "timer")
+
+        self._timers[key] = (self.clock.call_at(timer.at, fire), generation)
+
+    def _deliver(self, cell: Cell, message: Message, origin: Origin) -> None:
+        if cell.direct and (message.lane is not Lane.OPEN or not self.holds.active):
+            cell.mailbox.taken += 1
+            self._handle(cell, message, origin)
+        else:
+            self._queue(cell, message, origin)
+
+    def deliver_data(self, cells: Iterable[Cell], data: MarketData) -> None:
+        """Hand one piece of market data to its readers, each to completion: the hottest path."""
+        for cell in cells:
+            if not cell.direct:
+                self._queue(cell, data, data)
+                continue
+            mailbox = cell.mailbox
+            mailbox.taken += 1
+            handler = cell.handlers.get(type(data))
+            if handler is None:
+                self._undeliverable(cell, data)
+                continue
+            try:
+                effects = handler(data)
+            except Exception as error:  # noqa: BLE001 - the supervisor's business, never lost
+                self._failed(cell, data, error)
+                continue
+            mailbox.handled += 1
+            if effects:
+                self.emit(cell, effects, data)
+
+    def _handle(self, cell: Cell, message: Message, origin: Origin) -> None:
+        handler = cell.handlers.get(type(message))
+        if handler is None or self._depth > limits.DISPATCH_DEPTH_MAX:
+            self._undeliverable(cell, message)
+            return
+        try:
+            effects = handler(message)
+        except Exception as error:  # noqa: BLE001 - the supervisor's business, never lost
+            self._failed(cell, message, error)
+            return
+        cell.mailbox.handled += 1
+        if effects:
+            self.emit(cell, effects, origin)
+
+    def _failed(self, cell: Cell, message: Message, error: Exception) -> None:
+        assert self.guardian is not None, "a dispatcher runs under a supervisor"
+        cell.mailbox.dead += 1
+        cell.failures += 1
+        self.guardian.actor_failed(cell, message, error)
+
+    def _undeliverable(self, cell: Cell, message: Message) -> None:
+        assert self.guardian is not None, "a dispatcher runs under a supervisor"
+        cell.mailbox.dead += 1
+        reason = "no_handler" if type(message) not in cell.handlers else "dispatch_depth"
+        self.guardian.dead_letter(cell, message, reason)
+
+    # -- the slow road: mailboxes and holds
+
+    def _blocked(self, message: Message) -> bool:
+        return self.holds.mode(message) is HoldMode.BLOCK
+
+    def _queue(self, cell: Cell, message: Message, origin: Origin) -> None:
+        assert self.guardian is not None, "a dispatcher runs under a supervisor"
+        if cell.state in (CellState.QUARANTINED, CellState.STOPPED):
+            cell.mailbox.taken += 1
+            cell.mailbox.dead += 1
+            self.guardian.dead_letter(cell, message, cell.state.value)
+            return
+        if message.lane is Lane.OPEN and self.holds.active:
+            mode = self.holds.mode(message)
+            if mode is not None and mode is not HoldMode.BLOCK:
+                self._refuse(cell, message, self.holds.causes(message), origin)
+                return
+            if mode is None and cell.direct:
+                cell.mailbox.taken += 1
+                self._handle(cell, message, origin)
+                return
+        try:
+            cell.mailbox.put(message, origin)
+        except MailboxFull:
+            self._full(cell, message, origin)
+            return
+        cell.direct = False
+        self._ready[cell.name] = cell
+        if cell.mailbox.escalate:
+            cell.mailbox.escalate = False
+            self.guardian.lane_overflowed(cell, message)
+
+    def _full(self, cell: Cell, message: Message, origin: Origin) -> None:
+        assert self.guardian is not None, "a dispatcher runs under a supervisor"
+        if message.overflow.value == "refuse":
+            cause = Cause(ReasonCode.MAILBOX_FULL, f"actor={cell.name} lane={message.lane.name}")
+            self._refuse(cell, message, (cause,), origin)
+            return
+        cell.mailbox.taken += 1
+        cell.mailbox.dead += 1
+        self.guardian.dead_letter(cell, message, "mailbox_full")
+        self.guardian.lane_overflowed(cell, message)
+
+    def _refuse(
+        self, cell: Cell, message: Message, causes: tuple[Cause, ...], origin: Origin
+    ) -> None:
+        assert cell.actor is not None, "only an actor that has lived can be asked"
+        cell.mailbox.taken += 1
+        cell.mailbox.refused += 1
+        effects = cell.actor.refuse(message, causes)
+        if effects:
+            self.emit(cell, effects, origin)
+
+    def drain(self, mode: HoldMode) -> int:
+        """
+        Answer every queued OPEN message that a hold of ``mode`` covers; return how many.
+
+        Called when a hold is placed: what was already waiting is treated like what comes.
+        """
+        count = 0
+        for cell in self.cells.values():
+            taken = cell.mailbox.take_open(lambda message: self.holds.mode(message) is mode)
+            for message, origin in taken:
+                cell.mailbox.taken -= 1  # _refuse counts it anew
+                self._refuse(cell, message, self.holds.causes(message), origin)
+                count += 1
+            if taken and not len(cell.mailbox):
+                cell.direct = cell.state is CellState.RUNNING
+        return count
+
+    def release(self) -> None:
+        """Look into every mailbox again: a hold was lifted or an actor came back."""
+        for cell in self.cells.values():
+            self.wake(cell)
+

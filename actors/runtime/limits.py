@@ -1,0 +1,44 @@
+"""Every bound of the runtime, in one place, each with its reason."""
+
+from __future__ import annotations
+
+SYSTEM_LANE_MAX = 64
+"""Holds, snapshots and timers per actor; more at once means that somebody loops."""
+
+REDUCE_LANE_MAX = 16_384
+"""Acks, fills, cancels. A venue burst of a few thousand is real; past this, truth is lost."""
+
+OPEN_LANE_MAX = 1_024
+"""Intents that wait. A strategy a thousand orders ahead of its broker is not in control."""
+
+DATA_LANE_MAX = 4_096
+"""Bars, quotes and ticks that wait; past this the newest of a key replaces an older one."""
+
+NEVER_DROPPED_FACTOR = 4
+"""Classes that may not be dropped go this many times over the bound, held, before the end."""
+
+DISPATCH_DEPTH_MAX = 64
+"""Messages that cause each other within one stimulus; a strategy that answers every refusal with
+the same intent is stopped here and not by the interpreter's recursion limit."""
+
+STEPS_PER_TURN_MAX = 256
+"""Messages one actor handles before it gives the event loop back: other actors, signals and the
+control socket must get in."""
+
+TURN_MAX_S = 0.001
+"""The same bound in time."""
+
+DEAD_LETTERS_KEPT = 256
+"""Dead letters kept in memory for the operator; all are counted and journaled."""
+
+STOP_PHASE_TIMEOUT_S = 5.0
+"""How long one phase of a stop may take before it is cut short and said so."""
+
+STALL_AFTER_S = 0.5
+"""A loop that does not run its timer for this long is stalled: stacks are dumped and counted."""
+
+JOURNAL_BATCH = 4_096
+"""Entries kept in memory between two writes in simulation."""
+
+CHART_POINTS_MAX = 1_500
+"""Points of one sampled series: more than a screen has pixels helps nobody."""

@@ -1,0 +1,182 @@
+"""
+A bounded mailbox with lanes.
+
+Theory of operation. A mailbox has four lanes; a message's class says which one it takes.
+``put`` is synchronous: it enqueues or raises ``MailboxFull``, and never waits. ``pop`` takes
+the first message of the first lane that has one, in the consumer's own step: cancelling a
+consumer can therefore never lose a message. Only the OPEN lane can be held; a held message
+stays where it is, in order, and the ones that no hold covers pass it.
+
+Every message that was accepted is accounted for: accepted = handled + refused + dead-lettered
++ conflated + queued. ``MailboxStats.balanced`` says so and the runtime's tests insist on it.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from actors.runtime import limits
+from messages import Lane, MarketData, Message, Overflow
+
+Origin = int | str | MarketData | None
+"""What a message follows from: a journal sequence number, an observation, or a word."""
+
+Letter = tuple[Message, Origin]
+
+LANE_MAX = {
+    Lane.SYSTEM: limits.SYSTEM_LANE_MAX,
+    Lane.REDUCE: limits.REDUCE_LANE_MAX,
+    Lane.OPEN: limits.OPEN_LANE_MAX,
+    Lane.DATA: limits.DATA_LANE_MAX,
+}
+
+
+class MailboxFull(Exception):  # noqa: N818 - a condition with a name, as queue.Full
+    """A lane is at its bound; says which actor, lane and class."""
+
+    def __init__(self, actor: str, lane: Lane, message: Message) -> None:
+        """Keep what was refused."""
+        super().__init__(f"mailbox of {actor} is full: lane {lane.name}, {type(message).__name__}")
+        self.actor = actor
+        self.lane = lane
+        self.refused = message
+
+
+@dataclass(frozen=True, slots=True)
+class MailboxStats:
+    """Counts since the mailbox was made, and what is queued now per lane."""
+
+    accepted: int
+    handled: int
+    refused: int
+    dead: int
+    conflated: int
+    queued: tuple[int, int, int, int]
+
+    @property
+    def balanced(self) -> bool:
+        """Return whether every accepted message is accounted for."""
+        ended = self.handled + self.refused + self.dead + self.conflated
+        return self.accepted == ended + sum(self.queued)
+
+
+class Mailbox:
+    """One actor's bounded queue; see the module's theory of operation."""
+
+    __slots__ = (
+        "_bounds",
+        "_lanes",
+        "actor",
+        "conflated",
+        "dead",
+        "escalate",
+        "handled",
+        "refused",
+        "taken",
+    )
+
+    def __init__(self, actor: str, bounds: dict[Lane, int] | None = None) -> None:
+        """Make an empty mailbox of ``actor``; ``bounds`` override the standard ones per lane."""
+        merged = {**LANE_MAX, **(bounds or {})}
+        self.actor = actor
+        self._bounds = tuple(merged[lane] for lane in Lane)
+        self._lanes: tuple[deque[Letter], ...] = tuple(
+            deque(maxlen=None if lane is not Lane.DATA else merged[lane]) for lane in Lane
+        )
+        self.taken = 0
+        self.handled = 0
+        self.refused = 0
+        self.dead = 0
+        self.conflated = 0
+        self.escalate = False
+
+    def put(self, message: Message, origin: Origin = None) -> None:
+        """
+        Enqueue a message, or raise ``MailboxFull`` and leave the mailbox as it was.
+
+        A full lane does what the message's class declares: CONFLATE replaces the oldest
+        message of the same key (or, if there is none, the oldest of all); ESCALATE accepts
+        up to four times the bound and sets ``escalate``; everything else raises.
+        """
+        lane = message.lane
+        queue = self._lanes[lane]
+        bound = self._bounds[lane]
+        if len(queue) >= bound:
+            self._overflow(message, queue, bound)
+        queue.append((message, origin))
+        self.taken += 1
+
+    def _overflow(self, message: Message, queue: deque[Letter], bound: int) -> None:
+        if message.overflow is Overflow.CONFLATE:
+            key = message.conflation_key
+            older = next((item for item in queue if item[0].conflation_key == key), queue[0])
+            queue.remove(older)
+            self.conflated += 1
+        elif (
+            message.overflow is Overflow.ESCALATE
+            and len(queue) < bound * limits.NEVER_DROPPED_FACTOR
+        ):
+            self.escalate = True
+        else:
+            raise MailboxFull(self.actor, message.lane, message)
+
+    def pop(self, blocked: Callable[[Message], bool] | None = None) -> Letter | None:
+        """
+        Take the next message, or return ``None`` when nothing may be taken.
+
+        ``blocked`` says of a message of the OPEN lane whether a hold keeps it where it is.
+        """
+        for lane in Lane:
+            queue = self._lanes[lane]
+            if not queue:
+                continue
+            if lane is not Lane.OPEN or blocked is None:
+                return queue.popleft()
+            for index, letter in enumerate(queue):
+                if not blocked(letter[0]):
+                    del queue[index]
+                    return letter
+        return None
+
+    def take_open(self, covered: Callable[[Message], bool]) -> list[Letter]:
+        """Take every queued message of the OPEN lane that ``covered`` is true of, in order."""
+        queue = self._lanes[Lane.OPEN]
+        taken = [letter for letter in queue if covered(letter[0])]
+        if taken:
+            kept = [letter for letter in queue if not covered(letter[0])]
+            queue.clear()
+            queue.extend(kept)
+        return taken
+
+    def take_all(self) -> list[Letter]:
+        """Take everything, in order of service."""
+        taken = [letter for queue in self._lanes for letter in queue]
+        for queue in self._lanes:
+            queue.clear()
+        return taken
+
+    def __len__(self) -> int:
+        """Return how many messages are queued."""
+        return sum(len(queue) for queue in self._lanes)
+
+    def stats(self) -> MailboxStats:
+        """Return the counts."""
+        system, reduce, open_, data = (len(queue) for queue in self._lanes)
+        return MailboxStats(
+            self.taken,
+            self.handled,
+            self.refused,
+            self.dead,
+            self.conflated,
+            (system, reduce, open_, data),
+        )
+
+    def __repr__(self) -> str:
+        """Return the lanes with their fill, as a dashboard line."""
+        lanes = ", ".join(
+            f"{lane.name.lower()} {len(queue)}/{bound}"
+            for lane, queue, bound in zip(Lane, self._lanes, self._bounds, strict=True)
+        )
+        return f"<Mailbox {self.actor} [{lanes}]>"

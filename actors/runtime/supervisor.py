@@ -1,0 +1,355 @@
+"""
+Supervision: who runs, what happens when one fails, and how everything stops.
+
+Theory of operation. Children are declared in start order; each spec says how it restarts, how
+often it may, and who depends on it. A failure is decided by ``plan``, a pure function of the
+specs, the children's histories and the time, and carried out by ``apply``. The ladder:
+
+    restart (with backoff) -> quarantine (a strategy: its orders are cancelled, it runs no more)
+    -> hold OPEN everywhere -> end the process, to come back held until reconciled
+
+Restart intensity has two bounds, a burst and a sustained rate; passing either is the next
+rung. A failed message is a dead letter: it is never handled again, because doing it twice
+might order twice; truth comes from reconciliation.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import assert_never
+
+from actors.runtime import limits
+from actors.runtime.cell import Cell, CellState
+from actors.runtime.dispatch import Dispatcher
+from messages import (
+    ActorFailed,
+    ActorRestarting,
+    ActorStarted,
+    ActorStopped,
+    DeadLetter,
+    Escalated,
+    Hold,
+    HoldLifted,
+    HoldMode,
+    HoldPlaced,
+    Message,
+    Scope,
+    StrategyQuarantined,
+)
+
+
+class Restart(StrEnum):
+    """What a child's failure does to the children declared after it."""
+
+    ONE_FOR_ONE = "one_for_one"  # nothing
+    REST_FOR_ONE = "rest_for_one"  # they restart too: they depend on it
+
+
+class WhenExhausted(StrEnum):
+    """The rung after the last restart that the intensity allows."""
+
+    QUARANTINE = "quarantine"
+    HALT = "halt"
+
+
+@dataclass(frozen=True, slots=True)
+class Intensity:
+    """At most ``burst`` restarts within ``burst_s`` and ``sustained`` within ``sustained_s``."""
+
+    burst: int
+    burst_s: float
+    sustained: int
+    sustained_s: float
+
+    def allows(self, restarts: Sequence[int], now: int) -> bool:
+        """Return whether one more restart at ``now`` (ms) stays within both bounds."""
+        recent = sum(1 for at in restarts if now - at < self.burst_s * 1000)
+        lately = sum(1 for at in restarts if now - at < self.sustained_s * 1000)
+        return recent < self.burst and lately < self.sustained
+
+
+@dataclass(frozen=True, slots=True)
+class Backoff:
+    """Delay before restart number n (from 0): ``base_s * factor**n``, at most ``max_s``."""
+
+    base_s: float = 1.0
+    factor: float = 2.0
+    max_s: float = 60.0
+
+    def delay_s(self, restarts: int) -> float:
+        """Return the delay before the next restart after ``restarts`` recent ones."""
+        return min(self.max_s, self.base_s * self.factor ** min(restarts, 32))
+
+
+STRATEGY_INTENSITY = Intensity(burst=3, burst_s=600.0, sustained=10, sustained_s=86_400.0)
+CORE_INTENSITY = Intensity(burst=2, burst_s=60.0, sustained=5, sustained_s=86_400.0)
+FEED_INTENSITY = Intensity(burst=5, burst_s=60.0, sustained=100, sustained_s=86_400.0)
+
+
+@dataclass(frozen=True, slots=True)
+class ChildSpec:
+    """How one child is kept alive."""
+
+    name: str
+    restart: Restart = Restart.ONE_FOR_ONE
+    intensity: Intensity = CORE_INTENSITY
+    backoff: Backoff = field(default_factory=Backoff)
+    when_exhausted: WhenExhausted = WhenExhausted.HALT
+    strategy: str | None = None
+    holds_open_while_down: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RestartChild:
+    """Make a new incarnation after ``delay_s``."""
+
+    name: str
+    delay_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class QuarantineChild:
+    """Stop a strategy for good and have its orders cancelled."""
+
+    name: str
+    strategy: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class HoldOpen:
+    """Hold OPEN everywhere."""
+
+    hold_id: str
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class Halt:
+    """End the session with the exit code of a fault inside."""
+
+    reason: str
+
+
+Action = RestartChild | QuarantineChild | HoldOpen | Halt
+
+
+def plan(
+    specs: Sequence[ChildSpec],
+    histories: Mapping[str, Sequence[int]],
+    failed: str,
+    now: int,
+) -> list[Action]:
+    """
+    Return what to do about the failure of ``failed`` at ``now`` (ms), in order.
+
+    ``histories`` holds the times of each child's restarts. Pure: the same arguments give the
+    same actions.
+    """
+    names = [spec.name for spec in specs]
+    position = names.index(failed)
+    spec = specs[position]
+    history = histories.get(failed, ())
+    if not spec.intensity.allows(history, now):
+        reason = f"{failed} failed more often than its restart intensity allows"
+        if spec.when_exhausted is WhenExhausted.QUARANTINE and spec.strategy is not None:
+            return [QuarantineChild(failed, spec.strategy, reason)]
+        return [HoldOpen(f"failed:{failed}", reason), Halt(reason)]
+    actions: list[Action] = []
+    if spec.holds_open_while_down:
+        actions.append(HoldOpen(f"restarting:{failed}", f"{failed} failed and is restarting"))
+    recent = sum(1 for at in history if now - at < spec.intensity.burst_s * 1000)
+    delay_s = spec.backoff.delay_s(recent)
+    actions.append(RestartChild(failed, delay_s))
+    if spec.restart is Restart.REST_FOR_ONE:
+        actions.extend(RestartChild(later.name, delay_s) for later in specs[position + 1 :])
+    return actions
+
+
+class Supervisor:
+    """
+    The owner of children and holds.
+
+    Everything it does is journaled. ``halted`` says why the session must end, once it must.
+    """
+
+    def __init__(self, dispatcher: Dispatcher) -> None:
+        """Supervise the cells of ``dispatcher``."""
+        self.dispatcher = dispatcher
+        dispatcher.guardian = self
+        self.specs: list[ChildSpec] = []
+        self.histories: dict[str, deque[int]] = {}
+        self.dead_letters: deque[DeadLetter] = deque(maxlen=limits.DEAD_LETTERS_KEPT)
+        self.dead_letter_count = 0
+        self.halted: str | None = None
+        self.quarantined: dict[str, str] = {}
+        self.on_quarantine: Callable[[str], Iterable[Message]] = lambda _strategy: ()
+        self.on_restarted: Callable[[Cell], None] = lambda _cell: None
+
+    # -- life
+
+    def declare(self, spec: ChildSpec, cell: Cell) -> None:
+        """Add a child; the order of declaration is the order of start."""
+        self.specs.append(spec)
+        self.histories[spec.name] = deque(maxlen=spec.intensity.sustained + 1)
+        self.dispatcher.add(cell)
+
+    def start(self) -> None:
+        """Start every child in order; a child whose factory raises ends the start."""
+        for spec in self.specs:
+            self._incarnate(self.dispatcher.cells[spec.name])
+        self.dispatcher.settle()
+
+    def _incarnate(self, cell: Cell) -> None:
+        actor = cell.incarnate()
+        now = self.dispatcher.clock.now
+        self.dispatcher.publish("supervisor", ActorStarted(cell.name, now, cell.incarnation))
+        effects = actor.on_start()
+        if effects:
+            self.dispatcher.emit(cell, effects, "start")
+        self.dispatcher.wake(cell)
+
+    def stop(self, reason: str) -> None:
+        """Stop every child in reverse order; what is still queued becomes dead letters."""
+        for spec in reversed(self.specs):
+            cell = self.dispatcher.cells[spec.name]
+            if cell.state is CellState.STOPPED:
+                continue
+            cell.become(CellState.STOPPED)
+            for message, _origin in cell.mailbox.take_all():
+                cell.mailbox.dead += 1
+                self.dead_letter(cell, message, "stopped")
+            self.dispatcher.publish(
+                "supervisor",
+                ActorStopped(cell.name, self.dispatcher.clock.now, cell.incarnation, reason),
+            )
+
+    # -- failure: the Guardian's duties
+
+    def actor_failed(self, cell: Cell, message: Message, error: Exception) -> None:
+        """Journal the failure, make the message a dead letter, and carry out the plan."""
+        now = self.dispatcher.clock.now
+        text = "".join(traceback.format_exception(error))
+        name = type(message).__name__
+        where = f"{type(error).__name__}: {error}"
+        self.dispatcher.publish(
+            "supervisor", ActorFailed(cell.name, now, cell.incarnation, where, text, name)
+        )
+        self.dead_letter(cell, message, "handler_raised", where)
+        if cell.state is not CellState.RUNNING:
+            return
+        for action in plan(self.specs, self.histories, cell.name, now):
+            self.apply(action)
+
+    def lane_overflowed(self, cell: Cell, message: Message) -> None:
+        """Hold OPEN everywhere: the state of the world can no longer be followed."""
+        kind = type(message).__name__
+        self.apply(HoldOpen(f"overflow:{cell.name}", f"{cell.name} cannot keep up with {kind}"))
+
+    def dead_letter(self, cell: Cell, message: Message, reason: str, detail: str = "") -> None:
+        """Count, keep and journal a message that no handler will see."""
+        letter = DeadLetter(
+            cell.name, self.dispatcher.clock.now, type(message).__name__, reason, detail
+        )
+        self.dead_letter_count += 1
+        self.dead_letters.append(letter)
+        self.dispatcher.publish("supervisor", letter)
+
+    # -- action
+
+    def apply(self, action: Action) -> None:
+        """Carry out one action of a plan."""
+        match action:
+            case RestartChild():
+                self._schedule_restart(action)
+            case QuarantineChild():
+                self._quarantine(action)
+            case HoldOpen():
+                self.hold_open(action.hold_id, action.cause)
+            case Halt():
+                now = self.dispatcher.clock.now
+                self.dispatcher.publish(
+                    "supervisor", Escalated("supervisor", now, "halt", action.reason)
+                )
+                self.halted = self.halted or action.reason
+            case _:
+                assert_never(action)
+
+    def _schedule_restart(self, action: RestartChild) -> None:
+        cell = self.dispatcher.cells[action.name]
+        if cell.state is not CellState.RUNNING:
+            return
+        cell.become(CellState.RESTARTING)
+        clock = self.dispatcher.clock
+        self.histories[action.name].append(clock.now)
+        self.dispatcher.publish(
+            "supervisor",
+            ActorRestarting(cell.name, clock.now, cell.incarnation, action.delay_s),
+        )
+        clock.call_at(clock.now + round(action.delay_s * 1000), lambda _at: self._restart(cell))
+
+    def _restart(self, cell: Cell) -> None:
+        if cell.state is not CellState.RESTARTING:
+            return
+        try:
+            self._incarnate(cell)
+        except Exception as error:  # noqa: BLE001 - a factory that fails is a failure like any other
+            cell.become(CellState.RUNNING)
+            self.actor_failed(cell, ActorStarted(cell.name, 0, cell.incarnation), error)
+            return
+        self.on_restarted(cell)
+
+    def _quarantine(self, action: QuarantineChild) -> None:
+        cell = self.dispatcher.cells[action.name]
+        cell.become(CellState.QUARANTINED)
+        self.quarantined[action.strategy] = action.reason
+        now = self.dispatcher.clock.now
+        self.dispatcher.publish(
+            "supervisor",
+            StrategyQuarantined(action.name, now, action.strategy, action.reason),
+        )
+        for message, _origin in cell.mailbox.take_all():
+            cell.mailbox.dead += 1
+            self.dead_letter(cell, message, "quarantined")
+        for message in self.on_quarantine(action.strategy):
+            self.dispatcher.publish("supervisor", message)
+
+    # -- holds
+
+    def hold_open(
+        self,
+        hold_id: str,
+        cause: str,
+        *,
+        mode: HoldMode = HoldMode.REFUSE,
+        scope: Scope | None = None,
+        set_by: str = "supervisor",
+        until: int | None = None,
+        latched: bool = False,
+    ) -> Hold:
+        """Place a hold, answer what it covers and is already queued, and journal it."""
+        now = self.dispatcher.clock.now
+        hold = Hold(hold_id, cause, mode, set_by, now, scope or Scope(), until, latched)
+        if self.dispatcher.holds.place(hold):
+            self.dispatcher.publish("supervisor", HoldPlaced(hold))
+            if until is not None:
+                self.dispatcher.clock.call_at(
+                    until, lambda _at: self.lift(hold_id, "clock", "its time has come")
+                )
+        if mode is not HoldMode.BLOCK:
+            self.dispatcher.drain(mode)
+        return hold
+
+    def lift(self, hold_id: str, lifted_by: str, reason: str) -> bool:
+        """Lift a hold and let what it blocked go on; return whether it was in force."""
+        hold = self.dispatcher.holds.lift(hold_id)
+        if hold is None:
+            return False
+        now = self.dispatcher.clock.now
+        self.dispatcher.publish("supervisor", HoldLifted(hold, lifted_by, reason, now))
+        self.dispatcher.release()
+        return True
