@@ -1,6 +1,8 @@
 """``python -m tidegate`` is the same as ``tidegate``."""
 
+import sys
+
 from tidegate.cli import main
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
