@@ -3,7 +3,7 @@
 
 PYTHON ?= python3
 VENV ?= .venv
-BENCH_PYTHON ?= python3.12
+BENCH_PYTHON ?= $(shell .ci/python 3.12)
 BENCH_VENV ?= .venv-bench
 PYTEST_ARGS ?=
 
@@ -69,6 +69,7 @@ $(VENV)/.peers: $(VENV)/.test requirements/peers.txt
 	@touch $@
 
 $(BENCH_VENV)/.bench: requirements/bench.txt
+	@test -n "$(BENCH_PYTHON)" || { echo "nautilus_trader needs Python 3.12, which is not here" >&2; exit 1; }
 	$(BENCH_PYTHON) -m venv $(BENCH_VENV)
 	$(BENCH_VENV)/bin/python -m pip --disable-pip-version-check --no-input --quiet install -r $<
 	@touch $@
