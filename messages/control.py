@@ -195,6 +195,13 @@ class FeedGap(LifecycleEvent, frozen=True):
     missing: int
 
 
+class Reconciled(LifecycleEvent, frozen=True):
+    """The venue's books were compared with ours: ``differences`` is empty when they are equal."""
+
+    occasion: str
+    differences: tuple[str, ...] = ()
+
+
 class FundingBooked(LifecycleEvent, frozen=True):
     """Funding paid (negative) or received by one position at a settlement."""
 

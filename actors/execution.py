@@ -1,0 +1,274 @@
+"""
+Execution: orders and ledger, write-ahead, and the last look.
+
+An approved order is journaled first; only when its record is durable, and in the same
+synchronous step as a second look at the holds and its deadline, is it handed to the broker.
+Whatever comes back moves the order along the checked table and is booked once, by trade id.
+The orders and the ledger are cores without I/O: they outlive an incarnation of this actor,
+which audits them before it goes on with them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+
+from actors.board import Board
+from actors.runtime import Actor, AfterCommit, Clock, Effect, Effects, HoldSet, SetTimer
+from actors.runtime.cell import Handler
+from actors.runtime.clock import next_midnight
+from brokers.contract import Broker
+from messages import (
+    ApprovedCancel,
+    ApprovedOpen,
+    ApprovedReduce,
+    Booking,
+    Cause,
+    DeadLetter,
+    ExecutionReport,
+    Fill,
+    Message,
+    OrderCommitted,
+    OrderEvent,
+    OrderRequest,
+    OrderStatus,
+    PortfolioMarked,
+    ReasonCode,
+    VenueReport,
+    Wake,
+)
+from state.ledger import Ledger
+from state.orders import IllegalTransition, Order, OrderStore
+
+MIDNIGHT = "midnight"
+
+
+@dataclass(slots=True)
+class Books:
+    """What Execution owns and an incarnation does not take with it: orders and ledger."""
+
+    orders: OrderStore
+    ledger: Ledger
+
+
+class ExecutionActor(Actor):
+    """One incarnation of Execution."""
+
+    def __init__(
+        self,
+        books: Books,
+        broker: Broker,
+        board: Board,
+        clock: Clock,
+        holds: HoldSet,
+    ) -> None:
+        """Audit ``books`` and go on with them; raises ``LedgerImbalance`` if they do not balance."""
+        books.ledger.audit()
+        self.orders = books.orders
+        self.ledger = books.ledger
+        self.broker = broker
+        self.board = board
+        self.clock = clock
+        self.holds = holds
+
+    def handlers(self) -> Mapping[type[Message], Handler]:
+        """Return the handlers."""
+        return {
+            ApprovedOpen: self.on_approved,
+            ApprovedReduce: self.on_approved,
+            ApprovedCancel: self.on_cancel,
+            OrderCommitted: self.on_committed,
+            VenueReport: self.on_venue_report,
+            Wake: self.on_wake,
+        }
+
+    def on_start(self) -> Effects:
+        """Arm the midnight valuation."""
+        return (SetTimer(MIDNIGHT, next_midnight(self.clock.now)),)
+
+    # -- the way out
+
+    def on_approved(self, approved: ApprovedOpen | ApprovedReduce) -> Effects:
+        """Journal the order; it goes on when the record is durable."""
+        request = approved.request
+        order = self.orders.add(request)
+        now = self.clock.now
+        order.apply(OrderEvent.APPROVED, now)
+        status = order.apply(OrderEvent.JOURNALED, now)
+        return (
+            ExecutionReport(
+                request.order_id,
+                request.client_order_id,
+                request.strategy,
+                request.symbol,
+                OrderEvent.JOURNALED,
+                status,
+                now,
+                order.filled,
+                order=request,
+            ),
+            AfterCommit(OrderCommitted(request.order_id)),
+        )
+
+    def on_committed(self, committed: OrderCommitted) -> Effects:
+        """Take the last look and, in the same step, hand the order to the broker."""
+        order = self.orders.by_order_id(committed.order_id)
+        if order is None or order.status is not OrderStatus.JOURNALED:
+            return None  # cancelled before it was sent
+        now = self.clock.now
+        causes = self.last_look(order.request, now)
+        if causes:
+            return (self._step(order, OrderEvent.SUPPRESSED, now, causes[0]),)
+        report = self._step(order, OrderEvent.SENT, now)
+        self.broker.submit(order.request, now)
+        return (report,)
+
+    def last_look(self, request: OrderRequest, now: int) -> tuple[Cause, ...]:
+        """Return why an order may not leave any more, if there is a reason."""
+        if request.valid_until is not None and now > request.valid_until:
+            return (
+                Cause(ReasonCode.INTENT_EXPIRED, f"valid_until={request.valid_until} now={now}"),
+            )
+        if self.holds.active and not request.reduce_only:
+            return self.holds.causes(ApprovedOpen(request))
+        return ()
+
+    def on_cancel(self, cancel: ApprovedCancel) -> Effects:
+        """Ask the venue to cancel; an order that has not been sent is suppressed instead."""
+        if cancel.order_id:
+            order = self.orders.by_order_id(cancel.order_id)
+            live = [order] if order is not None and order.live else []
+        else:
+            live = self.orders.live_of(
+                strategy=cancel.strategy or None, symbol=cancel.symbol or None
+            )
+        now = self.clock.now
+        effects: list[Effect] = []
+        cause = Cause(ReasonCode(cancel.code))
+        for order in live:
+            if order.status is OrderStatus.JOURNALED:
+                effects.append(self._step(order, OrderEvent.SUPPRESSED, now, cause))
+            else:
+                self.broker.cancel(order.request.client_order_id, now)
+        if not live:
+            detail = f"cancel {cancel.intent_id}: no live order"
+            effects.append(DeadLetter("execution", now, "ApprovedCancel", "unknown_order", detail))
+        return effects
+
+    # -- the way back
+
+    def on_venue_report(self, report: VenueReport) -> Effects:
+        """Move the order, book the fill once, and value the account after it."""
+        order = self.orders.by_client_id(report.client_order_id)
+        if order is None:
+            return (self._unexplained(report, "unknown_order", report.client_order_id),)
+        fill = report.fill
+        if fill is None:
+            try:
+                return (self._step(order, report.event, report.timestamp, report.cause),)
+            except IllegalTransition as error:
+                return (self._unexplained(report, "illegal_transition", str(error)),)
+        if not self.orders.book_once(fill.trade_id):
+            return (self._unexplained(report, "duplicate_trade", fill.trade_id),)
+        return self._book(order, report, fill)
+
+    def _book(self, order: Order, report: VenueReport, fill: Fill) -> Effects:
+        alarm: DeadLetter | None = None
+        try:
+            status = order.apply(report.event, report.timestamp, fill, report.cause)
+        except IllegalTransition as error:
+            # The venue moved the money, whatever our table says: book it and raise the alarm.
+            order.record_late_fill(fill, report.timestamp)
+            status = order.status
+            alarm = self._unexplained(report, "illegal_transition", str(error))
+        booking = self.ledger.book_fill(fill)
+        marked = self.valuation(fill.timestamp, "fill")
+        event = OrderEvent.FILLED if status is OrderStatus.FILLED else OrderEvent.FILLED_PARTLY
+        executed = self._executed(order, event, report, fill, booking)
+        return (executed, marked) if alarm is None else (alarm, executed, marked)
+
+    def _executed(
+        self,
+        order: Order,
+        event: OrderEvent,
+        report: VenueReport,
+        fill: Fill,
+        booking: Booking,
+    ) -> ExecutionReport:
+        request = order.request
+        return ExecutionReport(
+            request.order_id,
+            request.client_order_id,
+            request.strategy,
+            request.symbol,
+            event,
+            order.status,
+            report.timestamp,
+            order.filled,
+            report.cause,
+            fill,
+            booking,
+        )
+
+    def _step(
+        self, order: Order, event: OrderEvent, at: int, cause: Cause | None = None
+    ) -> ExecutionReport:
+        status = order.apply(event, at, None, cause)
+        request = order.request
+        return ExecutionReport(
+            request.order_id,
+            request.client_order_id,
+            request.strategy,
+            request.symbol,
+            event,
+            status,
+            at,
+            order.filled,
+            cause,
+        )
+
+    def _unexplained(self, report: VenueReport, reason: str, detail: str) -> DeadLetter:
+        now = self.clock.now
+        return DeadLetter("execution", now, f"VenueReport:{report.event.value}", reason, detail)
+
+    # -- the account
+
+    def valuation(self, at: int, occasion: str) -> PortfolioMarked:
+        """Return the account valued at the board's marks."""
+        ledger = self.ledger
+        known = self.board.known
+        value = ledger.valuation(known)
+        marks: dict[str, Decimal] = {}
+        for position in ledger.positions():
+            symbol = position.symbol
+            if symbol not in marks:
+                marks[symbol] = known(symbol)
+        return PortfolioMarked(
+            at,
+            occasion,
+            ledger.currency,
+            value.cash,
+            value.equity,
+            value.realized_pnl,
+            value.unrealized_pnl,
+            value.fees,
+            value.funding,
+            tuple(sorted(marks.items())),
+        )
+
+    def on_wake(self, wake: Wake) -> Effects:
+        """Value the account at midnight and arm the next one."""
+        assert wake.key == MIDNIGHT, f"execution arms no timer called {wake.key}"
+        return (
+            self.valuation(wake.at, MIDNIGHT),
+            SetTimer(MIDNIGHT, next_midnight(wake.at)),
+        )
+
+    def refuse(self, message: Message, causes: tuple[Cause, ...]) -> Effects:
+        """Suppress an approved order that a hold turned away before it was journaled."""
+        assert isinstance(message, ApprovedOpen), f"only openings are refused, not {message!r}"
+        order = self.orders.add(message.request)
+        now = self.clock.now
+        order.apply(OrderEvent.APPROVED, now)
+        return (self._step(order, OrderEvent.SUPPRESSED, now, causes[0]),)

@@ -1,0 +1,116 @@
+"""
+Equity at every bar's close: the statistics that rows at fills cannot give.
+
+Floats, because these are observations of the exact books and decide nothing. Series are
+bounded: when one is full every second point is dropped and the spacing doubles.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from actors.runtime.limits import CHART_POINTS_MAX
+from messages import Bar, EquitySampled, ExecutionReport, MarketSampled, PositionSide
+from state.instruments import Instrument
+
+
+class Sampler:
+    """
+    One bounded series of (time, value) pairs, evenly spaced.
+
+    ``due`` is the time from which the next point is wanted; the caller compares it with the
+    clock before it makes the point.
+    """
+
+    __slots__ = ("due", "points", "spacing_ms")
+
+    def __init__(self, spacing_ms: int) -> None:
+        """Start with points ``spacing_ms`` apart."""
+        self.spacing_ms = spacing_ms
+        self.due = 0
+        self.points: list[tuple[int, float]] = []
+
+    def add(self, at: int, value: float) -> None:
+        """Take a point and say when the next one is due."""
+        self.points.append((at, value))
+        if len(self.points) >= 2 * CHART_POINTS_MAX:
+            del self.points[1::2]
+            self.spacing_ms *= 2
+        self.due = at + self.spacing_ms
+
+
+class EquityTrack:
+    """The account as a float, valued at closes: peak, largest drawdown, time in the market."""
+
+    def __init__(self, cash: float, instruments: Mapping[str, Instrument], spacing_ms: int) -> None:
+        """Start flat with ``cash``."""
+        self.cash = cash
+        self.peak = cash
+        self.max_drawdown = 0.0
+        self.turns = 0
+        self.turns_exposed = 0
+        self.holdings: dict[tuple[str, str, PositionSide], tuple[str, float, float]] = {}
+        self._instruments = instruments
+        self.sampler = Sampler(spacing_ms)
+        self._prices: dict[str, Sampler] = {}
+
+    def record(self, report: ExecutionReport) -> None:
+        """Take a fill's booking into account."""
+        fill = report.fill
+        booking = report.booking
+        if fill is None or booking is None:
+            return
+        key = (fill.strategy, fill.symbol, fill.position_side)
+        self.cash = float(booking.cash)
+        if not booking.quantity:
+            self.holdings.pop(key, None)
+            return
+        quantity = float(booking.quantity)
+        is_spot = self._instruments[fill.symbol].is_spot
+        entry = 0.0 if is_spot else quantity * float(booking.average_price)
+        self.holdings[key] = (fill.symbol, quantity, entry)
+
+    def equity(self, last: Mapping[str, Bar]) -> float:
+        """Return the equity at the last closes."""
+        equity = self.cash
+        for symbol, quantity, entry in self.holdings.values():
+            equity += quantity * last[symbol].close - entry
+        return equity
+
+    def close(self, at: int, last: Mapping[str, Bar]) -> None:
+        """Value the account at the closes of one moment."""
+        self.turns += 1
+        equity = self.cash
+        if self.holdings:
+            self.turns_exposed += 1
+            for symbol, quantity, entry in self.holdings.values():
+                equity += quantity * last[symbol].close - entry
+        if equity > self.peak:
+            self.peak = equity
+        elif self.peak > 0.0:
+            drawdown = 1.0 - equity / self.peak
+            if drawdown > self.max_drawdown:
+                self.max_drawdown = drawdown
+        if at >= self.sampler.due:
+            self._sample(at, equity, last)
+
+    def _sample(self, at: int, equity: float, last: Mapping[str, Bar]) -> None:
+        spacing_ms = self.sampler.spacing_ms
+        self.sampler.add(at, equity)
+        for symbol, bar in last.items():
+            series = self._prices.get(symbol)
+            if series is None:
+                series = self._prices[symbol] = Sampler(spacing_ms)
+            series.add(at, bar.close)
+
+    def samples(self) -> list[EquitySampled | MarketSampled]:
+        """Return the series, equity first, then symbols in order."""
+        share = self.turns_exposed / self.turns if self.turns else 0.0
+        equity = EquitySampled(tuple(self.sampler.points), self.max_drawdown, share)
+        return [
+            equity,
+            *(
+                MarketSampled(symbol, tuple(series.points))
+                for symbol, series in sorted(self._prices.items())
+            ),
+        ]
