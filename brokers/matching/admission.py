@@ -20,13 +20,15 @@ _WHOLE_BPS: Final = Decimal(10_000)
 
 
 def refusal(
-    request: OrderRequest, listing: Listing, position: Position | None, now: int
+    request: OrderRequest, listing: Listing | None, position: Position | None, now: int
 ) -> Cause | None:
     """
     Return why ``request`` cannot be an order at this venue, or None.
 
     Prices that the order's type does not use are ignored.
     """
+    if listing is None:
+        return Cause(ReasonCode.INSTRUMENT_UNKNOWN, f"symbol={request.symbol}")
     if position is None:
         sides = " ".join(book.side.value for book in listing.positions)
         return Cause(

@@ -11,12 +11,6 @@ from state.money import ZERO
 
 DAY_MS: Final = 86_400_000
 
-FINISHED_IDS_MAX: Final = 4_096
-"""Finished client order ids that are still known: far more than any session has in flight."""
-
-INSTANT_MARK_LIFE_MS: Final = 60_000
-"""How long a quote or trade counts as the last known price: a quiet minute makes it unknown."""
-
 _ONE: Final = Decimal(1)
 _WHOLE_BPS: Final = Decimal(10_000)
 

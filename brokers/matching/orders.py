@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from decimal import Decimal
 from enum import IntEnum
 from typing import Any, Final
@@ -44,6 +45,22 @@ WITH_STOP: Final = (
 _MARKET: Final = OrderType.MARKET
 _DAY: Final = TimeInForce.DAY
 _BUY: Final = Side.BUY
+
+
+@dataclass(frozen=True, slots=True)
+class OpenOrder:
+    """A live order as the venue reports it; a trailing stop's price is where it stands now."""
+
+    client_order_id: str
+    venue_order_id: str
+    symbol: str
+    side: Side
+    position_side: PositionSide
+    order_type: OrderType
+    quantity: Decimal
+    filled: Decimal
+    price: Decimal | None
+    stop_price: Decimal | None
 
 
 class Level:
@@ -97,6 +114,7 @@ class WorkingOrder:
         "stage",
         "stop",
         "submitted_at",
+        "symbol",
         "time_in_force",
         "venue_order_id",
     )
@@ -113,6 +131,7 @@ class WorkingOrder:
         """Take an admitted request in at ``submitted_at``."""
         self.request = request
         self.client_order_id = request.client_order_id
+        self.symbol = request.symbol
         self.listing = listing
         self.position = position
         self.number = number
@@ -144,6 +163,22 @@ class WorkingOrder:
         if self.time_in_force is _DAY:
             midnight = (submitted_at // DAY_MS + 1) * DAY_MS
             self.ends_at = midnight if self.ends_at is None else min(midnight, self.ends_at)
+
+    def view(self) -> OpenOrder:
+        """Return the order as the venue reports it."""
+        request = self.request
+        return OpenOrder(
+            self.client_order_id,
+            self.venue_order_id,
+            self.symbol,
+            request.side,
+            request.position_side,
+            request.order_type,
+            request.quantity,
+            request.quantity - self.remaining,
+            None if self.limit is None else self.limit.price,
+            None if self.stop is None else self.stop.price,
+        )
 
     def snapshot(self) -> dict[str, Any]:
         """Return the order's state, JSON-ready."""
