@@ -1,0 +1,137 @@
+"""Every live order and the newest finished ones, in bounded memory."""
+
+from __future__ import annotations
+
+from collections import deque
+
+from messages import OrderRequest
+from state.orders.order import Order
+
+FINISHED_ORDERS_MAX = 4_096
+"""
+Finished orders that stay known. News of an order comes within seconds of its end; at a busy
+hundred orders a second this is forty seconds, for some four megabytes. Older news finds no
+order here and is the Reconciler's, which has the journal.
+"""
+
+TRADE_IDS_MAX = 32_768
+"""
+Trade ids that are surely remembered (up to twice as many are). A venue repeats fills on
+reconnect, a thousand at most. Beyond the bound two things still stand: an order refuses fills
+past its quantity, and a fill of a forgotten order has no order to go to.
+"""
+
+
+class DuplicateOrder(Exception):
+    """The order id or client order id is already known."""
+
+
+class OrderStore:
+    """
+    Every live order and the newest finished ones, by either id, at O(1) per event.
+
+    Memory is bounded by the live orders, ``FINISHED_ORDERS_MAX`` and ``TRADE_IDS_MAX``,
+    however many orders pass through.
+    """
+
+    __slots__ = ("_by_client", "_by_order", "_finished", "_finished_max", "_live", "_trades")
+
+    def __init__(
+        self,
+        *,
+        finished_orders_max: int = FINISHED_ORDERS_MAX,
+        trade_ids_max: int = TRADE_IDS_MAX,
+    ) -> None:
+        """Begin empty."""
+        self._by_client: dict[str, Order] = {}
+        self._by_order: dict[str, Order] = {}
+        self._live: dict[str, Order] = {}
+        self._finished: deque[Order] = deque()
+        self._finished_max = finished_orders_max
+        self._trades = RecentIds(trade_ids_max)
+
+    def __len__(self) -> int:
+        """Return how many orders are known, finished ones included."""
+        return len(self._by_client)
+
+    def __repr__(self) -> str:
+        """Show the load."""
+        return f"<OrderStore {len(self._live)} live, {len(self._finished)} finished kept>"
+
+    def add(self, request: OrderRequest) -> Order:
+        """Return the new order of ``request``; raise ``DuplicateOrder`` if either id is known."""
+        client_order_id = request.client_order_id
+        order_id = request.order_id
+        if client_order_id in self._by_client:
+            raise DuplicateOrder(f"client order id {client_order_id} is already known")
+        if order_id in self._by_order:
+            raise DuplicateOrder(f"order id {order_id} is already known")
+        order = Order(request, self._ended)
+        self._by_client[client_order_id] = order
+        self._by_order[order_id] = order
+        self._live[order_id] = order
+        return order
+
+    def by_client_id(self, client_order_id: str) -> Order | None:
+        """Return the order, or ``None`` if it is not, or no longer, known."""
+        return self._by_client.get(client_order_id)
+
+    def by_order_id(self, order_id: str) -> Order | None:
+        """Return the order, or ``None`` if it is not, or no longer, known."""
+        return self._by_order.get(order_id)
+
+    def live(self) -> list[Order]:
+        """Return the orders that have not ended, oldest first."""
+        return list(self._live.values())
+
+    def live_of(self, strategy: str | None = None, symbol: str | None = None) -> list[Order]:
+        """Return the live orders of a strategy, a symbol, or both, oldest first."""
+        return [
+            order
+            for order in self._live.values()
+            if (strategy is None or order.request.strategy == strategy)
+            and (symbol is None or order.request.symbol == symbol)
+        ]
+
+    def book_once(self, trade_id: str) -> bool:
+        """Return whether this trade id is new, and remember it."""
+        return self._trades.add(trade_id)
+
+    def _ended(self, order: Order) -> None:
+        del self._live[order.request.order_id]
+        finished = self._finished
+        finished.append(order)
+        if len(finished) > self._finished_max:
+            forgotten = finished.popleft().request
+            del self._by_client[forgotten.client_order_id]
+            del self._by_order[forgotten.order_id]
+
+
+class RecentIds:
+    """
+    The newest ids, at least ``at_least`` and at most twice as many, in constant time.
+
+    Two generations: when the young one is full it becomes the old one, and the old is dropped.
+    """
+
+    __slots__ = ("_at_least", "_old", "_young")
+
+    def __init__(self, at_least: int) -> None:
+        """Begin empty."""
+        self._at_least = at_least
+        self._young: set[str] = set()
+        self._old: frozenset[str] | set[str] = frozenset()
+
+    def __len__(self) -> int:
+        """Return how many ids are remembered."""
+        return len(self._young) + len(self._old)
+
+    def add(self, name: str) -> bool:
+        """Remember ``name``; return whether it was new."""
+        if name in self._young or name in self._old:
+            return False
+        self._young.add(name)
+        if len(self._young) >= self._at_least:
+            self._old = self._young
+            self._young = set()
+        return True
