@@ -17,7 +17,8 @@ class BarFeed(Protocol):
 
     ``groups`` yields strictly increasing timestamps and reads its source as it goes: memory
     does not grow with its length. ``symbols`` and ``timeframe_ms`` are known before it starts.
-    ``fingerprints`` name the inputs by content (file name -> sha256, or a synthetic seed).
+    ``fingerprints`` name the inputs by content (``file name@symbol`` -> sha256, or for a synthetic
+    market what it is a function of).
     """
 
     symbols: tuple[str, ...]
