@@ -1,0 +1,235 @@
+"""
+Find a strategy class and check its parameters.
+
+A strategy is named in one of four ways: the name of a shipped one (``sma_cross``), a name that
+an installed package offers (entry points of the group ``tidegate.strategies``),
+``module:Class``, or ``file.py:Class`` (the class may be left out when the file defines one).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import importlib.util
+import inspect
+import sys
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from pydantic import ValidationError
+
+from strategies.contract import Strategy, StrategyParams
+
+ENTRY_POINT_GROUP = "tidegate.strategies"
+SHIPPED: Mapping[str, str] = {"sma_cross": "strategies.sma_cross:SmaCross"}
+"""Every shipped strategy by its name."""
+
+
+class StrategyLoadError(ValueError):
+    """A strategy cannot be found or loaded, or a parameter of it is wrong."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedStrategy:
+    """
+    A strategy class with what identifies its code.
+
+    ``name`` is what a session calls it unless it is told otherwise; ``source`` says where the
+    class comes from, ``source_sha256`` is the digest of that file's bytes.
+    """
+
+    name: str
+    factory: type[Strategy]
+    source: str
+    source_sha256: str
+
+
+def load_strategy(use: str) -> LoadedStrategy:
+    """Load the strategy that ``use`` names; raise ``StrategyLoadError`` in one clear line."""
+    if use.endswith(".py"):
+        return _from_file(use, Path(use), "")
+    target, colon, class_name = use.rpartition(":")
+    if colon and target.endswith(".py"):
+        return _from_file(use, Path(target), class_name)
+    if colon:
+        return _from_module(use, target, class_name)
+    if use in SHIPPED:
+        module_name, _, class_name = SHIPPED[use].partition(":")
+        return _described(use, _class_of(use, _imported(use, module_name), class_name), use)
+    return _from_entry_point(use)
+
+
+def parse_params(loaded: LoadedStrategy, params: Mapping[str, Any]) -> StrategyParams:
+    """Return the checked parameters; raise ``StrategyLoadError`` with one line per wrong one."""
+    model = loaded.factory.Params
+    try:
+        return model.model_validate(dict(params))
+    except ValidationError as error:
+        lines = [_param_problem(loaded.name, model, detail) for detail in error.errors()]
+        raise StrategyLoadError("\n".join(lines)) from None
+
+
+def _param_problem(strategy: str, model: type[StrategyParams], detail: Any) -> str:
+    name = ".".join(str(part) for part in detail["loc"])
+    known = ", ".join(model.model_fields) or "none"
+    if detail["type"] == "extra_forbidden":
+        return f"strategy {strategy}: unknown parameter {name!r}; expected one of: {known}"
+    if detail["type"] == "missing":
+        return f"strategy {strategy}: parameter {name!r} is missing, and needed"
+    message = str(detail["msg"]).removeprefix("Value error, ")
+    message = message.split(", unable to parse")[0]
+    if message.startswith("Input should be "):
+        message = "expected " + message.removeprefix("Input should be ")
+    if not name:
+        return f"strategy {strategy}: parameters: {message}"
+    return f"strategy {strategy}: parameter {name!r}: found {detail['input']!r}, {message}"
+
+
+# ---------------------------------------------------------------------------- where it comes from
+
+
+def _from_file(use: str, path: Path, class_name: str) -> LoadedStrategy:
+    if not path.is_file():
+        raise StrategyLoadError(f"strategy {use!r}: no such file: {path}")
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    # The content is part of the name: an edited file is another module, never a stale one.
+    module_name = f"user_strategy_{path.stem}_{digest[:12]}"
+    module = sys.modules.get(module_name) or _executed(use, path.resolve(), module_name)
+    factory = _class_of(use, module, class_name) if class_name else _only_class_of(use, module)
+    return _described(_snake(factory.__name__), factory, f"{path}:{factory.__name__}")
+
+
+def _executed(use: str, path: Path, module_name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(module_name, path)
+    if spec is None or spec.loader is None:
+        raise StrategyLoadError(f"strategy {use!r}: {path} cannot be imported")
+    module = importlib.util.module_from_spec(spec)
+    folder = str(path.parent)
+    if folder not in sys.path:
+        # Last, so that a neighbour of the strategy never hides an installed package.
+        sys.path.append(folder)
+    sys.modules[module_name] = module
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        del sys.modules[module_name]
+        raise StrategyLoadError(_import_problem(use, error, path)) from error
+    return module
+
+
+def _from_module(use: str, module_name: str, class_name: str) -> LoadedStrategy:
+    factory = _class_of(use, _imported(use, module_name), class_name)
+    return _described(_snake(factory.__name__), factory, use)
+
+
+def _from_entry_point(use: str) -> LoadedStrategy:
+    offered: dict[str, EntryPoint] = {
+        point.name: point for point in entry_points(group=ENTRY_POINT_GROUP)
+    }
+    if use not in offered:
+        names = sorted({*SHIPPED, *offered})
+        near = get_close_matches(use, names, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(names)}"
+        raise StrategyLoadError(
+            f"strategy {use!r}: not a known name, and neither module:Class nor file.py:Class{hint}"
+        )
+    try:
+        factory = offered[use].load()
+    except Exception as error:
+        raise StrategyLoadError(_import_problem(use, error, None)) from error
+    return _described(use, _checked(use, factory), offered[use].value)
+
+
+def _imported(use: str, module_name: str) -> ModuleType:
+    try:
+        return importlib.import_module(module_name)
+    except Exception as error:
+        raise StrategyLoadError(_import_problem(use, error, None)) from error
+
+
+def _import_problem(use: str, error: Exception, path: Path | None) -> str:
+    """Name the file and line at fault: the strategy's own file if it is on the way there."""
+    what = f"{type(error).__name__}: {error}"
+    if isinstance(error, SyntaxError) and error.filename:
+        return f"strategy {use!r}: {error.filename}:{error.lineno}: SyntaxError: {error.msg}"
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if path is not None and frame.filename == str(path)]
+    outer = [
+        frame
+        for frame in frames
+        if frame.filename != __file__ and "importlib" not in frame.filename
+    ]
+    chosen = (own or outer)[-1:]
+    if not chosen:
+        return f"strategy {use!r}: {what}"
+    return f"strategy {use!r}: {chosen[0].filename}:{chosen[0].lineno}: {what}"
+
+
+# ------------------------------------------------------------------------------------- the class
+
+
+def _class_of(use: str, module: ModuleType, class_name: str) -> type[Strategy]:
+    found = getattr(module, class_name, None)
+    if found is None:
+        names = [kind.__name__ for kind in _strategies_in(module)]
+        near = get_close_matches(class_name, names, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else f"; it has: {', '.join(names) or 'none'}"
+        raise StrategyLoadError(f"strategy {use!r}: no class {class_name!r} in its module{hint}")
+    return _checked(use, found)
+
+
+def _only_class_of(use: str, module: ModuleType) -> type[Strategy]:
+    found = _strategies_in(module)
+    if len(found) != 1:
+        names = ", ".join(kind.__name__ for kind in found) or "none"
+        raise StrategyLoadError(
+            f"strategy {use!r}: found {len(found)} strategies in the file ({names}), "
+            f"expected one, or a name: {use}:Class"
+        )
+    return _checked(use, found[0])
+
+
+def _strategies_in(module: ModuleType) -> list[type[Strategy]]:
+    """Return the strategies that ``module`` itself defines, in order of definition."""
+    return [
+        kind
+        for kind in vars(module).values()
+        if isinstance(kind, type)
+        and issubclass(kind, Strategy)
+        and not inspect.isabstract(kind)
+        and kind.__module__ == module.__name__
+    ]
+
+
+def _checked(use: str, found: Any) -> type[Strategy]:
+    if not (isinstance(found, type) and issubclass(found, Strategy)):
+        raise StrategyLoadError(f"strategy {use!r}: found {found!r}, expected a Strategy subclass")
+    if inspect.isabstract(found):
+        missing = ", ".join(sorted(found.__abstractmethods__))
+        raise StrategyLoadError(f"strategy {use!r}: class {found.__name__} lacks {missing}")
+    return found
+
+
+def _described(name: str, factory: type[Strategy], source: str) -> LoadedStrategy:
+    file = inspect.getsourcefile(factory)
+    if file is None:
+        raise StrategyLoadError(f"strategy {name!r}: the source of {factory.__name__} is not known")
+    digest = hashlib.sha256(Path(file).read_bytes()).hexdigest()
+    return LoadedStrategy(name, factory, source, digest)
+
+
+def _snake(name: str) -> str:
+    """Return ``SmaCross`` as ``sma_cross``, ``RSIBand`` as ``rsi_band``."""
+    text = ""
+    for place, letter in enumerate(name):
+        starts = letter.isupper() and place > 0
+        if starts and (name[place - 1].islower() or name[place + 1 : place + 2].islower()):
+            text += "_"
+        text += letter.lower()
+    return text.strip("_")

@@ -1,0 +1,136 @@
+"""A strategy is found by each of its four names, and what is wrong is said in one line."""
+
+from __future__ import annotations
+
+import hashlib
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from strategies.loader import StrategyLoadError, load_strategy, parse_params
+from strategies.sma_cross import SmaCross, SmaCrossParams
+
+GOOD = """
+from strategies.contract import Strategy, StrategyParams
+
+class Params(StrategyParams):
+    depth: int = 3
+
+class NightOwl(Strategy):
+    Params = Params
+    def on_bar(self, bar):
+        return None
+"""
+
+
+def written(folder: Path, text: str, name: str = "owl.py") -> Path:
+    path = folder / name
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_a_shipped_strategy_is_found_by_its_name() -> None:
+    """`sma_cross` is the shipped class, and its digest is that of its file."""
+    loaded = load_strategy("sma_cross")
+
+    digest = hashlib.sha256(Path("strategies/sma_cross.py").read_bytes()).hexdigest()
+    assert loaded.factory is SmaCross
+    assert loaded.name == "sma_cross"
+    assert loaded.source_sha256 == digest
+
+
+def test_a_strategy_is_found_as_module_and_class() -> None:
+    """`module:Class` is imported like any other module."""
+    loaded = load_strategy("strategies.sma_cross:SmaCross")
+
+    assert loaded.factory is SmaCross
+    assert loaded.name == "sma_cross"
+
+
+def test_a_strategy_is_found_in_a_file(tmp_path: Path) -> None:
+    """A file with one strategy needs no class name; its digest is that of its bytes."""
+    path = written(tmp_path, GOOD)
+
+    alone, named = load_strategy(str(path)), load_strategy(f"{path}:NightOwl")
+
+    assert alone.factory is named.factory
+    assert alone.name == "night_owl"
+    assert alone.source_sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_an_edited_file_is_loaded_anew(tmp_path: Path) -> None:
+    """What runs is what the file says now, not what it said before."""
+    path = written(tmp_path, GOOD)
+    before = load_strategy(str(path))
+    written(tmp_path, GOOD.replace("depth: int = 3", "depth: int = 4"))
+
+    after = load_strategy(str(path))
+
+    assert parse_params(before, {}).model_dump() == {"depth": 3}
+    assert parse_params(after, {}).model_dump() == {"depth": 4}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("import nothing_of_that_name\n", "owl.py:1: ModuleNotFoundError"),
+        ("x = 1\ny = x / 0\n", "owl.py:2: ZeroDivisionError: division by zero"),
+        ("x = 1\ndef broken(:\n", "owl.py:2: SyntaxError"),
+        ("x = 1\n", "found 0 strategies in the file (none), expected one"),
+        (GOOD + "class Second(NightOwl):\n    pass\n", "found 2 strategies"),
+    ],
+)
+def test_a_broken_file_is_refused_by_file_and_line(tmp_path: Path, text: str, said: str) -> None:
+    """The error is one line and names the place at fault."""
+    path = written(tmp_path, text)
+
+    with pytest.raises(StrategyLoadError) as caught:
+        load_strategy(str(path))
+
+    assert said in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("use", "said"),
+    [
+        ("sma_cros", "did you mean 'sma_cross'?"),
+        ("nobody", "known: sma_cross"),
+        ("strategies.sma_cross:SmaCros", "did you mean 'SmaCross'?"),
+        ("strategies.sma_cross:ExactWindows", "expected a Strategy subclass"),
+        ("no.such.module:X", "ModuleNotFoundError"),
+        ("missing.py:X", "no such file"),
+        ("strategies.contract:Strategy", "lacks on_bar"),
+    ],
+)
+def test_a_wrong_name_is_refused_with_what_is_known(use: str, said: str) -> None:
+    """A name that leads nowhere is refused with the nearest one."""
+    with pytest.raises(StrategyLoadError, match=".") as caught:
+        load_strategy(use)
+
+    assert said in str(caught.value)
+
+
+def test_parameters_are_checked_by_the_strategys_own_model() -> None:
+    """Texts from a command line become the numbers that the strategy declares."""
+    params = parse_params(load_strategy("sma_cross"), {"fast": "5", "quantity": "0.25"})
+
+    assert params == SmaCrossParams(fast=5, slow=30, quantity=Decimal("0.25"))
+
+
+@pytest.mark.parametrize(
+    ("params", "said"),
+    [
+        ({"fats": 5}, "unknown parameter 'fats'; expected one of: fast, slow, quantity"),
+        ({"fast": "many"}, "parameter 'fast': found 'many', expected a valid integer"),
+        ({"fast": 0}, "parameter 'fast': found 0, expected greater than or equal to 1"),
+        ({"fast": 30}, "parameters: fast is 30, expected less than slow (30)"),
+    ],
+)
+def test_a_wrong_parameter_is_named(params: dict[str, object], said: str) -> None:
+    """The error names the parameter, what was found and what was expected."""
+    with pytest.raises(StrategyLoadError) as caught:
+        parse_params(load_strategy("sma_cross"), params)
+
+    assert said in str(caught.value)

@@ -1,0 +1,104 @@
+"""
+The command line: ``tidegate COMMAND``.
+
+Nothing heavy is imported here or by the modules of the commands: each command imports what it
+needs when it runs, so that ``tidegate --help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from tidegate.commands import (
+    check,
+    config,
+    init,
+    new_strategy,
+    rebuild,
+    replay,
+    report,
+    sessions,
+    trade,
+    verify,
+    version,
+)
+from tidegate.front import finish
+from tidegate.origin import require_own_floors
+
+
+class FrontDoor(TyperGroup):
+    """The group of all commands: whatever happens ends in an exit code of the contract."""
+
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        windows_expand_args: bool = True,
+        **extra: Any,
+    ) -> Any:
+        """Run one command; exits with its code unless ``standalone_mode`` is off."""
+        arguments = list(sys.argv[1:] if args is None else args)
+
+        def command() -> Any:
+            return super(FrontDoor, self).main(
+                args=arguments,
+                prog_name="tidegate",
+                complete_var=complete_var,
+                standalone_mode=False,
+                windows_expand_args=windows_expand_args,
+                **extra,
+            )
+
+        code = finish(command, arguments)
+        if standalone_mode:
+            sys.exit(code)
+        return code
+
+
+app = typer.Typer(
+    cls=FrontDoor,
+    name="tidegate",
+    help="A trading daemon of supervised actors: replay, paper, and the audit of both.",
+    no_args_is_help=False,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["--help", "-h"], "max_content_width": 100},
+)
+
+
+@app.callback()
+def front_door() -> None:
+    """A trading daemon of supervised actors: replay, paper, and the audit of both."""
+    require_own_floors()
+
+
+for _module in (
+    replay,
+    trade,
+    sessions,
+    report,
+    verify,
+    rebuild,
+    check,
+    config,
+    init,
+    new_strategy,
+    version,
+):
+    _module.register(app)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code; the console script's entry."""
+    code: int = typer.main.get_command(app).main(
+        args=None if arguments is None else list(arguments), standalone_mode=False
+    )
+    return code

@@ -1,0 +1,226 @@
+"""
+From checked settings to the parts of a session: feed, instruments, strategies, limits.
+
+What the settings ask for and this version does not do is refused here, by key: a limit that
+nobody enforces is worse than none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from actors.assembly import StrategySpec
+from actors.risk import RiskLimits
+from feeds.contract import BarFeed, Group
+from feeds.settings import build_feed
+from state.instruments import Instrument, load_instruments
+from strategies.loader import load_strategy, parse_params
+from tidegate.config import Configuration, Settings, StrategySettings
+from tidegate.exits import ConfigError
+
+DAY_MS = 86_400_000
+
+NOT_IN_FORCE: Mapping[tuple[str, ...], str] = {
+    ("risk", "max_drawdown_pct"): "no guard watches the drawdown yet",
+    ("risk", "max_daily_loss"): "no guard watches the daily loss yet",
+    ("risk", "max_orders_per_minute"): "no guard counts orders yet",
+    ("risk", "price_collar_bps"): "no guard compares prices with the market yet",
+    ("health",): "no circuit watches a venue yet",
+    ("control", "kill_file"): "nobody watches for the file yet",
+    ("control", "token_file"): "there is no HTTP interface yet",
+    ("telemetry", "metrics"): "no metrics are published yet",
+    ("telemetry", "notify"): "no notices are sent yet",
+}
+"""Keys that are known, of which this version does not do what they promise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The parts of a session, checked against each other."""
+
+    feed: BarFeed
+    strategies: tuple[StrategySpec, ...]
+    instruments: Mapping[str, Instrument]
+    currency: str
+    limits: RiskLimits
+    config: Mapping[str, Any]
+
+
+def compose(configuration: Configuration) -> Parts:
+    """Return the parts that the configuration asks for, or raise one error for what is wrong."""
+    settings = configuration.settings
+    refuse_what_is_not_in_force(configuration)
+    feed = _feed(configuration)
+    symbols = traded_symbols(configuration, feed)
+    instruments = _instruments(configuration, symbols)
+    strategies = _strategies(configuration, symbols)
+    return Parts(
+        feed,
+        strategies,
+        instruments,
+        _currency(instruments),
+        RiskLimits(
+            max_order_notional=settings.risk.max_order_notional,
+            max_position_notional=settings.risk.max_position_notional,
+            max_gross_exposure=settings.risk.max_gross_exposure,
+        ),
+        _kept_config(configuration, strategies),
+    )
+
+
+def refuse_what_is_not_in_force(configuration: Configuration) -> None:
+    """Raise when a key is set whose promise this version does not keep."""
+    problems = [
+        f"{configuration.origin(*key)}: {'.'.join(key)}: {why}; remove it"
+        for key, why in NOT_IN_FORCE.items()
+        if configuration.is_given(*key)
+    ]
+    problems += [
+        f"{configuration.origin('strategies')}: strategies[{place}].budget: "
+        "no guard watches a strategy's budget yet; remove it"
+        for place, strategy in enumerate(configuration.settings.strategies)
+        if strategy.budget is not None
+    ]
+    if problems:
+        raise ConfigError(*problems)
+
+
+# ------------------------------------------------------------------------------------------ feed
+
+
+class FirstDay:
+    """A feed's first UTC day; everything else about it stays as it is."""
+
+    def __init__(self, feed: BarFeed) -> None:
+        self._feed = feed
+        self.symbols = feed.symbols
+        self.timeframe_ms = feed.timeframe_ms
+        self.synthetic = feed.synthetic
+
+    def groups(self) -> Iterator[Group]:
+        """Yield the groups up to the first UTC midnight after the first bar."""
+        end: int | None = None
+        for group in self._feed.groups():
+            at = group[0].timestamp
+            if end is None:
+                end = (at // DAY_MS + 1) * DAY_MS
+            if at >= end:
+                return
+            yield group
+
+    def fingerprints(self) -> dict[str, str]:
+        """Return what identifies the whole input."""
+        return self._feed.fingerprints()
+
+    def __getattr__(self, name: str) -> Any:
+        """Hand everything that only some feeds have to the feed itself."""
+        return getattr(self._feed, name)
+
+
+def _feed(configuration: Configuration) -> BarFeed:
+    settings = configuration.settings
+    symbols = settings.universe.symbols
+    if settings.feed.source == "synthetic" and not symbols:
+        raise ConfigError(
+            f"{configuration.origin('universe', 'symbols')}: universe.symbols: found none, "
+            "expected at least one: a synthetic market is made for them"
+        )
+    feed = build_feed(settings.feed, symbols, settings.session.seed)
+    return FirstDay(feed) if settings.session.extent == "quick" else feed
+
+
+def traded_symbols(configuration: Configuration, feed: BarFeed) -> tuple[str, ...]:
+    """Return the symbols that may be traded, in the order of their listing."""
+    universe = configuration.settings.universe
+    listed = universe.symbols or feed.symbols
+    symbols = tuple(
+        symbol
+        for symbol in listed
+        if (not universe.allow or symbol in universe.allow) and symbol not in universe.deny
+    )
+    if not symbols:
+        raise ConfigError(
+            f"{configuration.origin('universe')}: universe: allow and deny leave none of "
+            f"{', '.join(listed)}"
+        )
+    return symbols
+
+
+# ----------------------------------------------------------------------------------- instruments
+
+
+def _instruments(configuration: Configuration, symbols: Sequence[str]) -> dict[str, Instrument]:
+    settings = configuration.settings
+    file = settings.universe.instruments
+    described = {} if file is None else load_instruments(Path(file))
+    return {
+        symbol: described.get(symbol) or Instrument.permissive(symbol, settings.venue.fee_bps)
+        for symbol in symbols
+    }
+
+
+def _currency(instruments: Mapping[str, Instrument]) -> str:
+    """Return the one currency that all instruments settle in: the account's."""
+    by_currency: dict[str, list[str]] = {}
+    for symbol, instrument in instruments.items():
+        by_currency.setdefault(instrument.settle, []).append(symbol)
+    if len(by_currency) > 1:
+        found = "; ".join(f"{name}: {', '.join(own)}" for name, own in sorted(by_currency.items()))
+        raise ConfigError(
+            f"symbols: found {len(by_currency)} account currencies ({found}), expected one"
+        )
+    return next(iter(by_currency))
+
+
+# ------------------------------------------------------------------------------------ strategies
+
+
+def _strategies(
+    configuration: Configuration, symbols: Sequence[str]
+) -> tuple[StrategySpec, ...]:
+    asked = configuration.settings.strategies
+    origin = configuration.origin("strategies")
+    if not asked:
+        raise ConfigError("strategies: found none, expected at least one: --strategy or [[strategies]]")
+    names = [strategy.name for strategy in asked]
+    for name in names:
+        if names.count(name) > 1:
+            raise ConfigError(f"{origin}: strategies: the name {name!r} is given twice")
+    return tuple(_strategy(strategy, symbols, origin) for strategy in asked)
+
+
+def _strategy(asked: StrategySettings, symbols: Sequence[str], origin: str) -> StrategySpec:
+    unknown = [symbol for symbol in asked.symbols if symbol not in symbols]
+    if unknown:
+        raise ConfigError(
+            f"{origin}: strategy {asked.name}: symbols: found {', '.join(unknown)}, "
+            f"expected some of {', '.join(symbols)}"
+        )
+    loaded = load_strategy(asked.use)
+    return StrategySpec(
+        asked.name,
+        loaded.factory,
+        parse_params(loaded, asked.params),
+        asked.symbols or tuple(symbols),
+        asked.lot_method,
+        asked.use,
+        loaded.source_sha256,
+    )
+
+
+def _kept_config(
+    configuration: Configuration, strategies: Sequence[StrategySpec]
+) -> dict[str, Any]:
+    """Return what the manifest keeps: no secrets, every strategy's parameters written out."""
+    config = configuration.public()
+    for section, spec in zip(config["strategies"], strategies, strict=True):
+        section["params"] = spec.params.model_dump(mode="json")
+    return config
+
+
+def settings_of(config: Mapping[str, Any]) -> Settings:
+    """Return the settings that a manifest's configuration stands for."""
+    return Settings.model_validate(config)

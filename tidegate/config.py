@@ -1,0 +1,290 @@
+"""
+The configuration: one model composed of each floor's own settings, and how it is loaded.
+
+``load`` merges files, environment and command line, checks the result as a whole, and keeps
+for every key the origin that won. Whatever is wrong is reported at once, each problem on one
+line with its origin, its key, what was found and what was expected.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from actors.settings import HealthSettings, Money, RiskSettings
+from brokers.settings import VenueSettings
+from feeds.settings import FeedSettings
+from state.ledger import LotMethod
+from tidegate.exits import ConfigError
+from tidegate.layers import Key, Layer, environment_layer, file_layer, leaves, merge
+from tidegate.redaction import exposed_secrets, is_secret, masked, secrets_in, without_secrets
+from tidegate.schema import model_at, nearest
+
+DEFAULT_FILE = Path("tidegate.toml")
+
+
+class Section(BaseModel):
+    """Base of the sections: frozen, and an unknown key is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class SessionSettings(Section):
+    """``[session]``: what kind of run this is and where it is kept."""
+
+    mode: Literal["replay", "paper", "shadow", "live"] = Field(
+        "paper", description="how orders are executed"
+    )
+    name: str = Field(
+        "default",
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,39}$",
+        description="prefix of the session folder's name",
+    )
+    dir: str = Field("runs", min_length=1, description="folder of all sessions")
+    seed: int = Field(
+        42, ge=0, lt=2**63, description="everything random comes from it; also `TIDEGATE_SEED`"
+    )
+    cash: Money = Field(
+        Decimal(100_000), gt=0, description="what a simulated account starts with, in its currency"
+    )
+    extent: Literal["full", "quick"] = Field(
+        "full", description="all of the data, or its first UTC day only (a smoke test)"
+    )
+
+
+class UniverseSettings(Section):
+    """``[universe]``: what may be traded."""
+
+    symbols: tuple[str, ...] = Field((), description="symbols; empty means all of the feed's")
+    allow: tuple[str, ...] = Field((), description="when given, only these of the symbols")
+    deny: tuple[str, ...] = Field((), description="never these")
+    instruments: str | None = Field(
+        None, description="file with the instruments' rules; one it lacks has no limits at all"
+    )
+
+
+class StrategySettings(Section):
+    """``[[strategies]]``: one strategy with its symbols and parameters."""
+
+    name: str = Field(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,39}$",
+        description="its name in orders, artifacts and reports; unique",
+    )
+    use: str = Field(
+        min_length=1, description="a shipped or installed name, `module:Class` or `file.py:Class`"
+    )
+    symbols: tuple[str, ...] = Field((), description="its symbols; empty means the universe")
+    params: dict[str, Any] = Field(
+        default_factory=dict, description="its parameters, checked by the strategy's own `Params`"
+    )
+    lot_method: LotMethod = Field(LotMethod.FIFO, description="which lots a reduction closes")
+    budget: Money | None = Field(None, description="most it may have invested")
+
+
+class ControlSettings(Section):
+    """``[control]``: how a running daemon is reached."""
+
+    socket: str = Field("auto", description="command socket; `auto` puts it beside the session")
+    http: str = Field("127.0.0.1:0", description="address of the page and the HTTP interface")
+    token_file: str | None = Field(None, description="file with the HTTP interface's token")
+    kill_file: str | None = Field(None, description="a file whose appearance is a kill")
+
+
+class TelemetrySettings(Section):
+    """``[telemetry]``: logs, metrics, notifications."""
+
+    log_format: Literal["console", "json"] = Field("console", description="form of log lines")
+    metrics: bool = Field(False, description="publish metrics")
+    notify: tuple[str, ...] = Field((), description="where notices go")
+
+
+class Settings(Section):
+    """The whole configuration."""
+
+    session: SessionSettings = SessionSettings()
+    venue: VenueSettings = VenueSettings()
+    universe: UniverseSettings = UniverseSettings()
+    feed: FeedSettings = FeedSettings()
+    strategies: tuple[StrategySettings, ...] = ()
+    risk: RiskSettings = RiskSettings()
+    health: HealthSettings = HealthSettings()
+    control: ControlSettings = ControlSettings()
+    telemetry: TelemetrySettings = TelemetrySettings()
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """Checked settings, with the origin of every key that is not at its default."""
+
+    settings: Settings
+    sources: Mapping[Key, str]
+    given: Mapping[str, Any]
+
+    def origin(self, *key: str) -> str:
+        """Return what to call the origin of ``key``, or of the nearest key above or below it."""
+        for length in range(len(key), 0, -1):
+            if (name := self.sources.get(key[:length])) is not None:
+                return name
+        below = [name for known, name in self.sources.items() if known[: len(key)] == key]
+        return below[-1] if below else "default"
+
+    def is_given(self, *key: str) -> bool:
+        """Tell whether anything but a default sets ``key`` or a key below it."""
+        return any(known[: len(key)] == key for known in self.sources)
+
+    def public(self) -> dict[str, Any]:
+        """Return all values, JSON-ready, without any secret key: what a manifest keeps."""
+        public: dict[str, Any] = without_secrets(self.settings.model_dump(mode="json"))
+        return public
+
+    def rows(self) -> list[tuple[str, Any, str]]:
+        """Return (key, value, origin) of every key, secrets masked, in the order of the model."""
+        values = masked(self.settings.model_dump(mode="json"))
+        return [
+            (".".join(key), value, self.origin(*key))
+            for key, value in leaves(values)
+        ]
+
+    def secrets(self) -> list[str]:
+        """Return every configured secret, for the log to keep silent about."""
+        return secrets_in(self.given)
+
+
+def load(
+    files: Sequence[Path] = (),
+    *,
+    environ: Mapping[str, str] | None = None,
+    command_line: Layer | None = None,
+    default_file: bool = True,
+) -> Configuration:
+    """
+    Load and check the configuration; later sources win, key by key.
+
+    Order: ``files`` as given (without any: ``./tidegate.toml`` if it exists and ``default_file``
+    allows it), then the environment, then the command line.
+    """
+    paths = list(files)
+    if not paths and default_file and DEFAULT_FILE.exists():
+        paths = [DEFAULT_FILE]
+    layers = [file_layer(path) for path in paths]
+    problems = [
+        problem
+        for layer in layers
+        if layer.path is not None
+        for problem in exposed_secrets(layer.path, layer.values)
+    ]
+    if problems:
+        raise ConfigError(*problems)
+    layers.append(environment_layer(Settings, os.environ if environ is None else environ))
+    if command_line is not None:
+        layers.append(command_line)
+    merged, sources = merge(layers)
+    try:
+        settings = Settings.model_validate(merged)
+    except ValidationError as error:
+        raise ConfigError(*_problems(error, layers)) from None
+    return Configuration(settings, sources, merged)
+
+
+def _problems(error: ValidationError, layers: Sequence[Layer]) -> list[str]:
+    """Return one line per problem, each once though several layers may share its key."""
+    return list(dict.fromkeys(_problem(detail, layers) for detail in error.errors()))
+
+
+def _problem(detail: Any, layers: Sequence[Layer]) -> str:
+    location: tuple[str | int, ...] = _real_location(detail["loc"])
+    origin = _origin(location, layers)
+    key = spelled(location)
+    kind = detail["type"]
+    if kind == "extra_forbidden":
+        model = model_at(Settings, location[:-1])
+        known = () if model is None else model.model_fields
+        what = "section" if len(location) == 1 else "key"
+        return f"{origin}: unknown {what} {key!r}{nearest(str(location[-1]), known)}"
+    if kind == "missing":
+        return f"{origin}: {key}: missing, and needed"
+    found = "a secret" if is_secret(location) else _found(detail["input"])
+    return f"{origin}: {key}: found {found}, {expectation(detail)}"
+
+
+def expectation(detail: Any) -> str:
+    """Return what pydantic expected, in the words of our errors."""
+    message: str = detail["msg"]
+    if detail["type"] == "string_pattern_mismatch":
+        return f"expected the form {detail['ctx']['pattern']}"
+    for opening in ("Value error, ", "Assertion failed, "):
+        if message.startswith(opening):
+            return message.removeprefix(opening)
+    message = message.split(", unable to parse")[0].split(", got ")[0]
+    for opening in ("Input should be ", "Value should be "):
+        if message.startswith(opening):
+            return "expected " + message.removeprefix(opening)
+    return message[:1].lower() + message[1:]
+
+
+def spelled(location: Sequence[str | int]) -> str:
+    """Return a key as it is written about: ``strategies[0].use``."""
+    text = ""
+    for part in location:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
+    return text
+
+
+def _found(value: Any) -> str:
+    text = repr(value)
+    return f"{text if len(text) <= 60 else text[:57] + '...'} ({_kind(value)})"
+
+
+def _kind(value: Any) -> str:
+    match value:
+        case bool():
+            return "a boolean"
+        case str():
+            return "text"
+        case int() | float():
+            return "a number"
+        case Mapping():
+            return "a table"
+        case list() | tuple():
+            return "a list"
+        case _:
+            return type(value).__name__
+
+
+def _real_location(location: tuple[str | int, ...]) -> tuple[str | int, ...]:
+    """Return pydantic's location without the tags that it adds for the members of a union."""
+    return tuple(part for part in location if isinstance(part, int) or _is_key(part))
+
+
+def _is_key(part: str) -> bool:
+    return not any(mark in part for mark in "[]()")
+
+
+def _origin(location: Sequence[str | int], layers: Sequence[Layer]) -> str:
+    """Return the origin of the value at ``location``: the highest layer that reaches deepest."""
+    best, depth = "configuration", 0
+    for layer in layers:
+        reached = _depth(layer.values, location)
+        if reached and reached >= depth:
+            key = tuple(str(part) for part in location if isinstance(part, str))
+            best, depth = layer.origin(key), reached
+    return best
+
+
+def _depth(values: Any, location: Sequence[str | int]) -> int:
+    depth = 0
+    for part in location:
+        if isinstance(values, Mapping) and part in values:
+            values = values[part]
+        elif isinstance(values, list | tuple) and isinstance(part, int) and part < len(values):
+            values = values[part]
+        else:
+            break
+        depth += 1
+    return depth

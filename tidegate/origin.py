@@ -1,0 +1,47 @@
+"""
+Refuse floors that come from elsewhere.
+
+The names of the floors are plain words (``messages``, ``state``, ``actors``): another package,
+or a folder of the working directory, may carry one of them and be found first.
+"""
+
+from __future__ import annotations
+
+from importlib.machinery import ModuleSpec
+from importlib.util import find_spec
+from pathlib import Path
+
+from tidegate.exits import StartRefused
+
+FLOORS = ("actors", "brokers", "feeds", "messages", "scenarios", "state", "strategies")
+RESERVED_NAMES = frozenset({*FLOORS, "docs", "tests", "tidegate"})
+"""What ``init`` and ``new-strategy`` never call a file or a folder."""
+
+
+def require_own_floors(home: Path | None = None) -> None:
+    """Refuse to start, naming it, when a floor is not of this installation."""
+    home = home or Path(__file__).resolve().parent.parent
+    problems = []
+    for floor in FLOORS:
+        found = _folder_of(floor)
+        if found != home / floor:
+            place = "nowhere" if found is None else str(found)
+            problems.append(
+                f"start-up refused: package '{floor}' is imported from {place}, "
+                f"expected {home / floor}"
+            )
+    if problems:
+        raise StartRefused(*problems)
+
+
+def _folder_of(package: str) -> Path | None:
+    """Return where ``package`` is, or would be, imported from."""
+    try:
+        spec: ModuleSpec | None = find_spec(package)
+    except (ImportError, ValueError):
+        return None
+    if spec is None:
+        return None
+    if spec.submodule_search_locations:
+        return Path(next(iter(spec.submodule_search_locations))).resolve()
+    return Path(spec.origin).resolve() if spec.origin else None
