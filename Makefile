@@ -3,9 +3,8 @@
 
 PYTHON ?= python3
 VENV ?= .venv
-BENCH_PYTHON ?= $(shell .ci/python 3.12)
-BENCH_VENV ?= .venv-bench
 PYTEST_ARGS ?=
+BENCH_ARGS ?=
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input --quiet
@@ -39,14 +38,14 @@ lint: $(VENV)/.test
 
 check: lint test
 
-bench: $(VENV)/.peers $(BENCH_VENV)/.bench
-	$(BIN)/python -m tests.bench --nautilus-python $(BENCH_VENV)/bin/python
+bench: $(VENV)/.peers
+	$(BIN)/python -m tests.bench $(BENCH_ARGS)
 
 pins:
 	$(PYTHON) .ci/pins.py
 
 clean:
-	rm -rf $(VENV) $(BENCH_VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .venv-bench .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # -- environments: a stamp says what has been installed, and is older than what asks for more
@@ -66,10 +65,4 @@ $(VENV)/.test: $(BIN)/python pyproject.toml requirements/core.txt requirements/t
 
 $(VENV)/.peers: $(VENV)/.test requirements/peers.txt
 	$(PIP) install -c requirements/peers.txt -e '.[bench,peers]'
-	@touch $@
-
-$(BENCH_VENV)/.bench: requirements/bench.txt
-	@test -n "$(BENCH_PYTHON)" || { echo "nautilus_trader needs Python 3.12, which is not here" >&2; exit 1; }
-	$(BENCH_PYTHON) -m venv $(BENCH_VENV)
-	$(BENCH_VENV)/bin/python -m pip --disable-pip-version-check --no-input --quiet install -r $<
 	@touch $@

@@ -19,17 +19,26 @@ def functions_of(tree: ast.AST) -> Iterator[Function]:
             yield node
 
 
-def checks_something(test: Function) -> bool:
-    """Tell whether a test asserts, expects an exception, or calls what does."""
-    for node in ast.walk(test):
-        if isinstance(node, ast.Assert | ast.Raise):
-            return True
-        if isinstance(node, ast.Call):
-            name = node.func.attr if isinstance(node.func, ast.Attribute) else ""
-            name = node.func.id if isinstance(node.func, ast.Name) else name
-            if name.lstrip("_").startswith(CHECKING_NAMES):
+def checks_something(test: Function, module: ast.Module) -> bool:
+    """Tell whether a test asserts, expects an exception, or calls a function that does."""
+    own = {node.name: node for node in module.body if isinstance(node, Function)}
+    seen: set[str] = set()
+
+    def checks(function: Function) -> bool:
+        seen.add(function.name)
+        for node in ast.walk(function):
+            if isinstance(node, ast.Assert | ast.Raise):
                 return True
-    return False
+            if isinstance(node, ast.Call):
+                name = node.func.attr if isinstance(node.func, ast.Attribute) else ""
+                name = node.func.id if isinstance(node.func, ast.Name) else name
+                if name.lstrip("_").startswith(CHECKING_NAMES):
+                    return True
+                if name in own and name not in seen and checks(own[name]):
+                    return True
+        return False
+
+    return checks(test)
 
 
 def modules() -> list[Path]:
@@ -38,12 +47,18 @@ def modules() -> list[Path]:
     return sorted(found)
 
 
+def trees() -> Iterator[tuple[Path, ast.Module]]:
+    """Yield every module with tests, read."""
+    for path in modules():
+        yield path.relative_to(ROOT), ast.parse(path.read_text("utf-8"))
+
+
 def test_every_test_states_its_guarantee() -> None:
     """A test without a docstring is known only to whom wrote it."""
     silent = [
-        f"{path.relative_to(ROOT)}:{test.lineno} {test.name}"
-        for path in modules()
-        for test in functions_of(ast.parse(path.read_text("utf-8")))
+        f"{path}:{test.lineno} {test.name}"
+        for path, module in trees()
+        for test in functions_of(module)
         if not ast.get_docstring(test)
     ]
 
@@ -53,23 +68,24 @@ def test_every_test_states_its_guarantee() -> None:
 def test_every_test_checks_something() -> None:
     """A test that asserts nothing cannot fail for the right reason."""
     idle = [
-        f"{path.relative_to(ROOT)}:{test.lineno} {test.name}"
-        for path in modules()
-        for test in functions_of(ast.parse(path.read_text("utf-8")))
-        if not checks_something(test)
+        f"{path}:{test.lineno} {test.name}"
+        for path, module in trees()
+        for test in functions_of(module)
+        if not checks_something(test, module)
     ]
 
     assert idle == []
 
 
 def test_a_test_that_only_runs_is_recognised() -> None:
-    """Running code is not checking it; an expected exception is."""
-    idle, sound = functions_of(
-        ast.parse(
-            "def test_idle(): f()\n"
-            "async def test_sound():\n    with pytest.raises(ValueError): f()\n"
-        )
+    """Running code is not checking it; an expected exception or a checking function is."""
+    module = ast.parse(
+        "def agree(): assert f() == 1\n"
+        "def test_idle(): f()\n"
+        "async def test_of_errors():\n    with pytest.raises(ValueError): f()\n"
+        "def test_by_another(): agree()\n"
     )
 
-    assert not checks_something(idle)
-    assert checks_something(sound)
+    found = {test.name: checks_something(test, module) for test in functions_of(module)}
+
+    assert found == {"test_idle": False, "test_of_errors": True, "test_by_another": True}
