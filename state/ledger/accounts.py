@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from decimal import Decimal
+from typing import Any
 
-from state.money import ZERO
+from state.money import ZERO, plain
 
 
 class LedgerError(Exception):
@@ -45,16 +46,75 @@ class Account:
 Posting = tuple[Account, Decimal]
 
 
+class Chart:
+    """All accounts, and the only way to move them: whole entries that sum to zero."""
+
+    __slots__ = ("accounts", "entries", "last_entry")
+
+    def __init__(self) -> None:
+        """Begin without accounts."""
+        self.accounts: dict[str, Account] = {}
+        self.entries = 0
+        self.last_entry: Sequence[Posting] = ()
+
+    def account(self, name: str, commodity: str) -> Account:
+        """Return the account of that name, opened if need be."""
+        account = self.accounts.get(name)
+        if account is None:
+            account = self.accounts[name] = Account(name, commodity)
+        return account
+
+    def post(self, postings: Sequence[Posting]) -> None:
+        """
+        Move the accounts by one entry, or raise ``LedgerImbalance`` with nothing moved.
+
+        Postings of one commodity stand together, and each such run must sum to exactly zero.
+        """
+        check_entry(postings)
+        for account, amount in postings:
+            account.balance += amount
+        self.entries += 1
+        self.last_entry = postings
+
+    def totals(self) -> dict[str, Decimal]:
+        """Return the sum of all balances by commodity: all zero, or the books are broken."""
+        totals: dict[str, Decimal] = {}
+        for account in self.accounts.values():
+            totals[account.commodity] = totals.get(account.commodity, ZERO) + account.balance
+        return totals
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return the state, JSON-ready: money as text, accounts in order of opening."""
+        return {
+            "entries": self.entries,
+            "accounts": [
+                [account.name, account.commodity, plain(account.balance)]
+                for account in self.accounts.values()
+            ],
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take back what ``snapshot`` gave; accounts that it does not know are emptied."""
+        for account in self.accounts.values():
+            account.balance = ZERO
+        for name, commodity, balance in state["accounts"]:
+            self.account(name, commodity).balance = Decimal(balance)
+        self.entries = state["entries"]
+        self.last_entry = ()
+
+
 def check_entry(postings: Sequence[Posting]) -> None:
-    """Raise ``LedgerImbalance`` unless the postings sum to exactly zero in every commodity."""
-    totals: dict[str, Decimal] = {}
+    """Raise ``LedgerImbalance`` unless every run of one commodity sums to exactly zero."""
+    commodity = ""
+    total = ZERO
     for account, amount in postings:
-        commodity = account.commodity
-        if commodity in totals:
-            totals[commodity] += amount
+        if account.commodity == commodity:
+            total += amount
         else:
-            totals[commodity] = amount
-    for commodity, total in totals.items():
-        if total:
-            entry = ", ".join(f"{account.name} {amount}" for account, amount in postings)
-            raise LedgerImbalance(f"entry does not balance: {total} {commodity} over: {entry}")
+            if total:
+                break
+            commodity = account.commodity
+            total = amount
+    if total:
+        entry = ", ".join(f"{account.name} {amount}" for account, amount in postings)
+        raise LedgerImbalance(f"entry does not balance: {total} {commodity} over: {entry}")

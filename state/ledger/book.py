@@ -14,10 +14,10 @@ from typing import Any
 
 import msgspec
 
-from messages import PositionSide
+from messages import Fill, PositionSide, Side
 from state.instruments import Instrument
-from state.ledger.accounts import Account, LedgerImbalance
-from state.ledger.lots import Lot, LotMethod
+from state.ledger.accounts import Account, ImpossibleFill, LedgerError, LedgerImbalance
+from state.ledger.lots import Closing, Lot, LotMethod, close_lots, merge, take_lots
 from state.money import ZERO, plain, ratio
 
 BookKey = tuple[str, str, PositionSide]
@@ -132,6 +132,55 @@ class Book:
             )
         return position
 
+    def work_out(self, fill: Fill) -> tuple[Closing | None, Decimal]:
+        """Return what a fill closes and the signed quantity that it opens, with nothing changed."""
+        quantity = fill.quantity
+        if quantity <= ZERO or fill.price <= ZERO:
+            raise ImpossibleFill(f"quantity and price must be positive: {fill!r}")
+        is_buy = fill.side is Side.BUY
+        signed = quantity if is_buy else -quantity
+        held = self.quantity
+        closing = None
+        opened = signed
+        if held and (held > ZERO) is not is_buy:
+            # What is closed is signed as the lots are: the other way round than the fill.
+            opened = held + signed
+            if opened and (opened > ZERO) is is_buy:
+                closing = close_lots(self.lots, held, self.method)
+            else:
+                closing = close_lots(self.lots, -signed, self.method)
+                opened = ZERO
+        side = fill.position_side
+        if (
+            side is not PositionSide.BOTH
+            and opened
+            and (opened > ZERO) is not (side is PositionSide.LONG)
+        ):
+            raise ImpossibleFill(f"{self!r} cannot be opened the other way: {fill!r}")
+        return closing, opened
+
+    def take(self, fill: Fill, closing: Closing | None, opened: Decimal) -> tuple[str, ...]:
+        """Move the lots and the fill's tally; return the ids of the lots closed and opened."""
+        if fill.side is Side.BUY:
+            self.bought += fill.quantity
+        else:
+            self.sold += fill.quantity
+        self.position = None
+        lots = self.lots
+        lot_ids: tuple[str, ...] = ()
+        if closing is not None:
+            take_lots(lots, closing, self.method)
+            lot_ids = closing.lot_ids
+        if opened:
+            price = fill.price
+            if lots and self.method is LotMethod.AVERAGE:
+                lots[0] = merge(lots[0], opened, price)
+                return (lots[0].lot_id,)
+            lot_id = f"L-{fill.trade_id}"
+            lots.append(Lot(lot_id, opened, opened * price, price, fill.timestamp))
+            return (*lot_ids, lot_id)
+        return lot_ids
+
     def average_price(self) -> Decimal:
         """Return the mean price of the open lots: exact when they have one price, zero if flat."""
         lots = self.lots
@@ -154,10 +203,13 @@ class Book:
         self.unsummed += LOTS_SUMMED_EACH_TIME
         if full or self.unsummed >= len(lots):
             self.unsummed = 0
-            quantity = cost = ZERO
-            for lot in lots:
-                quantity += lot.quantity
-                cost += lot.cost
+            if len(lots) == 1:
+                quantity, cost = lots[0].quantity, lots[0].cost
+            else:
+                quantity = cost = ZERO
+                for lot in lots:
+                    quantity += lot.quantity
+                    cost += lot.cost
             if quantity != self.quantity or cost != self.cost:
                 self._fail("lots and their running totals", (quantity, cost))
         inventory = self.inventory.balance
@@ -205,7 +257,16 @@ class Book:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Take back what ``snapshot`` gave."""
+        """
+        Take back what ``snapshot`` gave, into a new book whose accounts are restored already.
+
+        Raises ``LedgerError`` if lots are open that another method has kept.
+        """
+        if state["lots"] and state["method"] != self.method.value:
+            raise LedgerError(
+                f"{self.key} holds lots kept by {state['method']}, "
+                f"but the configuration says {self.method.value}"
+            )
         self.bought = Decimal(state["bought"])
         self.sold = Decimal(state["sold"])
         self.paid = Decimal(state["paid"])

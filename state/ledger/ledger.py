@@ -29,25 +29,21 @@ from __future__ import annotations
 from bisect import insort
 from collections.abc import Callable, Mapping
 from decimal import Decimal, DecimalException, getcontext, localcontext, setcontext
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
 from messages import Booking, Fill, PositionSide, Side
 from state.instruments import Instrument
-from state.ledger.accounts import (
-    Account,
-    ImpossibleFill,
-    LedgerError,
-    LedgerImbalance,
-    Posting,
-    check_entry,
-)
+from state.ledger.accounts import Account, Chart, ImpossibleFill, LedgerError, LedgerImbalance
 from state.ledger.book import Book, BookKey, Position
-from state.ledger.lots import Closing, Lot, LotMethod, close_lots, merge, take_lots
-from state.money import EXACT, STRICT, ZERO, plain
+from state.ledger.lots import LotMethod
+from state.money import EXACT, STRICT, ZERO
 
 SNAPSHOT_VERSION = 1
+
+What = TypeVar("What")
+Result = TypeVar("Result")
 
 
 class Valuation(msgspec.Struct, frozen=True, gc=False):
@@ -79,27 +75,21 @@ class Ledger:
         deposit: Decimal,
         lot_methods: Mapping[str, LotMethod] | None = None,
     ) -> None:
-        """Open the books with a deposit; ``lot_methods`` is by strategy, FIFO where it is silent."""
-        for instrument in instruments.values():
-            if instrument.settle != currency:
-                raise LedgerError(
-                    f"{instrument.symbol} settles in {instrument.settle}, "
-                    f"but the account is kept in {currency}"
-                )
+        """Open the books with a deposit; ``lot_methods`` is by strategy, else FIFO."""
         self.currency = currency
-        self.entries = 0
         self.imbalance = ""
-        self.last_entry: list[Posting] = []
+        self.chart = Chart()
         self._instruments = instruments
         self._lot_methods = dict(lot_methods or {})
-        self._accounts: dict[str, Account] = {}
         self._books: dict[BookKey, Book] = {}
         self._open: list[BookKey] = []
-        self._cash = self._account(f"cash:{currency}", currency)
-        self._capital = self._account(f"capital:{currency}", currency)
-        self._realized = self._account(f"realized:{currency}", currency)
-        self._funding = self._account(f"funding:{currency}", currency)
-        self._fees = self._account(f"fees:{currency}", currency)
+        for instrument in instruments.values():
+            self._check_currency(instrument)
+        self._cash = self.chart.account(f"cash:{currency}", currency)
+        self._capital = self.chart.account(f"capital:{currency}", currency)
+        self._realized = self.chart.account(f"realized:{currency}", currency)
+        self._funding = self.chart.account(f"funding:{currency}", currency)
+        self._fees = self.chart.account(f"fees:{currency}", currency)
         self._fee_accounts = {currency: (self._fees, self._cash)}
         self.deposit(deposit)
 
@@ -108,7 +98,7 @@ class Ledger:
         return (
             f"<Ledger {self.currency} cash={self.cash} realized={self.realized_pnl} "
             f"fees={self.fees} funding={self.funding} open={len(self._open)} "
-            f"entries={self.entries}>"
+            f"entries={self.chart.entries}>"
         )
 
     # -- what it says
@@ -141,7 +131,7 @@ class Ledger:
     @property
     def accounts(self) -> dict[str, Decimal]:
         """Return every account's balance by name: the trial balance, debits positive."""
-        return {name: account.balance for name, account in self._accounts.items()}
+        return {name: account.balance for name, account in self.chart.accounts.items()}
 
     def fees_by_currency(self) -> dict[str, Decimal]:
         """Return the fees paid, by currency, in order of first use."""
@@ -159,7 +149,7 @@ class Ledger:
 
     def net_quantity(self, symbol: str) -> Decimal:
         """Return the signed quantity held of a symbol over all strategies and sides."""
-        market = self._accounts.get(f"market:{symbol}")
+        market = self.chart.accounts.get(f"market:{symbol}")
         return ZERO if market is None else EXACT.minus(market.balance)
 
     def valuation(self, mark: Callable[[str], Decimal]) -> Valuation:
@@ -189,8 +179,7 @@ class Ledger:
 
     def deposit(self, amount: Decimal) -> None:
         """Put ``amount`` into the account (negative: take out)."""
-        with localcontext(STRICT):
-            self._post([(self._cash, amount), (self._capital, -amount)])
+        self._enter(self._deposit, amount)
 
     def book_fill(self, fill: Fill) -> Booking:
         """
@@ -200,237 +189,182 @@ class Ledger:
         symbol, a quantity or price that is not positive, a hedge position turned over. Raises
         ``LedgerImbalance`` if the books do not balance, and from then on for every entry.
         """
-        key = (fill.strategy, fill.symbol, fill.position_side)
-        caller = getcontext()
-        setcontext(STRICT)
-        try:
-            return self._book_fill(self._books.get(key) or self._open_book(key), fill)
-        except LedgerImbalance as error:
-            self.imbalance = self.imbalance or str(error)
-            raise
-        except DecimalException as error:
-            raise self._halted(f"not exact: {error!r} in {fill!r}") from error
-        finally:
-            setcontext(caller)
+        return self._enter(self._book_fill, fill)
 
     def book_funding(
-        self,
-        strategy: str,
-        symbol: str,
-        position_side: PositionSide,
-        amount: Decimal,
-        at: int,
+        self, strategy: str, symbol: str, position_side: PositionSide, amount: Decimal, at: int
     ) -> None:
         """
         Book funding of one position settled at ``at``: negative is paid, positive received.
 
         That is the sign of ``FundingBooked.amount``; the ``funding`` total counts what was paid.
         """
-        key = (strategy, symbol, position_side)
+        self._enter(self._book_funding, ((strategy, symbol, position_side), amount, at))
+
+    def _enter(self, act: Callable[[What], Result], what: What) -> Result:
+        """Make one entry in strict arithmetic; what breaks the books halts them for good."""
+        if self.imbalance:
+            raise LedgerImbalance(f"halted since: {self.imbalance}")
         caller = getcontext()
         setcontext(STRICT)
         try:
-            book = self._books.get(key) or self._open_book(key)
-            self._post([(self._cash, amount), (self._funding, -amount)])
-            book.funding -= amount
-            book.position = None
+            return act(what)
         except LedgerImbalance as error:
-            self.imbalance = self.imbalance or str(error)
+            self.imbalance = f"{error} (entry: {what!r})"
             raise
         except DecimalException as error:
-            raise self._halted(f"not exact: {error!r} in funding of {key} at {at}") from error
+            self.imbalance = f"inexact or undefined arithmetic, {error!r} (entry: {what!r})"
+            raise LedgerImbalance(self.imbalance) from error
         finally:
             setcontext(caller)
 
-    def _book_fill(self, book: Book, fill: Fill) -> Booking:
-        if fill.quantity <= ZERO or fill.price <= ZERO:
-            raise ImpossibleFill(f"quantity and price must be positive: {fill!r}")
-        price = fill.price
-        is_buy = fill.side is Side.BUY
-        signed = fill.quantity if is_buy else -fill.quantity
-        paid = signed * price
-        held = book.quantity
-        # What is closed and what is opened are signed as their lots are.
-        closing: Closing | None = None
-        if not held or (held > ZERO) is is_buy:
-            opened, cost, units, realized = signed, paid, signed, ZERO
-        else:
-            rest = held + signed
-            if rest and (rest > ZERO) is is_buy:
-                closed, opened = held, rest
-            else:
-                closed, opened = -signed, ZERO
-            closing = close_lots(book.lots, closed, book.method)
-            realized = closed * price - closing.cost
-            cost = opened * price - closing.cost
-            units = opened - closed
-        side = fill.position_side
-        if (
-            side is not PositionSide.BOTH
-            and opened
-            and (opened > ZERO) is not (side is PositionSide.LONG)
-        ):
-            raise ImpossibleFill(f"{book!r} cannot open the other way: {fill!r}")
+    def _deposit(self, amount: Decimal) -> None:
+        self.chart.post([(self._cash, amount), (self._capital, -amount)])
 
+    def _book_funding(self, what: tuple[BookKey, Decimal, int]) -> None:
+        key, amount, _ = what
+        book = self._books.get(key) or self._open_book(key)
+        self.chart.post([(self._cash, amount), (self._funding, -amount)])
+        book.funding -= amount
+        book.position = None
+        self._check(book)
+
+    def _book_fill(self, fill: Fill) -> Booking:
+        key = (fill.strategy, fill.symbol, fill.position_side)
+        book = self._books.get(key) or self._open_book(key)
+        closing, opened = book.work_out(fill)
+        price = fill.price
+        paid = fill.quantity * price if fill.side is Side.BUY else -fill.quantity * price
+        units, cost, realized = opened, opened * price, ZERO
+        if closing is not None:
+            realized = closing.quantity * price - closing.cost
+            units -= closing.quantity
+            cost -= closing.cost
+
+        # Postings of one commodity stand together: units, the account's currency, the fee's.
         postings = [
-            (book.inventory, cost),
-            (book.money, -paid if book.is_spot else -cost),
             (book.held, units),
             (book.market, -units),
+            (book.inventory, cost),
+            (book.money, -paid if book.is_spot else -cost),
         ]
         if realized:
             postings.append((self._realized, -realized))
             if not book.is_spot:
                 postings.append((self._cash, realized))
-        fee = fill.fee
-        if fee:
-            fees, cash = self._fee_accounts.get(fill.fee_currency) or self._open_fee_accounts(
-                fill.fee_currency
-            )
-            postings.append((fees, fee))
-            postings.append((cash, -fee))
-        self._post(postings)
+        if fill.fee:
+            currency = fill.fee_currency
+            fees, cash = self._fee_accounts.get(currency) or self._open_fee_accounts(currency)
+            postings.append((fees, fill.fee))
+            postings.append((cash, -fill.fee))
+        self.chart.post(postings)
 
-        lot_ids = self._move_lots(book, fill, closing, opened)
+        was_flat = not book.quantity
+        lot_ids = book.take(fill, closing, opened)
         book.quantity += units
         book.cost += cost
         book.paid += paid
         book.realized += realized
-        if is_buy:
-            book.bought += fill.quantity
-        else:
-            book.sold += fill.quantity
-        book.position = None
-        if not held:
-            insort(self._open, book.key)
+        if was_flat:
+            insort(self._open, key)
         elif not book.quantity:
-            self._open.remove(book.key)
+            self._open.remove(key)
         self._check(book)
         return Booking(
-            realized_pnl=realized,
-            realized_total=book.realized,
-            quantity=book.quantity,
-            average_price=book.average_price(),
-            cash=self._cash.balance,
-            lot_ids=lot_ids,
+            realized,
+            book.realized,
+            book.quantity,
+            book.average_price(),
+            self._cash.balance,
+            lot_ids,
         )
 
-    def _move_lots(
-        self, book: Book, fill: Fill, closing: Closing | None, opened: Decimal
-    ) -> tuple[str, ...]:
-        lots = book.lots
-        lot_ids: tuple[str, ...] = ()
-        if closing is not None:
-            take_lots(lots, closing, book.method)
-            lot_ids = closing.lot_ids
-        if opened:
-            if lots and book.method is LotMethod.AVERAGE:
-                lots[0] = merge(lots[0], opened, fill.price)
-                return (lots[0].lot_id,)
-            lot = Lot(f"L-{fill.trade_id}", opened, opened * fill.price, fill.price, fill.timestamp)
-            lots.append(lot)
-            return (*lot_ids, lot.lot_id)
-        return lot_ids
-
     # -- what keeps it true
-
-    def _post(self, postings: list[Posting]) -> None:
-        """Move the accounts by one entry, or raise with nothing moved."""
-        if self.imbalance:
-            raise LedgerImbalance(f"halted since: {self.imbalance}")
-        check_entry(postings)
-        for account, amount in postings:
-            account.balance += amount
-        self.entries += 1
-        self.last_entry = postings
 
     def _check(self, book: Book) -> None:
         """Check the book that an entry touched."""
         book.check()
 
     def audit(self) -> None:
-        """Check everything there is to check, or raise ``LedgerImbalance``."""
+        """Check everything there is to check, or raise ``LedgerImbalance`` and halt."""
         with localcontext(STRICT):
-            for book in self._books.values():
+            differences = self._differences()
+        if differences:
+            self.imbalance = self.imbalance or f"audit: {differences}"
+            raise LedgerImbalance(f"audit: {differences}")
+
+    def _differences(self) -> dict[str, str]:
+        """Return what two sources say differently, with the figures."""
+        found: dict[str, str] = {}
+        realized = funding = moved = ZERO
+        for key, book in self._books.items():
+            try:
                 book.check(full=True)
-            totals: dict[str, Decimal] = {}
-            for account in self._accounts.values():
-                totals[account.commodity] = totals.get(account.commodity, ZERO) + account.balance
-            books = self._books.values()
-            realized = sum((book.realized for book in books), ZERO)
-            funding = sum((book.funding for book in books), ZERO)
-            cash = self.deposits - self.fees - self.funding
-            for book in books:
-                cash += -book.paid if book.is_spot else book.realized
-            differences = {
-                **{f"trial balance in {name}": total for name, total in totals.items()},
-                "realised by book and in total": realized - self.realized_pnl,
-                "funding by book and in total": funding - self.funding,
-                "cash and what moved it": cash - self.cash,
-            }
-            wrong = {what: difference for what, difference in differences.items() if difference}
-            if wrong:
-                raise self._halted(f"audit: {wrong}")
-            if self._open != sorted(key for key, book in self._books.items() if book.quantity):
-                raise self._halted(f"audit: open positions are listed as {self._open}")
+            except LedgerImbalance as error:
+                found[f"book {key}"] = str(error)
+            realized += book.realized
+            funding += book.funding
+            moved += -book.paid if book.is_spot else book.realized
+        pairs = {
+            f"trial balance in {commodity}": (total, ZERO)
+            for commodity, total in self.chart.totals().items()
+        }
+        pairs["realised: account, books"] = (self.realized_pnl, realized)
+        pairs["funding: account, books"] = (self.funding, funding)
+        pairs["cash: account, all that moved it"] = (
+            self.cash,
+            self.deposits + moved - self.fees - self.funding,
+        )
+        found.update({what: f"{a} and {b}" for what, (a, b) in pairs.items() if a != b})
+        listed = sorted(key for key, book in self._books.items() if book.quantity)
+        if self._open != listed:
+            found["open positions"] = f"{self._open} and {listed}"
+        return found
 
-    def _halted(self, reason: str) -> LedgerImbalance:
-        self.imbalance = self.imbalance or reason
-        return LedgerImbalance(reason)
+    # -- opening accounts and books
 
-    # -- opening accounts
-
-    def _account(self, name: str, commodity: str) -> Account:
-        account = self._accounts.get(name)
-        if account is None:
-            account = self._accounts[name] = Account(name, commodity)
-        return account
+    def _check_currency(self, instrument: Instrument) -> None:
+        if instrument.settle != self.currency:
+            raise LedgerError(
+                f"{instrument.symbol} settles in {instrument.settle}, "
+                f"but the account is kept in {self.currency}"
+            )
 
     def _open_book(self, key: BookKey) -> Book:
         strategy, symbol, side = key
         instrument = self._instruments.get(symbol)
         if instrument is None:
             raise ImpossibleFill(f"{symbol} is not an instrument of this ledger")
-        if instrument.settle != self.currency:
-            raise ImpossibleFill(
-                f"{symbol} settles in {instrument.settle}, "
-                f"but the account is kept in {self.currency}"
-            )
+        self._check_currency(instrument)
+        account = self.chart.account
         name = f"{strategy}:{symbol}:{side.value}"
         book = self._books[key] = Book(
             key,
             instrument,
             self._lot_methods.get(strategy, LotMethod.FIFO),
-            inventory=self._account(f"inventory:{name}", self.currency),
-            held=self._account(f"units:{name}", symbol),
-            market=self._account(f"market:{symbol}", symbol),
-            money=self._cash
-            if instrument.is_spot
-            else self._account(f"contract:{name}", self.currency),
+            inventory=account(f"inventory:{name}", self.currency),
+            held=account(f"units:{name}", symbol),
+            market=account(f"market:{symbol}", symbol),
+            money=self._cash if instrument.is_spot else account(f"contract:{name}", self.currency),
         )
         return book
 
     def _open_fee_accounts(self, currency: str) -> tuple[Account, Account]:
-        pair = (
-            self._account(f"fees:{currency}", currency),
-            self._account(f"cash:{currency}", currency),
+        pair = self._fee_accounts[currency] = (
+            self.chart.account(f"fees:{currency}", currency),
+            self.chart.account(f"cash:{currency}", currency),
         )
-        self._fee_accounts[currency] = pair
         return pair
 
     # -- across restarts
 
     def snapshot(self) -> dict[str, Any]:
-        """Return the whole state, JSON-ready: money as text, accounts and books in order of birth."""
+        """Return the whole state, JSON-ready: money is text."""
         return {
             "version": SNAPSHOT_VERSION,
             "currency": self.currency,
-            "entries": self.entries,
-            "accounts": [
-                [account.name, account.commodity, plain(account.balance)]
-                for account in self._accounts.values()
-            ],
             "fee_currencies": list(self._fee_accounts),
+            "chart": self.chart.snapshot(),
             "books": [book.snapshot() for book in self._books.values()],
         }
 
@@ -445,24 +379,13 @@ class Ledger:
                 f"found a snapshot of version {state['version']} in {state['currency']}, "
                 f"expected version {SNAPSHOT_VERSION} in {self.currency}"
             )
-        for account in self._accounts.values():
-            account.balance = ZERO
         self._books.clear()
-        for name, commodity, balance in state["accounts"]:
-            self._account(name, commodity).balance = Decimal(balance)
+        self.chart.restore(state["chart"])
         for currency in state["fee_currencies"]:
             self._open_fee_accounts(currency)
         for saved in state["books"]:
             key = (saved["strategy"], saved["symbol"], PositionSide(saved["position_side"]))
-            book = self._open_book(key)
-            if saved["lots"] and book.method.value != saved["method"]:
-                raise LedgerError(
-                    f"{key} holds lots kept by {saved['method']}, "
-                    f"but the configuration says {book.method.value}"
-                )
-            book.restore(saved)
+            self._open_book(key).restore(saved)
         self._open = sorted(key for key, book in self._books.items() if book.quantity)
-        self.entries = state["entries"]
         self.imbalance = ""
-        self.last_entry = []
         self.audit()

@@ -43,6 +43,7 @@ class Lot(msgspec.Struct, frozen=True, gc=False):
 class Closing(msgspec.Struct, frozen=True, gc=False):
     """What a closing fill takes: so many whole lots, perhaps a part of one more, their cost."""
 
+    quantity: Decimal
     whole: int
     rest: Lot | None
     cost: Decimal
@@ -57,9 +58,9 @@ def close_lots(lots: deque[Lot], quantity: Decimal, method: LotMethod) -> Closin
     share of the whole, rounded half to even at 12 decimals; the rest stays in the lot, so that
     nothing is lost and closing it all comes out exactly.
     """
-    newest_first = method is LotMethod.LIFO
-    sequence: Iterable[Lot] = reversed(lots) if newest_first else lots
+    sequence: Iterable[Lot] = reversed(lots) if method is LotMethod.LIFO else lots
     is_long = quantity > ZERO
+    closed = quantity
     cost = ZERO
     whole = 0
     lot_ids: list[str] = []
@@ -67,7 +68,7 @@ def close_lots(lots: deque[Lot], quantity: Decimal, method: LotMethod) -> Closin
         lot_ids.append(lot.lot_id)
         left = quantity - lot.quantity
         if not left:
-            return Closing(whole + 1, None, cost + lot.cost, tuple(lot_ids))
+            return Closing(closed, whole + 1, None, cost + lot.cost, tuple(lot_ids))
         if (left > ZERO) is is_long:
             cost += lot.cost
             whole += 1
@@ -77,7 +78,7 @@ def close_lots(lots: deque[Lot], quantity: Decimal, method: LotMethod) -> Closin
             share(lot.cost, quantity, lot.quantity) if lot.price is None else quantity * lot.price
         )
         rest = Lot(lot.lot_id, -left, lot.cost - part, lot.price, lot.opened_at)
-        return Closing(whole, rest, cost + part, tuple(lot_ids))
+        return Closing(closed, whole, rest, cost + part, tuple(lot_ids))
     raise AssertionError("the caller closes no more than the lots hold")
 
 
