@@ -1,0 +1,34 @@
+"""Every bound of the projections, each with its reason. A report stays readable and memory flat."""
+
+from __future__ import annotations
+
+CACHED_TIMES_MAX = 4_096
+"""Timestamps whose text is remembered: one batch of the journal repeats few of them."""
+
+WAITING_ROWS_MAX = 8_192
+"""Finished rows of ``orders.csv`` kept in memory behind an unfinished order: about 2 MB; more of
+them wait in a file."""
+
+PARKED_PIECE_BYTES = 1 << 20
+"""Rows that waited in a file come back in pieces of about this size."""
+
+SERIES_POINTS_MAX = 2_000
+"""Points of one chart: more than a screen has columns."""
+
+FILL_MARKERS_MAX = 2_000
+"""Fills marked in one price chart: beyond that the markers hide the price."""
+
+CHART_SYMBOLS_MAX = 50
+"""Symbols that get a price chart, in order of their first appearance: bounds the page's size."""
+
+HOLDS_MAX = 500
+"""Holds listed one by one, the first ones; the others are counted."""
+
+INCIDENTS_MAX = 200
+"""Failures, restarts, quarantines and escalations listed one by one, the first ones."""
+
+DEAD_LETTER_KINDS_MAX = 100
+"""Kinds of dead letters told apart; those of further kinds are counted together."""
+
+REASON_KINDS_MAX = 200
+"""Kinds of (stage, code) told apart: above the number of codes there are."""
