@@ -30,8 +30,8 @@ class Listing:
         self.spot = instrument.kind is InstrumentKind.SPOT
         self.price_tick = instrument.price_tick
         self.lot_step = instrument.lot_step
-        self.maker_rate = instrument.maker_fee_bps * BASIS_POINT
-        self.taker_rate = instrument.taker_fee_bps * BASIS_POINT
+        self.maker_rate = (instrument.maker_fee_bps * BASIS_POINT).normalize()
+        self.taker_rate = (instrument.taker_fee_bps * BASIS_POINT).normalize()
         self.filtered = any(
             rule is not None
             for rule in (

@@ -100,7 +100,7 @@ class Venue:
         """Place a sale that must be accepted; return its client order id."""
         return self._accepted(self.place(Side.SELL, quantity, kind, **terms), terms)
 
-    def bar(  # noqa: PLR0917
+    def bar(
         self,
         open_: float,
         high: float,
@@ -124,9 +124,7 @@ class Venue:
     def quote(self, bid: float, ask: float, size: float = 1_000.0) -> list[str]:
         """Show a quote one second later."""
         self.now += 1_000
-        return self._told(
-            self.engine.on_quote(Quote(self.symbol, self.now, bid, ask, size, size))
-        )
+        return self._told(self.engine.on_quote(Quote(self.symbol, self.now, bid, ask, size, size)))
 
     def tick(self, price: float, size: float = 1_000.0) -> list[str]:
         """Show a public trade one second later."""

@@ -115,9 +115,7 @@ def test_slippage_is_against_the_order(make_venue: VenueMaker) -> None:
     ]
 
 
-@pytest.mark.parametrize(
-    ("side", "expected"), [(Side.BUY, "100.5"), (Side.SELL, "99.5")]
-)
+@pytest.mark.parametrize(("side", "expected"), [(Side.BUY, "100.5"), (Side.SELL, "99.5")])
 def test_a_slipped_price_is_rounded_to_the_tick_beyond(
     make_venue: VenueMaker, side: Side, expected: str
 ) -> None:
@@ -140,9 +138,7 @@ def test_a_slipped_price_on_the_tick_stays(make_venue: VenueMaker) -> None:
 
 def test_a_sale_never_slips_to_a_price_of_zero(make_venue: VenueMaker) -> None:
     """A price below one tick keeps its unrounded value."""
-    venue = make_venue(
-        "BTC/USDT:USDT", slippage_bps=Decimal(1), rules={"price_tick": Decimal(1)}
-    )
+    venue = make_venue("BTC/USDT:USDT", slippage_bps=Decimal(1), rules={"price_tick": Decimal(1)})
     venue.sell("1")
 
     assert ["1 filled 1 @ 0.49995"] == venue.flat_bar(0.5)

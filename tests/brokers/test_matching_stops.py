@@ -37,7 +37,7 @@ def test_a_stop_is_touched_by_equality(
     reached: tuple[float, float, float, float],
     missed: tuple[float, float, float, float],
 ) -> None:
-    """A buy stop wakes at high >= stop, a sell stop at low <= stop; it fills at the stop, taking."""
+    """A buy stop wakes at high >= stop, a sell stop at low <= stop, and fills there, taking."""
     perpetual.place(side, "1", STOP, stop="105")
 
     assert [] == perpetual.bar(*missed)
@@ -113,9 +113,7 @@ def test_a_stop_that_the_open_jumps_over_keeps_its_place_in_time(venue: Venue) -
     venue.sell("1", STOP, stop="90", reduce_only=True)
     venue.sell("1", MARKET, reduce_only=True)
 
-    assert ["2 filled 1 @ 88", "3 cancelled venue_reduce_only"] == venue.bar(
-        88.0, 89.0, 87.0, 88.0
-    )
+    assert ["2 filled 1 @ 88", "3 cancelled venue_reduce_only"] == venue.bar(88.0, 89.0, 87.0, 88.0)
 
 
 def test_a_stop_that_was_reached_and_not_filled_whole_goes_on_at_the_open(

@@ -142,9 +142,7 @@ def test_a_fok_order_fills_not_at_all_if_not_whole(make_venue: VenueMaker) -> No
     venue.buy("2", time_in_force=FOK)
     venue.buy("1")
 
-    assert ["1 cancelled fok_unfillable", "2 filled 1 @ 100"] == venue.flat_bar(
-        100.0, volume=3.99
-    )
+    assert ["1 cancelled fok_unfillable", "2 filled 1 @ 100"] == venue.flat_bar(100.0, volume=3.99)
 
 
 def test_a_fok_limit_is_decided_at_the_first_open(venue: Venue) -> None:
@@ -279,9 +277,7 @@ def test_an_order_ends_at_its_own_expiry(venue: Venue) -> None:
 
 def test_the_earlier_of_day_and_expiry_ends_an_order(venue: Venue) -> None:
     """A day order with its own expiry has two ends; the first one counts."""
-    venue.buy(
-        "1", LIMIT, price="100", time_in_force=TimeInForce.DAY, expire_at=venue.now + 5 * DAY
-    )
+    venue.buy("1", LIMIT, price="100", time_in_force=TimeInForce.DAY, expire_at=venue.now + 5 * DAY)
     midnight = (venue.now // DAY + 1) * DAY
 
     assert midnight == venue.engine.next_end()

@@ -1,0 +1,136 @@
+"""What a venue refuses at the door, and with which code."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from brokers.matching.book import GENERATION_IDS_MAX
+from messages import OrderType, Side, TimeInForce
+
+if TYPE_CHECKING:
+    from tests.brokers.conftest import Venue, VenueMaker
+
+T = OrderType
+
+
+@pytest.mark.parametrize(
+    ("kind", "terms", "code"),
+    [
+        (T.LIMIT, {}, "price_missing"),
+        (T.STOP, {}, "price_missing"),
+        (T.STOP_LIMIT, {"stop": "90"}, "price_missing"),
+        (T.STOP_LIMIT, {"price": "90"}, "price_missing"),
+        (T.TAKE_PROFIT, {"price": "90"}, "price_missing"),
+        (T.TAKE_PROFIT_LIMIT, {"stop": "90"}, "price_missing"),
+        (T.TRAILING_STOP, {"stop": "90"}, "price_missing"),
+        (T.LIMIT, {"price": "0"}, "price_not_positive"),
+        (T.STOP, {"stop": "-1"}, "price_not_positive"),
+        (T.TRAILING_STOP, {"trail_bps": "0"}, "price_not_positive"),
+        (T.TRAILING_STOP, {"trail_bps": "10000"}, "venue_rejected"),
+        (T.MARKET, {"post_only": True}, "venue_rejected"),
+        (
+            T.LIMIT,
+            {"price": "90", "post_only": True, "time_in_force": TimeInForce.IOC},
+            "venue_rejected",
+        ),
+        (T.MARKET, {"symbol": "DOGE/USDT"}, "instrument_unknown"),
+        (T.MARKET, {"expire_at": 1}, "order_expired"),
+    ],
+)
+def test_an_order_that_makes_no_sense_is_rejected(
+    venue: Venue, kind: OrderType, terms: dict[str, Any], code: str
+) -> None:
+    """A missing or impossible price, terms at odds, a symbol not listed, an end in the past."""
+    assert f"1 rejected {code}" == venue.place(Side.BUY, "1", kind, **terms)
+    assert {} == venue.engine.working
+
+
+@pytest.mark.parametrize("quantity", ["0", "-1"])
+def test_a_quantity_is_more_than_nothing(venue: Venue, quantity: str) -> None:
+    """Zero and negative quantities are refused."""
+    assert "1 rejected quantity_not_positive" == venue.place(Side.BUY, quantity)
+
+
+@pytest.mark.parametrize(
+    ("quantity", "terms", "outcome"),
+    [
+        ("0.1", {}, "accepted"),
+        ("0.15", {}, "rejected venue_rejected"),
+        ("0.05", {}, "rejected venue_rejected"),
+        ("100", {}, "accepted"),
+        ("100.1", {}, "rejected quantity_above_max"),
+        ("1", {"kind": T.LIMIT, "price": "10.5"}, "accepted"),
+        ("1", {"kind": T.LIMIT, "price": "10.25"}, "rejected venue_rejected"),
+        ("1", {"kind": T.STOP, "stop": "10.25"}, "rejected venue_rejected"),
+        ("1", {"kind": T.LIMIT, "price": "9.5"}, "rejected notional_below_min"),
+        ("1", {"kind": T.LIMIT, "price": "10"}, "accepted"),
+        ("1", {"kind": T.STOP, "stop": "9.5"}, "rejected notional_below_min"),
+    ],
+)
+def test_the_instruments_filters_hold_at_the_venue(
+    make_venue: VenueMaker, quantity: str, terms: dict[str, Any], outcome: str
+) -> None:
+    """Step, tick, bounds and notional, each inclusive."""
+    venue = make_venue(
+        rules={
+            "lot_step": Decimal("0.1"),
+            "price_tick": Decimal("0.5"),
+            "min_quantity": Decimal("0.1"),
+            "max_quantity": Decimal(100),
+            "min_notional": Decimal(10),
+        }
+    )
+
+    assert f"1 {outcome}" == venue.place(Side.BUY, quantity, **terms)
+
+
+def test_less_than_the_minimum_is_refused(make_venue: VenueMaker) -> None:
+    """On the lot grid and still too small."""
+    venue = make_venue(rules={"min_quantity": Decimal(2)})
+
+    assert "1 rejected quantity_below_min" == venue.place(Side.BUY, "1")
+
+
+def test_a_small_rest_may_always_be_closed(make_venue: VenueMaker) -> None:
+    """The least notional does not bind what reduces."""
+    venue = make_venue(rules={"min_notional": Decimal(1_000)})
+    venue.hold("1")
+
+    assert "2 accepted" == venue.place(Side.SELL, "1", T.LIMIT, price="110", reduce_only=True)
+
+
+@pytest.mark.parametrize("fate", ["live", "filled", "cancelled", "rejected"])
+def test_a_client_order_id_is_used_once(venue: Venue, fate: str) -> None:
+    """Live or not, what the venue knows it does not take again."""
+    quantity = "0" if fate == "rejected" else "1"
+    venue.place(Side.BUY, quantity, client_order_id="twice")
+    if fate == "filled":
+        venue.flat_bar(100.0)
+    if fate == "cancelled":
+        venue.engine.cancel("twice", venue.now)
+
+    assert "twice rejected duplicate_client_order_id" == venue.place(
+        Side.BUY, "1", client_order_id="twice"
+    )
+
+
+def test_finished_ids_are_remembered_within_bounds(venue: Venue) -> None:
+    """At least a generation of them, and never more than two."""
+    for _ in range(GENERATION_IDS_MAX):
+        venue.place(Side.BUY, "0")
+
+    assert venue.place(Side.BUY, "1", client_order_id="1").startswith("1 rejected duplicate")
+    for _ in range(GENERATION_IDS_MAX):
+        venue.place(Side.BUY, "0")
+    assert "1 accepted" == venue.place(Side.BUY, "1", client_order_id="1")
+    assert 2 * GENERATION_IDS_MAX > len(venue.engine.snapshot()["finished"])
+
+
+def test_prices_that_a_type_does_not_use_are_ignored(venue: Venue) -> None:
+    """A market order with a limit is a market order."""
+    venue.buy("1", price="1", stop="1", trail_bps="1")
+
+    assert ["1 filled 1 @ 100"] == venue.flat_bar(100.0)
