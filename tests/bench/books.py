@@ -50,14 +50,20 @@ def journal_without_sinks() -> float:
 def journal_with_files() -> float:
     """Return ns per entry that ends in both files."""
     with tempfile.TemporaryDirectory(prefix="tidegate-bench-") as folder:
-        files = [NdjsonSink(Path(folder, "events.ndjson")), SqliteSink(Path(folder, "j.sqlite"))]
+        files: list[Sink] = [
+            NdjsonSink(Path(folder, "events.ndjson")),
+            SqliteSink(Path(folder, "j.sqlite")),
+        ]
         return _journal(files)
 
 
 def journal_with_files_behind() -> float:
     """Return ns per entry that ends in both files, written by the background thread."""
     with tempfile.TemporaryDirectory(prefix="tidegate-bench-") as folder:
-        files = [NdjsonSink(Path(folder, "events.ndjson")), SqliteSink(Path(folder, "j.sqlite"))]
+        files: list[Sink] = [
+            NdjsonSink(Path(folder, "events.ndjson")),
+            SqliteSink(Path(folder, "j.sqlite")),
+        ]
         return _journal([Background(files)])
 
 

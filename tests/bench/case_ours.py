@@ -20,12 +20,14 @@ from case import FAST, FEE_BPS, QUANTITY, SLOW, Case, Result, Stopwatch
 from walk import MINUTE_MS, Series
 
 import tidegate
+from actors.risk import RiskLimits
 from actors.session import SessionSpec, StrategySpec, run_replay
+from brokers.matching import EngineConfig
 from feeds.contract import Group
 from feeds.memory import MemoryFeed
 from messages import Bar
-from state import Instrument
-from strategies.sma_cross import SmaCross
+from state.instruments import Instrument
+from strategies.sma_cross import SmaCross, SmaCrossParams
 
 
 class TimedFeed(MemoryFeed):
@@ -60,14 +62,16 @@ def bench_ours(
         strategies=(
             StrategySpec(
                 name="sma_cross",
-                factory=SmaCross,
-                params=SmaCross.Params(fast=FAST, slow=SLOW, quantity=Decimal(QUANTITY)),
+                factory=SmaCross,  # type: ignore[arg-type]  # its own parameters, given below
+                params=SmaCrossParams(fast=FAST, slow=SLOW, quantity=Decimal(QUANTITY)),
                 symbols=symbols,
             ),
         ),
         instruments={symbol: Instrument.permissive(symbol, Decimal(FEE_BPS)) for symbol in symbols},
         currency="USD",
         cash=Decimal(cash),
+        engine=EngineConfig(trade_tag="bench"),
+        limits=RiskLimits(),
         out=out,
     )
     watch.loaded()

@@ -41,7 +41,7 @@ CHAIN = 4
 CHAINS = 50_000
 
 
-class Passed(Message):
+class Passed(Message, frozen=True):
     """Base of what is handed along."""
 
     lane: ClassVar[Lane] = Lane.REDUCE
@@ -50,19 +50,19 @@ class Passed(Message):
     number: int
 
 
-class FromFirst(Passed):
+class FromFirst(Passed, frozen=True):
     """From the driver to the first actor."""
 
 
-class ToSecond(Passed):
+class ToSecond(Passed, frozen=True):
     """From the first actor to the second."""
 
 
-class ToThird(Passed):
+class ToThird(Passed, frozen=True):
     """From the second actor to the third."""
 
 
-class ToFourth(Passed):
+class ToFourth(Passed, frozen=True):
     """From the third actor to the fourth."""
 
 
