@@ -26,7 +26,6 @@ from state.money import BASIS_POINT, exact
 _ONE: Final = Decimal(1)
 _IOC: Final = TimeInForce.IOC
 _FOK: Final = TimeInForce.FOK
-_MAKER: Final = Liquidity.MAKER
 _TAKER: Final = Liquidity.TAKER
 _FILLED: Final = OrderEvent.FILLED
 _FILLED_PARTLY: Final = OrderEvent.FILLED_PARTLY
@@ -138,12 +137,12 @@ class Matcher:
         self, order: WorkingOrder, met: Touch, quantity: Decimal, timestamp: int
     ) -> VenueReport:
         """Fill ``quantity``, or cancel the order if the account cannot bear it."""
-        price, takes, slips = met
+        price, liquidity = met
         listing, account, request = order.listing, self._account, order.request
-        if slips and self._slippage:
+        if self._slippage and order.limit is None:
             price = slipped(price, self._slippage, listing.price_tick, is_buy=order.is_buy)
         value = quantity * price
-        fee = value * (listing.taker_rate if takes else listing.maker_rate)
+        fee = value * (listing.taker_rate if liquidity is _TAKER else listing.maker_rate)
         signed = quantity
         if not order.is_buy:
             signed, value = -quantity, -value
@@ -166,7 +165,7 @@ class Matcher:
             price,
             fee,
             account.currency,
-            _TAKER if takes else _MAKER,
+            liquidity,
             timestamp,
         )
         order.remaining -= quantity

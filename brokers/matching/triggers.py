@@ -22,7 +22,7 @@ from decimal import Decimal
 from typing import Final, NamedTuple
 
 from brokers.matching.orders import Level, Stage, WorkingOrder
-from messages import Bar, ReasonCode, TimeInForce
+from messages import Bar, Liquidity, ReasonCode, TimeInForce
 from state.money import BASIS_POINT, exact
 
 _ONE: Final = Decimal(1)
@@ -33,14 +33,15 @@ _TRAIL: Final = Stage.TRAIL
 _TARGET: Final = Stage.TARGET
 _IOC: Final = TimeInForce.IOC
 _FOK: Final = TimeInForce.FOK
+_MAKER: Final = Liquidity.MAKER
+_TAKER: Final = Liquidity.TAKER
 
 
 class Touch(NamedTuple):
-    """An execution that the market allows: at ``price``, plus slippage where it ``slips``."""
+    """An execution that the market allows, before slippage: at ``price``, taking or making."""
 
     price: Decimal
-    takes: bool
-    slips: bool
+    liquidity: Liquidity
 
 
 def rank(order: WorkingOrder, bar: Bar) -> int:
@@ -68,7 +69,7 @@ def touch(order: WorkingOrder, bar: Bar) -> Touch | ReasonCode | None:
     """
     stage = order.stage
     if stage is _AT_MARKET:
-        return Touch(exact(bar.open), takes=True, slips=True)
+        return Touch(exact(bar.open), _TAKER)
     if stage is _LIMIT:
         if order.fresh:
             return _arrive(order, exact(bar.open), bar, at_open=True)
@@ -95,7 +96,7 @@ def _wake(order: WorkingOrder, bar: Bar) -> Touch | ReasonCode | None:
     price = exact(bar.open) if at_open else stop.price
     if order.limit is None:
         order.stage = _AT_MARKET
-        return Touch(price, takes=True, slips=True)
+        return Touch(price, _TAKER)
     order.stage = _LIMIT
     return _arrive(order, price, bar, at_open=at_open)
 
@@ -116,14 +117,14 @@ def _arrive(
     if order.request.post_only and distance <= 0:
         return ReasonCode.POST_ONLY_WOULD_TAKE
     if distance < 0 or (distance == 0 and bar.timeframe_ms == 0):
-        return Touch(price, takes=True, slips=False)
+        return Touch(price, _TAKER)
     if order.time_in_force is _IOC:
         return ReasonCode.IOC_REMAINDER
     if order.time_in_force is _FOK:
         return ReasonCode.FOK_UNFILLABLE
     certain = _best(order, bar) if at_open else bar.close
     if order.sign * limit.compare(certain) < 0:
-        return Touch(limit.price, takes=distance == 0, slips=False)
+        return Touch(limit.price, _MAKER if distance else _TAKER)
     return None
 
 
@@ -135,8 +136,8 @@ def _rest(order: WorkingOrder, bar: Bar) -> Touch | None:
         return None
     # A print beyond a resting order met it on the way: no better price than its own.
     if bar.timeframe_ms and order.sign * limit.compare(bar.open) < 0:
-        return Touch(exact(bar.open), takes=False, slips=False)
-    return Touch(limit.price, takes=False, slips=False)
+        return Touch(exact(bar.open), _MAKER)
+    return Touch(limit.price, _MAKER)
 
 
 def _follow(order: WorkingOrder, price: float) -> None:
