@@ -47,8 +47,8 @@ class EquityTrack:
         self.cash = cash
         self.peak = cash
         self.max_drawdown = 0.0
-        self.turns = 0
-        self.turns_exposed = 0
+        self.exposed = 0
+        self.due = 0
         self.holdings: dict[tuple[str, str, PositionSide], tuple[str, float, float]] = {}
         self._instruments = instruments
         self.sampler = Sampler(spacing_ms)
@@ -64,48 +64,49 @@ class EquityTrack:
         self.cash = float(booking.cash)
         if not booking.quantity:
             self.holdings.pop(key, None)
+            if not self.holdings:
+                self._observe(self.cash)  # flat until the next fill: nothing to value at closes
             return
         quantity = float(booking.quantity)
         is_spot = self._instruments[fill.symbol].is_spot
         entry = 0.0 if is_spot else quantity * float(booking.average_price)
         self.holdings[key] = (fill.symbol, quantity, entry)
 
-    def equity(self, last: Mapping[str, Bar]) -> float:
-        """Return the equity at the last closes."""
-        equity = self.cash
-        for symbol, quantity, entry in self.holdings.values():
-            equity += quantity * last[symbol].close - entry
-        return equity
-
     def close(self, at: int, last: Mapping[str, Bar]) -> None:
-        """Value the account at the closes of one moment."""
-        self.turns += 1
+        """
+        Value the account at the closes of one moment.
+
+        Needed at every moment with a position, and at ``due``; while flat nothing changes.
+        """
         equity = self.cash
         if self.holdings:
-            self.turns_exposed += 1
+            self.exposed += 1
             for symbol, quantity, entry in self.holdings.values():
                 equity += quantity * last[symbol].close - entry
+            self._observe(equity)
+        if at >= self.due:
+            self._sample(at, equity, last)
+
+    def _observe(self, equity: float) -> None:
         if equity > self.peak:
             self.peak = equity
         elif self.peak > 0.0:
             drawdown = 1.0 - equity / self.peak
             if drawdown > self.max_drawdown:
                 self.max_drawdown = drawdown
-        if at >= self.sampler.due:
-            self._sample(at, equity, last)
 
     def _sample(self, at: int, equity: float, last: Mapping[str, Bar]) -> None:
-        spacing_ms = self.sampler.spacing_ms
         self.sampler.add(at, equity)
+        self.due = self.sampler.due
         for symbol, bar in last.items():
             series = self._prices.get(symbol)
             if series is None:
-                series = self._prices[symbol] = Sampler(spacing_ms)
+                series = self._prices[symbol] = Sampler(self.sampler.spacing_ms)
             series.add(at, bar.close)
 
-    def samples(self) -> list[EquitySampled | MarketSampled]:
-        """Return the series, equity first, then symbols in order."""
-        share = self.turns_exposed / self.turns if self.turns else 0.0
+    def samples(self, turns: int) -> list[EquitySampled | MarketSampled]:
+        """Return the series after ``turns`` moments, equity first, then symbols in order."""
+        share = self.exposed / turns if turns else 0.0
         equity = EquitySampled(tuple(self.sampler.points), self.max_drawdown, share)
         return [
             equity,

@@ -8,6 +8,7 @@ SMA(slow) is decided by cross-multiplication. No float is ever summed, so a tie 
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
@@ -32,88 +33,117 @@ class SmaCrossParams(StrategyParams):
         return self
 
 
-PROVABLE_MAX = 2**52
-EXACT_POWER_MAX = 22  # 10.0**22 is the last power of ten that a float holds exactly
+EXACT_MAX = 2.0**53
+"""Up to here a float holds every integer, and adding or multiplying integers is exact."""
 
+ROUNDER = 1.5 * 2.0**52
+"""Adding and subtracting this rounds a float below 2**51 to the nearest integer."""
 
-def _float_scale(places: int) -> float:
-    # Beyond exact powers of ten the fast road is closed: 1e300 fails its proof for any price.
-    return 10.0**places if places <= EXACT_POWER_MAX else 1e300
+NEVER_EQUAL = float("nan")
 
 
 class ExactWindows:
     """
     The sums of the last ``fast`` and ``slow`` closes of one symbol, exact and O(1) per bar.
 
-    Closes are kept as integers in units of 10**-``places``; a close with more decimals than
-    any before it rescales the window once.
+    Closes are kept as integers in units of 10**-``places``. While every figure that can come
+    up stays below 2**53 these integers are held in floats, which is exact and several times
+    faster than Python's own; a close with more decimals than any before it, or too large,
+    widens the windows once, to a finer unit or to unbounded integers.
     """
 
-    __slots__ = ("_at", "_closes", "_places", "_scale", "count", "fast", "fast_sum", "slow", "slow_sum")
+    __slots__ = (
+        "_closes",
+        "_fast_sum",
+        "_limit",
+        "_missing",
+        "_places",
+        "_scale",
+        "_slow_sum",
+        "fast",
+        "slow",
+    )
 
     def __init__(self, fast: int, slow: int) -> None:
         """Start empty."""
         self.fast = fast
         self.slow = slow
-        self.count = 0
-        self.fast_sum = 0
-        self.slow_sum = 0
-        self._closes = [0] * slow
-        self._at = 0
-        self._places = 8
-        self._scale = _float_scale(8)
+        self._missing = slow  # bars until the slow window is full
+        self._closes: deque[float] = deque([0.0] * slow, maxlen=slow)
+        self._fast_sum = 0.0
+        self._slow_sum = 0.0
+        self._places = 0
+        self._scale = 1.0
+        # A close below this keeps the largest product, fast * slow * close, exact.
+        self._limit = EXACT_MAX / (fast * slow)
 
-    def push(self, close: float) -> bool:
-        """Take a close; return whether SMA(fast) > SMA(slow) now (false while warming up)."""
-        # Below 2**52 units neighbouring decimals are different floats, so if dividing back
-        # gives the close, the integer is the one that its text stands for.
-        exact = int(close * self._scale + 0.5)
-        if exact / self._scale != close or exact > PROVABLE_MAX:
-            exact = self._rescale(close)
+    def push(self, close: float) -> bool | None:
+        """Take a close; return whether SMA(fast) > SMA(slow) now, ``None`` while warming up."""
+        # Dividing back proves that the integer is the close's own: below the limit two
+        # neighbouring decimals are never the same float.
+        scale = self._scale
+        exact = close * scale + ROUNDER - ROUNDER
+        if exact / scale != close or exact > self._limit:
+            exact = self._widen(close)
         closes = self._closes
-        at = self._at
-        slow = self.slow
-        self.slow_sum = slow_sum = self.slow_sum + exact - closes[at]
-        self.fast_sum = fast_sum = self.fast_sum + exact - closes[at - self.fast]
-        closes[at] = exact
-        self._at = at + 1 if at + 1 < slow else 0
-        self.count += 1
-        return self.count >= slow and fast_sum * slow > slow_sum * self.fast
+        fast = self.fast
+        self._slow_sum = slow_sum = self._slow_sum + exact - closes[0]
+        self._fast_sum = fast_sum = self._fast_sum + exact - closes[-fast]
+        closes.append(exact)
+        if self._missing:
+            self._missing -= 1
+            if self._missing:
+                return None
+        return fast_sum * self.slow > slow_sum * fast
 
-    def _rescale(self, close: float) -> int:
+    def _widen(self, close: float) -> float:
+        """Find a unit that ``close`` is a multiple of, move the windows to it, return ``close``."""
         exact = Decimal(repr(close))
         exponent = exact.as_tuple().exponent
         assert isinstance(exponent, int), "a feed gives finite prices only"
         more = max(0, -exponent - self._places)
-        factor = 10**more
         self._places += more
-        self._scale = _float_scale(self._places)
-        self._closes = [value * factor for value in self._closes]
-        self.fast_sum *= factor
-        self.slow_sum *= factor
-        return int(exact.scaleb(self._places))
+        units = int(exact.scaleb(self._places))
+        closes = [int(value) * 10**more for value in self._closes]
+        self._install(closes, max(units, *closes))
+        return units if self._scale != self._scale else float(units)  # noqa: PLR0124 - nan
+
+    def _install(self, closes: list[int], largest: int) -> None:
+        in_floats = largest <= self._limit and self._places <= EXACT_POWER_MAX
+        self._scale = 10.0**self._places if in_floats else NEVER_EQUAL
+        # int and float are the same to every line of push: only their range differs.
+        kind = float if in_floats else int
+        self._closes = deque((kind(value) for value in closes), maxlen=self.slow)
+        fast_sum = 0
+        for value in closes[-self.fast :]:
+            fast_sum += value
+        slow_sum = fast_sum
+        for value in closes[: -self.fast]:
+            slow_sum += value
+        self._slow_sum = kind(slow_sum)
+        self._fast_sum = kind(fast_sum)
 
     def state(self) -> dict[str, Any]:
-        """Return the durable state, JSON-ready."""
+        """Return the durable state, JSON-ready; closes oldest first, in units."""
         return {
-            "count": self.count,
+            "missing": self._missing,
             "places": self._places,
-            "closes": [self._closes[self._at - self.slow + i] for i in range(self.slow)],
+            "closes": [int(value) for value in self._closes],
         }
 
     @classmethod
     def of(cls, fast: int, slow: int, state: Mapping[str, Any]) -> ExactWindows:
         """Return windows with the state that ``state`` gave."""
         windows = cls(fast, slow)
-        windows.count = int(state["count"])
+        windows._missing = int(state["missing"])
         windows._places = int(state["places"])
-        windows._scale = _float_scale(windows._places)
-        windows._closes = [int(value) for value in state["closes"]]
-        for value in windows._closes[-fast:]:
-            windows.fast_sum += value
-        for value in windows._closes:
-            windows.slow_sum += value
+        closes = [int(value) for value in state["closes"]]
+        windows._install(closes, max(closes))
         return windows
+
+
+EXACT_POWER_MAX = 22
+"""10.0**22 is the last power of ten that a float holds exactly."""
 
 
 class SmaCross(Strategy):
@@ -141,7 +171,7 @@ class SmaCross(Strategy):
         if windows is None:
             windows = self._windows[symbol] = ExactWindows(self._fast, self._slow)
         wants_long = windows.push(bar.close)
-        if windows.count < self._slow:
+        if wants_long is None:
             return None
         held = self.desk.position(symbol)
         if wants_long == (held > ZERO) or self.desk.pending(symbol):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from actors.risk.guards import Guard, Proposal, cash_per_unit, propose
+from actors.risk.guards import Guard, Proposal, propose
 from actors.risk.view import RiskView
 from actors.runtime import Actor, Effect, Effects
 from actors.runtime.cell import Handler
@@ -101,7 +101,7 @@ class RiskActor(Actor):
             intent.decision_price,
         )
         self.view.remember(intent.intent_id)
-        self.view.reserve(request, price, cash_per_unit(proposal))
+        self.view.reserve(request, price, proposal.cash_per_unit)
         decision = RiskDecision(
             intent.intent_id,
             intent.strategy,

@@ -25,7 +25,7 @@ from messages import (
     Side,
 )
 from state.instruments import Instrument
-from state.money import BASIS_POINT, ZERO, plain
+from state.money import ZERO, plain
 
 NEEDS_LIMIT = frozenset({OrderType.LIMIT, OrderType.STOP_LIMIT, OrderType.TAKE_PROFIT_LIMIT})
 NEEDS_STOP = frozenset(
@@ -56,7 +56,7 @@ class Proposal:
     stop_price: Decimal | None
     price: Decimal | None
     notional: Decimal
-    fee_per_unit: Decimal
+    cash_per_unit: Decimal
     now: int
 
 
@@ -80,17 +80,20 @@ def propose(intent: Intent, instrument: Instrument, view: RiskView) -> Proposal:
         price = view.board.mark(intent.symbol)
         if price is not None and view.slippage:
             price += price * view.slippage * side.sign
+    reducing = type(intent) is ReduceIntent
     return Proposal(
         intent,
         instrument,
         (intent.strategy, intent.symbol, intent.position_side),
-        type(intent) is ReduceIntent,
+        reducing,
         quantity,
         limit,
         stop,
         price,
         quantity * price if price is not None else ZERO,
-        price * instrument.taker_fee_bps * BASIS_POINT if price is not None else ZERO,
+        view.cash_per_unit(instrument, side, price, reducing=reducing)
+        if price is not None
+        else ZERO,
         view.clock.now,
     )
 
@@ -217,20 +220,9 @@ def spot_short(proposal: Proposal, view: RiskView) -> Cause | None:
     )
 
 
-def cash_per_unit(proposal: Proposal) -> Decimal:
-    """Return what one unit of an opening order may take from the account: price or margin, fee."""
-    if proposal.reducing or proposal.price is None:
-        return ZERO
-    if proposal.instrument.kind is InstrumentKind.LINEAR_PERPETUAL:
-        return proposal.price * proposal.instrument.initial_margin + proposal.fee_per_unit
-    if proposal.intent.side is Side.BUY:
-        return proposal.price + proposal.fee_per_unit
-    return ZERO
-
-
 def money(proposal: Proposal, view: RiskView) -> Cause | None:
     """Refuse an order that free cash (spot) or free margin (perpetuals) does not pay for."""
-    per_unit = cash_per_unit(proposal)
+    per_unit = proposal.cash_per_unit
     if not per_unit or proposal.quantity <= ZERO:
         return None
     need = proposal.quantity * per_unit

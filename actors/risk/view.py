@@ -24,7 +24,8 @@ from messages import (
 )
 from state.instruments import Instrument
 from state.money import BASIS_POINT, ZERO
-from state.orders import TERMINAL
+from state.ledger import Ledger
+from state.orders import TERMINAL, OrderStore
 
 Book = tuple[str, str, PositionSide]
 """(strategy, symbol, position side)."""
@@ -126,6 +127,17 @@ class RiskView:
                 free -= abs(quantity) * mark * instrument.initial_margin
         return free
 
+    def cash_per_unit(
+        self, instrument: Instrument, side: Side, price: Decimal, *, reducing: bool
+    ) -> Decimal:
+        """Return what one unit of an order may take from the account: price or margin, and fee."""
+        if reducing:
+            return ZERO
+        fee = price * instrument.taker_fee_bps * BASIS_POINT
+        if instrument.kind is InstrumentKind.LINEAR_PERPETUAL:
+            return price * instrument.initial_margin + fee
+        return price + fee if side is Side.BUY else ZERO
+
     def exposure(self, symbol: str | None = None) -> Decimal:
         """Return the worst-case gross notional of one symbol, or of all: held plus opening."""
         total = ZERO
@@ -138,6 +150,23 @@ class RiskView:
         return total
 
     # -- changes
+
+    def rebuild(self, ledger: Ledger, orders: OrderStore) -> None:
+        """Take positions and cash from the ledger and reserve for every order that lives."""
+        self.cash = ledger.cash
+        for position in ledger.positions():
+            book = (position.strategy, position.symbol, position.position_side)
+            self.positions[book] = position.quantity
+            self.averages[book] = position.average_price
+        for order in orders.live():
+            request = order.request
+            self.remember(request.order_id)
+            price = request.price or request.stop_price or self.board.known(request.symbol)
+            per_unit = self.cash_per_unit(
+                self.instruments[request.symbol], request.side, price, reducing=request.reduce_only
+            )
+            self.reserve(request, price, per_unit)
+            self._shrink(request.order_id, order.filled)
 
     def remember(self, intent_id: str) -> None:
         """Note that an intent was decided."""

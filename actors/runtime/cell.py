@@ -90,6 +90,7 @@ class Cell:
 
     __slots__ = (
         "actor",
+        "check",
         "direct",
         "factory",
         "failures",
@@ -105,9 +106,16 @@ class Cell:
         name: str,
         factory: Callable[[], Actor],
         bounds: dict[Lane, int] | None = None,
+        check: Callable[[Iterable[Any]], tuple[Effect, ...]] = tuple,
     ) -> None:
-        """Make the place; ``factory`` makes each incarnation's actor."""
+        """
+        Make the place; ``factory`` makes each incarnation's actor.
+
+        ``check`` turns what a handler returned into its effects, or raises: it is where code
+        that is not ours, a strategy, is kept to what it may say.
+        """
         self.name = name
+        self.check = check
         self.factory = factory
         self.mailbox = Mailbox(name, bounds)
         self.state = CellState.STARTING

@@ -90,6 +90,8 @@ class Dispatcher:
         self._timers: dict[tuple[str, str], tuple[int, int]] = {}
         self._generation = 0
         self._depth = 0
+        self.pending = False
+        """Whether anything is left to settle or to commit: all that a turn has to look at."""
 
     # -- wiring
 
@@ -120,6 +122,7 @@ class Dispatcher:
     def tell(self, cell: Cell, message: Message, origin: Origin = None) -> None:
         """Hand over a message from outside any handler; it is delivered by the next ``settle``."""
         self._inbox.append((cell, message, origin))
+        self.pending = True
 
     def publish(self, source: str, message: Message, origin: Origin = None) -> None:
         """Journal and route a message that comes from no actor's handler."""
@@ -145,15 +148,12 @@ class Dispatcher:
     def settle_all(self) -> None:
         """Bring the system to quiescence with every commit made at once (simulation only)."""
         self.settle()
-        while self._commits:
-            cell, message, origin = self._commits.popleft()
+        commits = self._commits
+        while commits:
+            cell, message, origin = commits.popleft()
             self._deliver(cell, message, origin)
             self.settle()
-
-    @property
-    def commits_pending(self) -> bool:
-        """Return whether a handler waits for the journal to become durable."""
-        return bool(self._commits)
+        self.pending = False
 
     def release_commits(self) -> None:
         """Deliver what waited for a commit that has now been made, then settle."""
@@ -162,6 +162,7 @@ class Dispatcher:
         for cell, message, origin in waiting:
             self._deliver(cell, message, origin)
             self.settle()
+        self.pending = bool(self._commits)
 
     def step(self, cell: Cell) -> bool:
         """Handle one queued message of ``cell``; return whether there was one it may handle."""
@@ -179,19 +180,20 @@ class Dispatcher:
         """Look into ``cell``'s mailbox at the next ``settle``."""
         if len(cell.mailbox):
             self._ready[cell.name] = cell
+            self.pending = True
 
     # -- delivery
 
     def emit(self, cell: Cell, effects: Iterable[Effect], origin: Origin) -> None:
         """Make the effects of one handler happen, in order, each to completion."""
         self._depth += 1
+        following = origin  # what is not journaled follows from what was, just before it
         try:
             for effect in effects:
                 route = self._routes.get(type(effect))
                 if route is None:
-                    self._runtime_effect(cell, effect, origin)
+                    self._runtime_effect(cell, effect, following)
                     continue
-                following = origin
                 if route.journaled:
                     following = self._journal(cell.name, route, effect, origin)
                 for receiver in route.cells:
@@ -214,21 +216,34 @@ class Dispatcher:
         )
 
     def _send(self, source: str, message: Message, origin: Origin) -> None:
-        route = self._routes.get(type(message))
+        kind = type(message)
+        route = self._routes.get(kind)
         if route is None:
-            route = self._routes[type(message)] = Route((), None, type(message))
+            route = self._routes[kind] = Route((), None, kind)
+        receivers = self._addressed(source, route, message, origin)
+        if receivers:
+            self._to_all(receivers)
+
+    def _addressed(
+        self, source: str, route: Route, message: Message, origin: Origin
+    ) -> list[tuple[Cell, Message, Origin]]:
         if route.journaled:
             origin = self._journal(source, route, message, origin)
-        for receiver in route.cells:
-            self._deliver(receiver, message, origin)
+        receivers = [(cell, message, origin) for cell in route.cells]
         if route.by_strategy is not None:
             named = route.by_strategy.get(message.strategy)  # type: ignore[attr-defined]
             if named is not None:
-                self._deliver(named, message, origin)
+                receivers.append((named, message, origin))
+        return receivers
+
+    def _to_all(self, receivers: list[tuple[Cell, Message, Origin]]) -> None:
+        for cell, message, origin in receivers:
+            self._deliver(cell, message, origin)
 
     def _runtime_effect(self, cell: Cell, effect: Effect, origin: Origin) -> None:
         if type(effect) is AfterCommit:
             self._commits.append((cell, effect.message, origin))
+            self.pending = True
         elif type(effect) is SetTimer:
             self._arm(cell, effect)
         elif isinstance(effect, Message):
@@ -272,6 +287,8 @@ class Dispatcher:
                 continue
             try:
                 effects = handler(data)
+                if effects is not None:
+                    effects = cell.check(effects)
             except Exception as error:  # noqa: BLE001 - the supervisor's business, never lost
                 self._failed(cell, data, error)
                 continue
@@ -286,6 +303,8 @@ class Dispatcher:
             return
         try:
             effects = handler(message)
+            if effects is not None:
+                effects = cell.check(effects)
         except Exception as error:  # noqa: BLE001 - the supervisor's business, never lost
             self._failed(cell, message, error)
             return
@@ -333,6 +352,7 @@ class Dispatcher:
             return
         cell.direct = False
         self._ready[cell.name] = cell
+        self.pending = True
         if cell.mailbox.escalate:
             cell.mailbox.escalate = False
             self.guardian.lane_overflowed(cell, message)

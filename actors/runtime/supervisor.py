@@ -53,6 +53,7 @@ class WhenExhausted(StrEnum):
     """The rung after the last restart that the intensity allows."""
 
     QUARANTINE = "quarantine"
+    ABANDON = "abandon"  # do without it: it decides nothing
     HALT = "halt"
 
 
@@ -121,6 +122,14 @@ class QuarantineChild:
 
 
 @dataclass(frozen=True, slots=True)
+class AbandonChild:
+    """Go on without a child."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class HoldOpen:
     """Hold OPEN everywhere."""
 
@@ -135,7 +144,7 @@ class Halt:
     reason: str
 
 
-Action = RestartChild | QuarantineChild | HoldOpen | Halt
+Action = RestartChild | QuarantineChild | AbandonChild | HoldOpen | Halt
 
 
 def plan(
@@ -158,6 +167,8 @@ def plan(
         reason = f"{failed} failed more often than its restart intensity allows"
         if spec.when_exhausted is WhenExhausted.QUARANTINE and spec.strategy is not None:
             return [QuarantineChild(failed, spec.strategy, reason)]
+        if spec.when_exhausted is WhenExhausted.ABANDON:
+            return [AbandonChild(failed, reason)]
         return [HoldOpen(f"failed:{failed}", reason), Halt(reason)]
     actions: list[Action] = []
     if spec.holds_open_while_down:
@@ -177,9 +188,12 @@ class Supervisor:
     Everything it does is journaled. ``halted`` says why the session must end, once it must.
     """
 
-    def __init__(self, dispatcher: Dispatcher) -> None:
-        """Supervise the cells of ``dispatcher``."""
+    def __init__(
+        self, dispatcher: Dispatcher, fatal: tuple[type[Exception], ...] = ()
+    ) -> None:
+        """Supervise the cells of ``dispatcher``; an error of a ``fatal`` class ends the session."""
         self.dispatcher = dispatcher
+        self.fatal = fatal
         dispatcher.guardian = self
         self.specs: list[ChildSpec] = []
         self.histories: dict[str, deque[int]] = {}
@@ -219,10 +233,7 @@ class Supervisor:
             cell = self.dispatcher.cells[spec.name]
             if cell.state is CellState.STOPPED:
                 continue
-            cell.become(CellState.STOPPED)
-            for message, _origin in cell.mailbox.take_all():
-                cell.mailbox.dead += 1
-                self.dead_letter(cell, message, "stopped")
+            self._retire(cell, CellState.STOPPED)
             self.dispatcher.publish(
                 "supervisor",
                 ActorStopped(cell.name, self.dispatcher.clock.now, cell.incarnation, reason),
@@ -240,6 +251,10 @@ class Supervisor:
             "supervisor", ActorFailed(cell.name, now, cell.incarnation, where, text, name)
         )
         self.dead_letter(cell, message, "handler_raised", where)
+        if isinstance(error, self.fatal):
+            self.apply(HoldOpen(f"fatal:{cell.name}", where))
+            self.apply(Halt(where))
+            return
         if cell.state is not CellState.RUNNING:
             return
         for action in plan(self.specs, self.histories, cell.name, now):
@@ -268,6 +283,12 @@ class Supervisor:
                 self._schedule_restart(action)
             case QuarantineChild():
                 self._quarantine(action)
+            case AbandonChild():
+                self._retire(self.dispatcher.cells[action.name], CellState.STOPPED)
+                now = self.dispatcher.clock.now
+                self.dispatcher.publish(
+                    "supervisor", ActorStopped(action.name, now, 0, action.reason)
+                )
             case HoldOpen():
                 self.hold_open(action.hold_id, action.cause)
             case Halt():
@@ -276,6 +297,7 @@ class Supervisor:
                     "supervisor", Escalated("supervisor", now, "halt", action.reason)
                 )
                 self.halted = self.halted or action.reason
+                self.dispatcher.pending = True  # so that the driver looks
             case _:
                 assert_never(action)
 
@@ -301,22 +323,27 @@ class Supervisor:
             cell.become(CellState.RUNNING)
             self.actor_failed(cell, ActorStarted(cell.name, 0, cell.incarnation), error)
             return
+        if cell.state is CellState.RUNNING:
+            self.lift(f"restarting:{cell.name}", "supervisor", f"{cell.name} runs again")
         self.on_restarted(cell)
 
     def _quarantine(self, action: QuarantineChild) -> None:
         cell = self.dispatcher.cells[action.name]
-        cell.become(CellState.QUARANTINED)
         self.quarantined[action.strategy] = action.reason
         now = self.dispatcher.clock.now
         self.dispatcher.publish(
             "supervisor",
             StrategyQuarantined(action.name, now, action.strategy, action.reason),
         )
-        for message, _origin in cell.mailbox.take_all():
-            cell.mailbox.dead += 1
-            self.dead_letter(cell, message, "quarantined")
+        self._retire(cell, CellState.QUARANTINED)
         for message in self.on_quarantine(action.strategy):
             self.dispatcher.publish("supervisor", message)
+
+    def _retire(self, cell: Cell, state: CellState) -> None:
+        cell.become(state)
+        for message, _origin in cell.mailbox.take_all():
+            cell.mailbox.dead += 1
+            self.dead_letter(cell, message, state.value)
 
     # -- holds
 

@@ -1,0 +1,121 @@
+"""
+Queued dispatch: every message through a mailbox, a tape choosing what steps next.
+
+Theory of operation. Effects wait in the sender's outbox until their turn; sending one puts it
+into its receivers' mailboxes. At any moment the possible steps are: send the next effect of
+an unfinished outbox, or handle the next message of a mailbox. Option 0 is depth first, the
+same as fused dispatch, so with the default tape the journal is the same byte for byte. Other
+tapes explore interleavings; then only the invariants must hold.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+
+from actors.runtime.cell import Cell, Effect
+from actors.runtime.clock import Clock
+from actors.runtime.dispatch import Dispatcher
+from actors.runtime.entropy import DefaultTape, Tape
+from actors.runtime.holds import HoldSet
+from actors.runtime.mailbox import Origin
+from messages import MarketData, Message
+from state.journal import Journal
+
+
+class Outbox:
+    """The effects of one handler, or one published message, that are not sent yet."""
+
+    __slots__ = ("cell", "effects", "following", "origin", "receivers")
+
+    def __init__(self, cell: Cell | None, effects: Iterable[Effect], origin: Origin) -> None:
+        """Send ``effects`` of ``cell`` in order."""
+        self.cell = cell
+        self.effects: Iterator[Effect] = iter(effects)
+        self.origin = origin
+        self.following = origin
+        self.receivers: deque[tuple[Cell, Message, Origin]] = deque()
+
+
+class QueuedDispatcher(Dispatcher):
+    """The exploring dispatcher; see the module's theory of operation."""
+
+    def __init__(
+        self, journal: Journal, clock: Clock, holds: HoldSet, tape: Tape | None = None
+    ) -> None:
+        """Choose by ``tape``; without one, depth first."""
+        super().__init__(journal, clock, holds)
+        self.tape: Tape = tape if tape is not None else DefaultTape()
+        self._outboxes: list[Outbox] = []
+        self._running = False
+
+    def emit(self, cell: Cell, effects: Iterable[Effect], origin: Origin) -> None:
+        """Open an outbox; the loop that is running, or one started here, works it off."""
+        self._outboxes.append(Outbox(cell, effects, origin))
+        if not self._running:
+            self._run(0)
+
+    def deliver_data(self, cells: Iterable[Cell], data: MarketData) -> None:
+        """Hand market data to its readers through their mailboxes."""
+        for cell in cells:
+            self._deliver(cell, data, data)
+
+    def _deliver(self, cell: Cell, message: Message, origin: Origin) -> None:
+        cell.direct = False  # everything goes through the mailbox
+        self._queue(cell, message, origin)
+        if not self._running:
+            self._run(0)
+
+    def _to_all(self, receivers: list[tuple[Cell, Message, Origin]]) -> None:
+        # Published in the middle of something: finish this first, as fused dispatch would.
+        outbox = Outbox(None, (), None)
+        outbox.receivers.extend(receivers)
+        base = len(self._outboxes)
+        self._outboxes.append(outbox)
+        self._run(base)
+
+    def _run(self, base: int) -> None:
+        """Take steps until no outbox above ``base`` has anything to send and nobody can step."""
+        outer, self._running = self._running, True
+        try:
+            while True:
+                options: list[Cell | Outbox] = [
+                    *reversed(self._ready.values()),
+                    *reversed(self._outboxes[base:]),
+                ]
+                if not options:
+                    return
+                option = options[self.tape.choose("schedule", len(options))]
+                if isinstance(option, Outbox):
+                    self._send_next(option)
+                    continue
+                self._depth = len(self._outboxes)
+                if not self.step(option):
+                    self._ready.pop(option.name, None)
+        finally:
+            self._running = outer
+            self._depth = 0
+
+    def _send_next(self, outbox: Outbox) -> None:
+        if outbox.receivers:
+            self._queue_for(*outbox.receivers.popleft())
+            return
+        effect = next(outbox.effects, None)
+        if effect is None:
+            self._outboxes.remove(outbox)
+            return
+        assert outbox.cell is not None, "what is published has receivers and no effects"
+        route = self._routes.get(type(effect))
+        if route is None:
+            self._runtime_effect(outbox.cell, effect, outbox.following)
+            return
+        assert isinstance(effect, Message), "only messages have routes"
+        origin = outbox.origin if route.journaled else outbox.following
+        receivers = self._addressed(outbox.cell.name, route, effect, origin)
+        if route.journaled:
+            outbox.following = self.journal.seq
+        outbox.receivers.extend(receivers)
+
+    def _queue_for(self, cell: Cell, message: Message, origin: Origin) -> None:
+        cell.direct = False
+        self._queue(cell, message, origin)
