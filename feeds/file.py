@@ -155,7 +155,7 @@ def _check_start(name: str, peek: Peek) -> None:
     if len(times) >= DESCENDING_ROWS_MIN and descends:
         raise BadInput(
             name,
-            f"rows in descending order ({iso(times[0])}, {iso(times[1])}, …)",
+            f"rows in descending order ({iso(times[0])}, {iso(times[1])}, ...)",
             "the oldest bar first",
             reason="descending",
         )

@@ -18,7 +18,7 @@ UNIT_MS = {
 }
 """Milliseconds per unit, the largest unit first."""
 
-_FORM = re.compile(r"([1-9][0-9]{0,4})([A-Za-z])", re.ASCII)
+_FORM = re.compile(r"([1-9][0-9]{0,8})([A-Za-z])", re.ASCII)
 
 
 def parse_timeframe(text: str) -> int:

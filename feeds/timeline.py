@@ -42,8 +42,9 @@ class Timeline:
     """
     Place timestamps in strictly increasing order.
 
-    ``due`` is the timestamp that the next bar should have, None before the first. Whoever accepts a bar exactly there
-    moves ``due`` on by ``step`` and need not ask; every other timestamp goes through ``place``.
+    ``due`` is the timestamp that the next bar should have, None before the first. Whoever
+    accepts a bar exactly there moves ``due`` on by ``step`` and need not ask; every other
+    timestamp goes through ``place``.
     """
 
     def __init__(self, step: int) -> None:
