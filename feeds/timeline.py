@@ -145,14 +145,13 @@ def parse_iso(text: str) -> int:
         raise BadRow(Flaw.NAIVE_TIMESTAMP, f"timestamp {clip(text)} has no zone", TIMESTAMP_FORMS)
     # Integers all the way: datetime.timestamp() is a float.
     since = moment - EPOCH
-    milliseconds, rest = divmod(since.microseconds, 1_000)
-    if rest:
+    if since.microseconds % 1_000:
         raise BadRow(
             Flaw.BAD_TIMESTAMP,
             f"timestamp {clip(text)} has a fraction of a millisecond",
             TIMESTAMP_FORMS,
         )
-    return since.days * 86_400_000 + since.seconds * 1_000 + milliseconds
+    return (since.days * 86_400 + since.seconds) * 1_000 + since.microseconds // 1_000
 
 
 def check_unit(timestamp: int) -> None:

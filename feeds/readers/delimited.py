@@ -208,10 +208,10 @@ def _parse(block: bytes, *, written_iso: bool) -> list[Row] | None:
 
 def _with_integer_times(block: bytes) -> bytes:
     lines = []
-    for line in block.split(b"\n"):
-        time, comma, values = line.partition(b",")
-        lines.append(b"%d%b%b" % (parse_iso(time.decode("ascii")), comma, values))
-    return b"\n".join(lines)
+    for line in block.decode("ascii").split("\n"):
+        time, _, values = line.partition(",")
+        lines.append(f"{parse_iso(time)},{values}")
+    return "\n".join(lines).encode()
 
 
 def _parse_each(
