@@ -11,7 +11,7 @@ import msgspec
 class ReasonCode(StrEnum):
     """Why an intent, order or message was refused, suppressed, rejected or ended."""
 
-    def __new__(cls, value: str, meaning: str) -> Self:  # noqa: D102
+    def __new__(cls, value: str, meaning: str = "") -> Self:  # noqa: D102
         member = str.__new__(cls, value)
         member._value_ = value
         member.meaning = meaning

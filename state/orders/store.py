@@ -46,7 +46,7 @@ class OrderStore:
         self._by_client: dict[str, Order] = {}
         self._by_order: dict[str, Order] = {}
         self._live: dict[str, Order] = {}
-        self._finished: deque[Order] = deque()
+        self._finished: deque[Order] = deque()  # seam: trimmed to finished_max
         self._finished_max = finished_orders_max
         self._trades = RecentIds(trade_ids_max)
 

@@ -47,7 +47,7 @@ class OrderedRows:
         self._folder = folder
         self._waiting_max = waiting_max
         self._waiting = 0  # rows known and in memory
-        self._places: deque[Place | _Parked] = deque()
+        self._places: deque[Place | _Parked] = deque()  # seam: past waiting_max, on disk
         self._parking: IO[bytes] | None = None
 
     def take_place(self) -> Place:
@@ -102,7 +102,7 @@ class OrderedRows:
         if self._parking is None:
             self._parking = tempfile.TemporaryFile(dir=self._folder)  # noqa: SIM115 - closed by close()
         offset = self._parking.seek(0, 2)
-        kept: deque[Place | _Parked] = deque()
+        kept: deque[Place | _Parked] = deque()  # seam: no longer than what it replaces
         for place in self._places:
             if not isinstance(place, _Parked) and not place:
                 kept.append(place)
