@@ -102,7 +102,7 @@ def test_money_and_quantity_are_conserved(history: list[Step], method: LotMethod
                 cash -= signed * Fraction(step.price)
 
         mark = step.price
-        value = ledger.valuation(lambda symbol, mark=mark: mark)
+        value = ledger.valuation(dict.fromkeys(quantities, mark).__getitem__)
         held = [position for position in ledger.positions() if position.symbol != PERPETUAL]
         owed = [position for position in ledger.positions() if position.symbol == PERPETUAL]
         perpetual_profit = exactly(
