@@ -43,6 +43,7 @@ from messages import (
     Lane,
     Message,
     OpenIntent,
+    OrderEvent,
     ReasonCode,
     Reconciled,
     ReduceIntent,
@@ -54,6 +55,11 @@ from state.ledger import Ledger, LedgerImbalance, LotMethod
 from state.orders import OrderStore
 from state.reconciliation import AccountView
 from strategies import Desk, Strategy, StrategyParams
+
+PROGRESS = frozenset(
+    {OrderEvent.APPROVED, OrderEvent.JOURNALED, OrderEvent.SENT, OrderEvent.ACCEPTED}
+)
+"""Steps of an order that move no money and end nothing: reservations stay as they are."""
 
 RECONCILIATION_HOLD = "reconciliation"
 
@@ -211,7 +217,13 @@ def assemble(parts: Parts, journal: Journal) -> Assembly:
     dispatcher.route(ApprovedOpen, execution)
     dispatcher.route(ApprovedReduce, execution)
     dispatcher.route(ApprovedCancel, execution)
-    dispatcher.route(ExecutionReport, risk, telemetry, by_strategy=cells)
+    dispatcher.route(
+        ExecutionReport,
+        risk,
+        telemetry,
+        by_strategy=cells,
+        matters=lambda report: report.event not in PROGRESS,
+    )
 
     def cancel_orders(strategy: str) -> list[Message]:
         code = ReasonCode.QUARANTINE_CANCEL.value

@@ -1,326 +1,39 @@
 """
-A session, from the first event to the last artifact.
+A session from the first event to the last artifact.
 
-Replay and paper over recorded or synthetic data are the same turn over the same groups of
+Replay and paper over recorded or synthetic data are the same turns over the same groups of
 bars; paper waits between turns until their real time has come, commits to a durable journal,
 and listens. Decisions are a function of configuration, data and seed in both.
-
-One turn, for the bars of one timestamp: timers that are due before; the venue matches resting
-orders against the bars, from their open; the closes become the marks; strategies decide at
-the close, each decision followed to its end; what was journaled is committed and sent.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
-from decimal import Decimal
+import gc
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
-from typing import Any
 
-from actors.assembly import Assembly, Parts, StrategySpec, assemble
-from actors.risk import RiskLimits
-from actors.runtime import CellState, Dispatcher, Pacer
-from actors.runtime.clock import NEVER, monotonic_s, next_midnight
-from actors.runtime.schedule import QueuedDispatcher
-from brokers.matching import EngineConfig
-from feeds.contract import BarFeed, Group
-from messages import Message, SessionEnded, SessionStarted, TakeSnapshot, VenueReport
-from state.instruments import Instrument
-from state.journal import Journal
-from state.money import use_exact_context
+from actors.assembly import StrategySpec
+from actors.runtime import Pacer
+from actors.runtime.clock import monotonic_s, wall_ms
+from actors.runtime.entropy import session_entropy
+from actors.spec import SessionResult, SessionSpec
+from actors.turns import Session, SessionError, drive, drive_paced
+from feeds.contract import Group
 
 EXIT_DONE = 0
 EXIT_FAULT = 6
 EXIT_INTERRUPTED = 130
-PROGRESS_EVERY = 4096
 
 
-class EmptyFeed(Exception):  # noqa: N818 - a condition with a name
-    """There is not one good bar in the input."""
+class EmptyFeed(ValueError):
+    """There is not one bar in the input."""
 
 
-class SessionError(Exception):
-    """A session that cannot be put together; the message says why."""
-
-
-@dataclass(frozen=True, slots=True)
-class SessionSpec:
-    """
-    Everything that a session is a function of, and where its files go.
-
-    ``out`` is the session's folder; without it the session gets
-    ``runs_dir/<mode>/sessions/<session id>``. ``config`` is the configuration as merged,
-    without secrets. ``session_id`` is given only to run a recorded session again. ``events``
-    is one more place for a copy of ``events.ndjson``.
-    """
-
-    mode: str
-    name: str
-    seed: int
-    feed: BarFeed
-    strategies: tuple[StrategySpec, ...]
-    instruments: Mapping[str, Instrument]
-    currency: str
-    cash: Decimal
-    engine: EngineConfig
-    limits: RiskLimits
-    out: Path | None = None
-    runs_dir: Path = Path("runs")
-    config: Mapping[str, Any] = field(default_factory=dict)
-    events: Path | None = None
-    session_id: str = ""
-    queued: bool = False
-
-
-def tag_of(session_id: str) -> str:
-    """Return the part of a session's id that starts the ids of its orders and trades."""
-    return session_id.rsplit("-", 1)[-1][:10]
-
-
-class Session:
-    """The turns of one session; whoever drives it owns the waiting and the journal's commits."""
-
-    def __init__(
-        self, spec: SessionSpec, session_id: str, journal: Journal, first: Group
-    ) -> None:
-        """Put the session together around its first bars."""
-        use_exact_context()
-        _check_currencies(spec)
-        self.spec = spec
-        self.session_id = session_id
-        self.journal = journal
-        tag = tag_of(session_id)
-        self.turns = 0
-        self._timeframe_ms = spec.feed.timeframe_ms
-        factory: Callable[..., Dispatcher] = QueuedDispatcher if spec.queued else Dispatcher
-        self.assembly: Assembly = assemble(
-            Parts(
-                tag,
-                spec.feed,
-                spec.strategies,
-                spec.instruments,
-                spec.currency,
-                spec.cash,
-                replace(spec.engine, trade_tag=tag),
-                spec.limits,
-                first[0].timestamp,
-                factory,
-            ),
-            journal,
-        )
-        assembly = self.assembly
-        assembly.broker.bind(self._deliver)
-        self._origin: Any = "start"
-        # What every turn needs, one attribute away.
-        self._clock = assembly.clock
-        self._working = assembly.broker.working
-        self._last = assembly.board.last
-        self._readers = assembly.readers
-        self._dispatcher = assembly.dispatcher
-        self._deliver_data = assembly.dispatcher.deliver_data
-        self._track = assembly.track
-
-    def _deliver(self, report: VenueReport) -> None:
-        assembly = self.assembly
-        assembly.dispatcher.tell(assembly.execution_cell, report, self._origin)
-
-    def start(self) -> None:
-        """Journal the start, start every actor, value the account."""
-        spec = self.spec
-        assembly = self.assembly
-        clock = assembly.clock
-        self._publish(
-            SessionStarted("session", clock.now, self.session_id, spec.mode, spec.seed)
-        )
-        assembly.supervisor.start()
-        self._mark("start")
-        clock.call_at(next_midnight(clock.now), self._snapshot_at_midnight)
-
-    def _publish(self, message: Message) -> None:
-        self.assembly.dispatcher.publish("session", message)
-
-    def _mark(self, occasion: str) -> None:
-        execution = self.assembly.execution_cell.actor
-        assert execution is not None, "execution has started"
-        self._publish(execution.valuation(self.assembly.clock.now, occasion))  # type: ignore[attr-defined]
-
-    def _snapshot_at_midnight(self, at: int) -> None:
-        self.take_snapshots()
-        self.assembly.clock.call_at(next_midnight(at), self._snapshot_at_midnight)
-
-    def take_snapshots(self) -> None:
-        """Have every running strategy journal its durable state."""
-        for cell in self.assembly.strategy_cells.values():
-            if cell.state is CellState.RUNNING:
-                self.assembly.dispatcher.tell(cell, TakeSnapshot(), "snapshot")
-        self.assembly.dispatcher.settle()
-
-    # -- turns
-
-    def groups(self) -> Iterator[Group]:
-        """
-        Yield the feed's groups, whatever happens to the feed.
-
-        A feed that raises is a failed child: its next incarnation goes on after the last
-        bar that was delivered. The feed's own refusal of its input ends the session.
-        """
-        assembly = self.assembly
-        cell = assembly.feed_cell
-        while True:
-            actor = cell.actor
-            assert actor is not None, "the feed has started"
-            try:
-                yield from actor.groups()  # type: ignore[attr-defined]
-                return
-            except (ValueError, OSError):
-                raise  # the input is at fault, not the actor: reading it again would not help
-            except Exception as error:  # noqa: BLE001 - the supervisor's business, never lost
-                assembly.last_delivered = max(
-                    (bar.timestamp for bar in assembly.board.last.values()), default=-1
-                )
-                assembly.supervisor.actor_failed(cell, TakeSnapshot(), error)
-            while cell.state is CellState.RESTARTING and assembly.clock.next_timer_at < NEVER:
-                self.fire_timers(assembly.clock.next_timer_at)
-            if cell.state is not CellState.RUNNING:
-                return
-
-    def turn(self, group: Group) -> None:
-        """
-        Let one moment happen, up to the commits that its orders wait for.
-
-        ``dispatcher.pending`` is true afterwards exactly if something is left to settle.
-        """
-        clock = self._clock
-        at = group[0].timestamp + self._timeframe_ms
-        if clock.next_timer_at < at:
-            self.fire_timers(at - 1)
-        if at > clock.now:
-            clock.now = at
-        if self._working:
-            self._match(group)
-        last = self._last
-        for bar in group:
-            last[bar.symbol] = bar
-        readers = self._readers
-        deliver = self._deliver_data
-        for bar in group:
-            deliver(readers[bar.symbol], bar)
-        dispatcher = self._dispatcher
-        if dispatcher.pending:
-            dispatcher.settle()
-        track = self._track
-        if track.holdings or at >= track.due:
-            track.close(at, last)
-
-    def _match(self, group: Group) -> None:
-        assembly = self.assembly
-        board = assembly.board
-        working = assembly.broker.working
-        board.opening(group)
-        for bar in group:
-            if bar.symbol in working:
-                self._origin = bar
-                assembly.broker.on_bar(bar)
-                assembly.dispatcher.settle()
-        board.closed()
-        self._origin = "venue"
-
-    def fire_timers(self, until: int) -> None:
-        """Fire what is due, each at its own time, and settle after each."""
-        assembly = self.assembly
-        clock = assembly.clock
-        while (due := clock.pop_due(until)) is not None:
-            at, callback = due
-            clock.advance(at)
-            callback(at)
-            assembly.dispatcher.settle()
-            if self.journal_is_immediate:
-                assembly.dispatcher.settle_all()
-
-    @property
-    def journal_is_immediate(self) -> bool:
-        """Return whether an appended entry counts as durable at once (simulation)."""
-        return type(self.journal) is Journal
-
-    @property
-    def halted(self) -> str | None:
-        """Return why the session must end, if it must."""
-        return self.assembly.supervisor.halted
-
-    def finish(self, outcome: str, exit_code: int) -> None:
-        """Value the account at the last close, compare books, stop everything, journal the end."""
-        assembly = self.assembly
-        clock = assembly.clock
-        dispatcher = assembly.dispatcher
-        dispatcher.settle_all()
-        self._mark("close")
-        self.take_snapshots()
-        reconciler = assembly.reconciler_cell
-        if reconciler.state is CellState.RUNNING and reconciler.actor is not None:
-            self._publish(reconciler.actor.compare("close"))  # type: ignore[attr-defined]
-        for sample in assembly.track.samples(self.turns):
-            self._publish(sample)
-        assembly.supervisor.stop(outcome)
-        self._publish(
-            SessionEnded("session", clock.now, self.session_id, outcome, exit_code)
-        )
-
-
-def _check_currencies(spec: SessionSpec) -> None:
-    for symbol, instrument in sorted(spec.instruments.items()):
-        if instrument.settle != spec.currency:
-            raise SessionError(
-                f"{symbol} settles in {instrument.settle}, but the account is in {spec.currency}: "
-                f"a session has one currency"
-            )
-
-
-def drive(session: Session, groups: Iterator[Group], on_progress: Callable[[int], None]) -> None:
-    """Run every turn as fast as it goes, committing as it goes (simulation)."""
-    dispatcher = session.assembly.dispatcher
-    supervisor = session.assembly.supervisor
-    turn = session.turn
-    count = 0
-    for count, group in enumerate(groups, start=1):
-        turn(group)
-        if dispatcher.pending:
-            dispatcher.settle_all()
-            if supervisor.halted is not None:
-                break
-        if not count % PROGRESS_EVERY:
-            on_progress(count)
-    session.turns = count
-
-
-async def drive_paced(
-    session: Session,
-    groups: Iterator[Group],
-    pacer: Pacer,
-    stop: Callable[[], bool],
-    on_progress: Callable[[int], None],
-) -> bool:
-    """
-    Run every turn at its real time; return whether the feed came to its end.
-
-    Orders leave only after the journal's commit: the turn's sends wait for it, and so does
-    the next turn.
-    """
-    dispatcher = session.assembly.dispatcher
-    timeframe_ms = session.spec.feed.timeframe_ms
-    for group in groups:
-        await pacer.wait_until(group[0].timestamp + timeframe_ms)
-        if stop():
-            return False
-        session.turn(group)
-        while dispatcher.pending:
-            await session.journal.commit()
-            dispatcher.release_commits()
-        session.turns += 1
-        on_progress(session.turns)
-        if session.halted is not None:
-            return False
-    return True
+def _ignore(_count: int) -> None:
+    return None
 
 
 __all__ = [
@@ -328,11 +41,8 @@ __all__ = [
     "EXIT_FAULT",
     "EXIT_INTERRUPTED",
     "EmptyFeed",
-    "Session",
     "SessionError",
+    "SessionResult",
     "SessionSpec",
     "StrategySpec",
-    "drive",
-    "drive_paced",
-    "monotonic_s",
 ]

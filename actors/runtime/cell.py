@@ -70,13 +70,26 @@ class CellState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class CellStats:
-    """What the operator sees of one actor."""
+    """
+    What the operator sees of one actor.
+
+    ``accepted`` counts every message that was for it, however it was delivered.
+    """
 
     name: str
     state: CellState
     incarnation: int
     failures: int
+    handled: int
+    refused: int
+    dead: int
     mailbox: MailboxStats
+
+    @property
+    def accepted(self) -> int:
+        """Return handled + refused + dead-lettered + conflated + queued: nothing vanishes."""
+        queued = sum(self.mailbox.queued)
+        return self.handled + self.refused + self.dead + self.mailbox.conflated + queued
 
 
 class Cell:
@@ -91,13 +104,16 @@ class Cell:
     __slots__ = (
         "actor",
         "check",
+        "dead",
         "direct",
         "factory",
         "failures",
+        "handled",
         "handlers",
         "incarnation",
         "mailbox",
         "name",
+        "refused",
         "state",
     )
 
@@ -106,7 +122,7 @@ class Cell:
         name: str,
         factory: Callable[[], Actor],
         bounds: dict[Lane, int] | None = None,
-        check: Callable[[Iterable[Any]], tuple[Effect, ...]] = tuple,
+        check: Callable[[Iterable[Any]], tuple[Effect, ...]] | None = None,
     ) -> None:
         """
         Make the place; ``factory`` makes each incarnation's actor.
@@ -121,6 +137,9 @@ class Cell:
         self.state = CellState.STARTING
         self.incarnation = 0
         self.failures = 0
+        self.handled = 0
+        self.refused = 0
+        self.dead = 0
         self.direct = False
         self.actor: Actor | None = None
         self.handlers: dict[type[Message], Handler] = {}
@@ -142,7 +161,14 @@ class Cell:
     def stats(self) -> CellStats:
         """Return the counts."""
         return CellStats(
-            self.name, self.state, self.incarnation, self.failures, self.mailbox.stats()
+            self.name,
+            self.state,
+            self.incarnation,
+            self.failures,
+            self.handled,
+            self.refused,
+            self.dead,
+            self.mailbox.stats(),
         )
 
     def __repr__(self) -> str:

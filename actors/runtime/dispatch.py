@@ -18,7 +18,7 @@ are made, and only then may time move.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
 from actors.runtime import limits
@@ -46,16 +46,22 @@ class Guardian(Protocol):
 class Route:
     """Where the messages of one class go, and how they are journaled."""
 
-    __slots__ = ("by_strategy", "cells", "journaled", "correlation")
+    __slots__ = ("by_strategy", "cells", "correlation", "journaled", "matters")
 
     def __init__(
         self,
         cells: tuple[Cell, ...],
         by_strategy: Mapping[str, Cell] | None,
         kind: type[Message],
+        matters: Callable[[Any], bool] | None = None,
     ) -> None:
-        """Send ``kind`` to ``cells`` in order, then to the strategy it names."""
+        """
+        Send ``kind`` to ``cells`` in order, then to the strategy it names.
+
+        Messages that do not ``matter`` go to the strategy alone.
+        """
         self.cells = cells
+        self.matters = matters
         self.by_strategy = by_strategy
         self.journaled = kind.journaled
         fields = kind.__struct_fields__
@@ -105,9 +111,10 @@ class Dispatcher:
         kind: type[Message],
         *cells: Cell,
         by_strategy: Mapping[str, Cell] | None = None,
+        matters: Callable[[Any], bool] | None = None,
     ) -> None:
-        """Say who receives the messages of class ``kind``."""
-        self._routes[kind] = Route(cells, by_strategy, kind)
+        """Say who receives the messages of class ``kind``: see ``Route``."""
+        self._routes[kind] = Route(cells, by_strategy, kind, matters)
 
     def topology(self) -> dict[str, tuple[str, ...]]:
         """Return class name -> receivers' names, for diagrams; ``strategy`` stands for the named one."""
@@ -187,6 +194,7 @@ class Dispatcher:
     def emit(self, cell: Cell, effects: Iterable[Effect], origin: Origin) -> None:
         """Make the effects of one handler happen, in order, each to completion."""
         self._depth += 1
+        deliver = self._deliver
         following = origin  # what is not journaled follows from what was, just before it
         try:
             for effect in effects:
@@ -196,12 +204,14 @@ class Dispatcher:
                     continue
                 if route.journaled:
                     following = self._journal(cell.name, route, effect, origin)
-                for receiver in route.cells:
-                    self._deliver(receiver, effect, following)  # type: ignore[arg-type]
+                matters = route.matters
+                if matters is None or matters(effect):
+                    for receiver in route.cells:
+                        deliver(receiver, effect, following)  # type: ignore[arg-type]
                 if route.by_strategy is not None:
                     named = route.by_strategy.get(effect.strategy)  # type: ignore[union-attr]
                     if named is not None:
-                        self._deliver(named, effect, following)  # type: ignore[arg-type]
+                        deliver(named, effect, following)  # type: ignore[arg-type]
         finally:
             self._depth -= 1
 
@@ -229,7 +239,9 @@ class Dispatcher:
     ) -> list[tuple[Cell, Message, Origin]]:
         if route.journaled:
             origin = self._journal(source, route, message, origin)
-        receivers = [(cell, message, origin) for cell in route.cells]
+        receivers: list[tuple[Cell, Message, Origin]] = []
+        if route.matters is None or route.matters(message):
+            receivers.extend((cell, message, origin) for cell in route.cells)
         if route.by_strategy is not None:
             named = route.by_strategy.get(message.strategy)  # type: ignore[attr-defined]
             if named is not None:
@@ -267,8 +279,7 @@ class Dispatcher:
         self._timers[key] = (self.clock.call_at(timer.at, fire), generation)
 
     def _deliver(self, cell: Cell, message: Message, origin: Origin) -> None:
-        if cell.direct and (message.lane is not Lane.OPEN or not self.holds.active):
-            cell.mailbox.taken += 1
+        if cell.direct and (not self.holds.active or message.lane is not Lane.OPEN):
             self._handle(cell, message, origin)
         else:
             self._queue(cell, message, origin)
@@ -276,25 +287,10 @@ class Dispatcher:
     def deliver_data(self, cells: Iterable[Cell], data: MarketData) -> None:
         """Hand one piece of market data to its readers, each to completion: the hottest path."""
         for cell in cells:
-            if not cell.direct:
+            if cell.direct:
+                self._handle(cell, data, data)
+            else:
                 self._queue(cell, data, data)
-                continue
-            mailbox = cell.mailbox
-            mailbox.taken += 1
-            handler = cell.handlers.get(type(data))
-            if handler is None:
-                self._undeliverable(cell, data)
-                continue
-            try:
-                effects = handler(data)
-                if effects is not None:
-                    effects = cell.check(effects)
-            except Exception as error:  # noqa: BLE001 - the supervisor's business, never lost
-                self._failed(cell, data, error)
-                continue
-            mailbox.handled += 1
-            if effects:
-                self.emit(cell, effects, data)
 
     def _handle(self, cell: Cell, message: Message, origin: Origin) -> None:
         handler = cell.handlers.get(type(message))
@@ -303,24 +299,24 @@ class Dispatcher:
             return
         try:
             effects = handler(message)
-            if effects is not None:
+            if effects is not None and cell.check is not None:
                 effects = cell.check(effects)
         except Exception as error:  # noqa: BLE001 - the supervisor's business, never lost
             self._failed(cell, message, error)
             return
-        cell.mailbox.handled += 1
+        cell.handled += 1
         if effects:
             self.emit(cell, effects, origin)
 
     def _failed(self, cell: Cell, message: Message, error: Exception) -> None:
         assert self.guardian is not None, "a dispatcher runs under a supervisor"
-        cell.mailbox.dead += 1
+        cell.dead += 1
         cell.failures += 1
         self.guardian.actor_failed(cell, message, error)
 
     def _undeliverable(self, cell: Cell, message: Message) -> None:
         assert self.guardian is not None, "a dispatcher runs under a supervisor"
-        cell.mailbox.dead += 1
+        cell.dead += 1
         reason = "no_handler" if type(message) not in cell.handlers else "dispatch_depth"
         self.guardian.dead_letter(cell, message, reason)
 
@@ -332,8 +328,7 @@ class Dispatcher:
     def _queue(self, cell: Cell, message: Message, origin: Origin) -> None:
         assert self.guardian is not None, "a dispatcher runs under a supervisor"
         if cell.state in (CellState.QUARANTINED, CellState.STOPPED):
-            cell.mailbox.taken += 1
-            cell.mailbox.dead += 1
+            cell.dead += 1
             self.guardian.dead_letter(cell, message, cell.state.value)
             return
         if message.lane is Lane.OPEN and self.holds.active:
@@ -342,7 +337,6 @@ class Dispatcher:
                 self._refuse(cell, message, self.holds.causes(message), origin)
                 return
             if mode is None and cell.direct:
-                cell.mailbox.taken += 1
                 self._handle(cell, message, origin)
                 return
         try:
@@ -363,8 +357,7 @@ class Dispatcher:
             cause = Cause(ReasonCode.MAILBOX_FULL, f"actor={cell.name} lane={message.lane.name}")
             self._refuse(cell, message, (cause,), origin)
             return
-        cell.mailbox.taken += 1
-        cell.mailbox.dead += 1
+        cell.dead += 1
         self.guardian.dead_letter(cell, message, "mailbox_full")
         self.guardian.lane_overflowed(cell, message)
 
@@ -372,8 +365,7 @@ class Dispatcher:
         self, cell: Cell, message: Message, causes: tuple[Cause, ...], origin: Origin
     ) -> None:
         assert cell.actor is not None, "only an actor that has lived can be asked"
-        cell.mailbox.taken += 1
-        cell.mailbox.refused += 1
+        cell.refused += 1
         effects = cell.actor.refuse(message, causes)
         if effects:
             self.emit(cell, effects, origin)
@@ -388,7 +380,6 @@ class Dispatcher:
         for cell in self.cells.values():
             taken = cell.mailbox.take_open(lambda message: self.holds.mode(message) is mode)
             for message, origin in taken:
-                cell.mailbox.taken -= 1  # _refuse counts it anew
                 self._refuse(cell, message, self.holds.causes(message), origin)
                 count += 1
             if taken and not len(cell.mailbox):

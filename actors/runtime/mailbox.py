@@ -7,8 +7,8 @@ the first message of the first lane that has one, in the consumer's own step: ca
 consumer can therefore never lose a message. Only the OPEN lane can be held; a held message
 stays where it is, in order, and the ones that no hold covers pass it.
 
-Every message that was accepted is accounted for: accepted = handled + refused + dead-lettered
-+ conflated + queued. ``MailboxStats.balanced`` says so and the runtime's tests insist on it.
+Every message that was put is accounted for: put = taken + conflated + queued. What became of
+what was taken is counted by the cell.
 """
 
 from __future__ import annotations
@@ -48,18 +48,15 @@ class MailboxFull(Exception):  # noqa: N818 - a condition with a name, as queue.
 class MailboxStats:
     """Counts since the mailbox was made, and what is queued now per lane."""
 
-    accepted: int
-    handled: int
-    refused: int
-    dead: int
+    put: int
+    taken: int
     conflated: int
     queued: tuple[int, int, int, int]
 
     @property
     def balanced(self) -> bool:
-        """Return whether every accepted message is accounted for."""
-        ended = self.handled + self.refused + self.dead + self.conflated
-        return self.accepted == ended + sum(self.queued)
+        """Return whether every message that was put is accounted for."""
+        return self.put == self.taken + self.conflated + sum(self.queued)
 
 
 class Mailbox:
@@ -68,12 +65,10 @@ class Mailbox:
     __slots__ = (
         "_bounds",
         "_lanes",
+        "accepted",
         "actor",
         "conflated",
-        "dead",
         "escalate",
-        "handled",
-        "refused",
         "taken",
     )
 
@@ -85,10 +80,8 @@ class Mailbox:
         self._lanes: tuple[deque[Letter], ...] = tuple(
             deque(maxlen=None if lane is not Lane.DATA else merged[lane]) for lane in Lane
         )
+        self.accepted = 0
         self.taken = 0
-        self.handled = 0
-        self.refused = 0
-        self.dead = 0
         self.conflated = 0
         self.escalate = False
 
@@ -106,7 +99,7 @@ class Mailbox:
         if len(queue) >= bound:
             self._overflow(message, queue, bound)
         queue.append((message, origin))
-        self.taken += 1
+        self.accepted += 1
 
     def _overflow(self, message: Message, queue: deque[Letter], bound: int) -> None:
         if message.overflow is Overflow.CONFLATE:
@@ -133,10 +126,12 @@ class Mailbox:
             if not queue:
                 continue
             if lane is not Lane.OPEN or blocked is None:
+                self.taken += 1
                 return queue.popleft()
             for index, letter in enumerate(queue):
                 if not blocked(letter[0]):
                     del queue[index]
+                    self.taken += 1
                     return letter
         return None
 
@@ -144,6 +139,7 @@ class Mailbox:
         """Take every queued message of the OPEN lane that ``covered`` is true of, in order."""
         queue = self._lanes[Lane.OPEN]
         taken = [letter for letter in queue if covered(letter[0])]
+        self.taken += len(taken)
         if taken:
             kept = [letter for letter in queue if not covered(letter[0])]
             queue.clear()
@@ -155,6 +151,7 @@ class Mailbox:
         taken = [letter for queue in self._lanes for letter in queue]
         for queue in self._lanes:
             queue.clear()
+        self.taken += len(taken)
         return taken
 
     def __len__(self) -> int:
@@ -165,10 +162,8 @@ class Mailbox:
         """Return the counts."""
         system, reduce, open_, data = (len(queue) for queue in self._lanes)
         return MailboxStats(
+            self.accepted,
             self.taken,
-            self.handled,
-            self.refused,
-            self.dead,
             self.conflated,
             (system, reduce, open_, data),
         )

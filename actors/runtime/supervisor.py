@@ -342,7 +342,7 @@ class Supervisor:
     def _retire(self, cell: Cell, state: CellState) -> None:
         cell.become(state)
         for message, _origin in cell.mailbox.take_all():
-            cell.mailbox.dead += 1
+            cell.dead += 1
             self.dead_letter(cell, message, state.value)
 
     # -- holds

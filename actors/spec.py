@@ -1,0 +1,61 @@
+"""What a session is a function of, and what it comes to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from actors.assembly import StrategySpec
+from actors.risk import RiskLimits
+from brokers.matching import EngineConfig
+from feeds.contract import BarFeed
+from state.instruments import Instrument
+
+
+@dataclass(frozen=True, slots=True)
+class SessionSpec:
+    """
+    Everything that a session is a function of, and where its files go.
+
+    ``out`` is the session's folder; without it the session gets
+    ``runs_dir/<mode>/sessions/<session id>``. ``config`` is the configuration as merged,
+    without secrets. ``session_id`` is given only to run a recorded session again. ``events``
+    is one more place for a copy of ``events.ndjson``.
+    """
+
+    mode: str
+    name: str
+    seed: int
+    feed: BarFeed
+    strategies: tuple[StrategySpec, ...]
+    instruments: Mapping[str, Instrument]
+    currency: str
+    cash: Decimal
+    engine: EngineConfig
+    limits: RiskLimits
+    out: Path | None = None
+    runs_dir: Path = Path("runs")
+    config: Mapping[str, Any] = field(default_factory=dict)
+    events: Path | None = None
+    session_id: str = ""
+    queued: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SessionResult:
+    """
+    What became of a session.
+
+    ``outcome`` is ``completed``, ``halted`` (``reason`` says why) or ``interrupted``;
+    ``exit_code`` is the documented one. ``summary`` is JSON-ready.
+    """
+
+    session_id: str
+    out: Path
+    exit_code: int
+    outcome: str
+    summary: dict[str, Any]
+    reason: str = ""
