@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 from messages import PortfolioMarked
 from state.money import plain
 from state.projections.csv_text import CsvFile, Words
-from state.projections.drawdown import Drawdown
+from state.projections.drawdown import drawdown
 
 ACCOUNT_COLUMNS = (
     "timestamp",
@@ -27,29 +29,31 @@ class AccountRows:
     Below a peak that is not positive drawdown is left empty. Call it under ``EXACT``.
     """
 
-    __slots__ = ("_drawdowns", "_lines", "_words")
+    __slots__ = ("_lines", "_peaks", "_words")
 
     def __init__(self, file: CsvFile) -> None:
         self._lines = file.lines
         self._words = Words()
-        self._drawdowns: dict[str, Drawdown] = {}
+        self._peaks: dict[str, Decimal] = {}
 
     def on_mark(self, at: str, marked: PortfolioMarked) -> None:
         """Write the row of one moment; ``at`` is its text."""
-        drawdowns = self._drawdowns.get(marked.currency)
-        if drawdowns is None:
-            drawdowns = self._drawdowns[marked.currency] = Drawdown()
-        drawdown = drawdowns.advance(marked.equity)
+        currency = marked.currency
+        equity = marked.equity
+        peak = self._peaks.get(currency)
+        if peak is None or equity >= peak:
+            self._peaks[currency] = peak = equity
+        below = drawdown(peak, equity)
         # Each number as ``plain`` writes it, in place: rows are many, exponents are rare.
         numbers = (
-            f"{marked.cash or 0!s},{marked.equity or 0!s},{marked.realized_pnl or 0!s},"
+            f"{marked.cash or 0!s},{equity or 0!s},{marked.realized_pnl or 0!s},"
             f"{marked.unrealized_pnl or 0!s},{marked.fees or 0!s},{marked.funding or 0!s},"
-            f"{'' if drawdown is None else drawdown or 0!s}"
+            f"{'' if below is None else below or 0!s}"
         )
         if "E" in numbers:
             numbers = (
-                f"{plain(marked.cash)},{plain(marked.equity)},{plain(marked.realized_pnl)},"
+                f"{plain(marked.cash)},{plain(equity)},{plain(marked.realized_pnl)},"
                 f"{plain(marked.unrealized_pnl)},{plain(marked.fees)},{plain(marked.funding)},"
-                f"{'' if drawdown is None else plain(drawdown)}"
+                f"{'' if below is None else plain(below)}"
             )
-        self._lines.append(f"{at},{self._words[marked.currency]},{numbers}\n")
+        self._lines.append(f"{at},{self._words[currency]},{numbers}\n")

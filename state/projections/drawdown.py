@@ -1,4 +1,4 @@
-"""How far the account is below its best."""
+"""How far an account is below its best."""
 
 from __future__ import annotations
 
@@ -9,24 +9,15 @@ from state.money import ZERO
 _PLACES = Decimal("1e-8")
 
 
-class Drawdown:
+def drawdown(peak: Decimal, equity: Decimal) -> Decimal | None:
     """
-    Measure each equity against the highest so far: (peak - equity) / peak, to eight decimals.
+    Return (peak - equity) / peak to eight decimals, zero at the peak or above.
 
-    Zero at a peak. ``None`` below a peak that is not positive: no fraction of it has a meaning.
+    ``None`` below a peak that is not positive: no fraction of it has a meaning. Call it under
+    the ``EXACT`` context.
     """
-
-    __slots__ = ("peak",)
-
-    def __init__(self) -> None:
-        self.peak: Decimal | None = None
-
-    def advance(self, equity: Decimal) -> Decimal | None:
-        """Take the next equity and return its drawdown; call it under the ``EXACT`` context."""
-        peak = self.peak
-        if peak is None or equity >= peak:
-            self.peak = equity
-            return ZERO
-        if peak <= ZERO:
-            return None
-        return ((peak - equity) / peak).quantize(_PLACES)
+    if equity >= peak:
+        return ZERO
+    if peak <= ZERO:
+        return None
+    return ((peak - equity) / peak).quantize(_PLACES)

@@ -13,12 +13,15 @@ PARKED_PIECE_BYTES = 1 << 20
 """Rows that waited in a file come back in pieces of about this size."""
 
 SERIES_POINTS_MAX = 2_000
-"""Points of one chart: more than a screen has columns."""
+"""Points of one line: more than a screen has columns."""
 
-FILL_MARKERS_MAX = 2_000
+EXPOSURE_POINTS_MAX = 500
+"""Points of the exposure chart: each values every position, so there are fewer of them."""
+
+FILL_MARKERS_MAX = 1_000
 """Fills marked in one price chart: beyond that the markers hide the price."""
 
-CHART_SYMBOLS_MAX = 50
+CHART_SYMBOLS_MAX = 40
 """Symbols that get a price chart, in order of their first appearance: bounds the page's size."""
 
 HOLDS_MAX = 500

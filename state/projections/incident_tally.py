@@ -1,0 +1,161 @@
+"""What went wrong or was held, in lists that stay short."""
+
+from __future__ import annotations
+
+from messages import (
+    ActorFailed,
+    ActorRestarting,
+    ActorStarted,
+    DeadLetter,
+    Escalated,
+    FeedGap,
+    HoldLifted,
+    HoldPlaced,
+    Reconciled,
+    StrategyQuarantined,
+)
+from state.projections.limits import DEAD_LETTER_KINDS_MAX, HOLDS_MAX, INCIDENTS_MAX
+from state.projections.summary import (
+    ActorResult,
+    DeadLetterCount,
+    GapCount,
+    HoldResult,
+    Incident,
+)
+
+OTHER = "(others)"
+
+
+class _Life:
+    """Counts of one actor."""
+
+    __slots__ = ("failures", "restarts", "starts")
+
+    def __init__(self) -> None:
+        self.starts = self.failures = self.restarts = 0
+
+
+class IncidentTally:
+    """Keep holds and incidents, the first ones, and counts of all; every list is bounded."""
+
+    def __init__(self) -> None:
+        self.holds: dict[str, HoldResult] = {}
+        self.holds_total = 0
+        self.incidents: list[Incident] = []
+        self.incidents_total = 0
+        self.dead_letters_total = 0
+        self.reconciliations = 0
+        self.reconciliations_different = 0
+        self._actors: dict[str, _Life] = {}
+        self._dead_letters: dict[tuple[str, str, str], DeadLetterCount] = {}
+        self._gaps: dict[str, GapCount] = {}
+
+    # -- holds
+
+    def on_hold(self, placed: HoldPlaced) -> None:
+        """Note a hold; the same one placed again (at a restart) is no new one."""
+        hold = placed.hold
+        if hold.hold_id in self.holds:
+            return
+        self.holds_total += 1
+        if len(self.holds) < HOLDS_MAX:
+            self.holds[hold.hold_id] = HoldResult(hold)
+
+    def on_lift(self, lifted: HoldLifted) -> None:
+        """Note how a hold ended."""
+        hold_id = lifted.hold.hold_id
+        if hold_id in self.holds:
+            self.holds[hold_id] = HoldResult(
+                lifted.hold, lifted.at, lifted.lifted_by, lifted.reason
+            )
+
+    # -- actors
+
+    def on_start(self, started: ActorStarted) -> None:
+        """Count an incarnation."""
+        self._life(started.actor).starts += 1
+
+    def on_failure(self, failed: ActorFailed) -> None:
+        """Note a failed handler."""
+        self._life(failed.actor).failures += 1
+        text = f"{failed.error} (on {failed.message_type})" if failed.message_type else failed.error
+        self._note(failed.at, "failed", failed.actor, text)
+
+    def on_restart(self, restarting: ActorRestarting) -> None:
+        """Note a restart."""
+        self._life(restarting.actor).restarts += 1
+        text = f"incarnation {restarting.incarnation} after {restarting.delay_s} s"
+        self._note(restarting.at, "restarted", restarting.actor, text)
+
+    def on_quarantine(self, quarantined: StrategyQuarantined) -> None:
+        """Note a strategy that was stopped for good."""
+        text = f"strategy {quarantined.strategy}: {quarantined.reason}"
+        self._note(quarantined.at, "quarantined", quarantined.actor, text)
+
+    def on_escalation(self, escalated: Escalated) -> None:
+        """Note a rung of the supervisor's ladder."""
+        text = f"{escalated.rung}: {escalated.reason}"
+        self._note(escalated.at, "escalated", escalated.actor, text)
+
+    def on_reconciliation(self, reconciled: Reconciled) -> None:
+        """Count a comparison with the venue; note what differed."""
+        self.reconciliations += 1
+        if reconciled.differences:
+            self.reconciliations_different += 1
+            text = f"{reconciled.occasion}: {'; '.join(reconciled.differences)}"
+            self._note(reconciled.at, "differed", reconciled.actor, text)
+
+    def on_dead_letter(self, letter: DeadLetter) -> None:
+        """Count a message that nobody handled."""
+        self.dead_letters_total += 1
+        key = (letter.actor, letter.message_type, letter.reason)
+        if key not in self._dead_letters and len(self._dead_letters) >= DEAD_LETTER_KINDS_MAX:
+            key = (OTHER, OTHER, OTHER)
+        known = self._dead_letters.get(key)
+        if known is None:
+            count, first_at, first_detail = 0, letter.at, letter.detail
+        else:
+            count, first_at, first_detail = known.count, known.first_at, known.first_detail
+        self._dead_letters[key] = DeadLetterCount(*key, count + 1, first_at, first_detail)
+
+    def on_gap(self, gap: FeedGap) -> None:
+        """Count missing bars."""
+        known = self._gaps.get(gap.symbol)
+        if known is None:
+            known = GapCount(gap.symbol, 0, 0, 0, gap.after)
+        longer = gap.missing > known.longest
+        self._gaps[gap.symbol] = GapCount(
+            gap.symbol,
+            known.gaps + 1,
+            known.missing + gap.missing,
+            gap.missing if longer else known.longest,
+            gap.after if longer else known.longest_after,
+        )
+
+    # -- results
+
+    def actors(self) -> tuple[ActorResult, ...]:
+        """Return the life of every actor, sorted by name."""
+        return tuple(
+            ActorResult(actor, life.starts, life.failures, life.restarts)
+            for actor, life in sorted(self._actors.items())
+        )
+
+    def dead_letters(self) -> tuple[DeadLetterCount, ...]:
+        """Return the kinds of dead letters, in order of first appearance."""
+        return tuple(self._dead_letters.values())
+
+    def gaps(self) -> tuple[GapCount, ...]:
+        """Return the gaps of every symbol that has any, sorted."""
+        return tuple(gap for _, gap in sorted(self._gaps.items()))
+
+    def _life(self, actor: str) -> _Life:
+        life = self._actors.get(actor)
+        if life is None:
+            life = self._actors[actor] = _Life()
+        return life
+
+    def _note(self, at: int, kind: str, actor: str, text: str) -> None:
+        self.incidents_total += 1
+        if len(self.incidents) < INCIDENTS_MAX:
+            self.incidents.append(Incident(at, kind, actor, text))
