@@ -64,6 +64,10 @@ class PaperBroker:
         """End what ends by itself; called after the data of the same instant."""
         self._hand_over(self.engine.on_time(now))
 
+    def next_end(self) -> int | None:
+        """Return when ``on_time`` is next due, or None."""
+        return self.engine.next_end()
+
     def on_funding(self, rate: FundingRate, mark: float | Decimal) -> list[FundingPayment]:
         """Settle funding; return one payment per position, for the ledger to book."""
         return self.engine.on_funding(rate, mark)

@@ -8,7 +8,7 @@ So cash plus costs is conserved to the last digit, and is exact by itself whenev
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -85,11 +85,14 @@ class VenueBalance:
     The account's cash and what moved it.
 
     ``cash`` is exactly deposit - buys + sells - fees (spot) plus realised - fees + funding
-    (perpetuals, realised at average entry).
+    (perpetuals, realised at average entry). ``net_flow`` is the cash less the cost of open
+    perpetuals: as if they too were paid in full. It does not depend on what counts as realised
+    (average here, lots in a ledger), so it is what books of two kinds must agree on.
     """
 
     currency: str
     cash: Decimal
+    net_flow: Decimal
     realized_pnl: Decimal
     fees: Decimal
     funding: Decimal
@@ -117,7 +120,7 @@ class Account:
         "fees",
         "funding",
         "margined",
-        "marks",
+        "mark_of",
         "positions",
         "realized_pnl",
     )
@@ -127,21 +130,29 @@ class Account:
         currency: str,
         deposit: Decimal,
         positions: Iterable[Position],
-        marks: Mapping[str, float],
+        mark_of: Callable[[str], float | None],
     ) -> None:
-        """Start with ``deposit``; ``marks`` (symbol to last price) value the other positions."""
+        """Start with ``deposit``; ``mark_of`` gives the last price of a symbol, if known."""
         self.currency = currency
         self.cash = deposit
         self.fees = ZERO
         self.funding = ZERO
         self.realized_pnl = ZERO
-        self.marks = marks
+        self.mark_of = mark_of
         self.positions = tuple(positions)
         self.margined = tuple(position for position in self.positions if not position.spot)
 
     def balance(self) -> VenueBalance:
         """Return the cash and its sources."""
-        return VenueBalance(self.currency, self.cash, self.realized_pnl, self.fees, self.funding)
+        cost = sum((position.cost for position in self.margined), ZERO)
+        return VenueBalance(
+            self.currency,
+            self.cash,
+            self.cash - cost,
+            self.realized_pnl,
+            self.fees,
+            self.funding,
+        )
 
     def book(
         self, position: Position, signed: Decimal, price: Decimal, value: Decimal, fee: Decimal
@@ -192,7 +203,7 @@ class Account:
 
     def _mark(self, position: Position) -> Decimal | None:
         """Return the last price known, or None: the position is then valued at cost."""
-        mark = self.marks.get(position.symbol)
+        mark = self.mark_of(position.symbol)
         return None if mark is None else exact(mark)
 
     def settle_funding(

@@ -9,7 +9,7 @@ same reports.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any, Final
 
@@ -57,14 +57,14 @@ class MatchingEngine:
         *,
         currency: str,
         deposit: Decimal,
-        marks: Mapping[str, float] | None = None,
+        mark_of: Callable[[str], float | None] | None = None,
     ) -> None:
         """
         Open the account with ``deposit``; every instrument must settle in ``currency``.
 
-        ``marks`` (symbol to last price) may be the caller's own mapping. It values positions in
-        other symbols when margin is checked; without it they are valued at the last price
-        that the engine was shown.
+        ``mark_of`` gives the last price of a symbol, or None; it values positions in other
+        symbols when margin is checked. Without it they are valued at the last price that the
+        engine was shown, which is old where bars of idle symbols are kept from it.
         """
         for instrument in instruments.values():
             if instrument.settle != currency:
@@ -82,7 +82,7 @@ class MatchingEngine:
             currency,
             deposit,
             (book for listing in self._listings.values() for book in listing.positions),
-            self._prices.marks if marks is None else marks,
+            mark_of or self._prices.mark,
         )
         self._book = OrderBook()
         self.working = self._book.by_symbol

@@ -20,22 +20,19 @@ class LastPrices:
     shown to the engine, so what it saw last may be long past. An unknown price refuses nothing.
     """
 
-    __slots__ = ("_known", "marks")
+    __slots__ = ("_known",)
 
     def __init__(self) -> None:
         """Know nothing."""
         self._known: dict[str, tuple[float, float, int]] = {}
-        self.marks: dict[str, float] = {}
 
     def note_bar(self, bar: Bar) -> None:
         """Know the close of ``bar``."""
         close = bar.close
-        self.marks[bar.symbol] = close
         self._known[bar.symbol] = (close, close, bar.timestamp + 2 * bar.timeframe_ms)
 
     def note_print(self, symbol: str, bid: float, ask: float, timestamp: int) -> None:
         """Know a quote, or a trade as both sides of one."""
-        self.marks[symbol] = (bid + ask) / 2
         self._known[symbol] = (bid, ask, timestamp + PRINT_LIFE_MS)
 
     def would_take(self, request: OrderRequest, now: int) -> Cause | None:
@@ -51,16 +48,15 @@ class LastPrices:
             return None
         return Cause(ReasonCode.POST_ONLY_WOULD_TAKE, f"price={request.price} market={market!r}")
 
-    def snapshot(self) -> dict[str, Any]:
+    def mark(self, symbol: str) -> float | None:
+        """Return the middle of what was last seen, however long ago, or None."""
+        known = self._known.get(symbol)
+        return None if known is None else (known[0] + known[1]) / 2
+
+    def snapshot(self) -> dict[str, list[float | int]]:
         """Return what is known, JSON-ready."""
-        return {
-            "known": {symbol: list(known) for symbol, known in self._known.items()},
-            "marks": dict(self.marks),
-        }
+        return {symbol: list(known) for symbol, known in self._known.items()}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Take back what ``snapshot`` gave."""
-        self._known = {
-            symbol: (bid, ask, until) for symbol, (bid, ask, until) in state["known"].items()
-        }
-        self.marks.update(state["marks"])
+        self._known = {symbol: (bid, ask, until) for symbol, (bid, ask, until) in state.items()}

@@ -208,6 +208,7 @@ def make_venue() -> VenueMaker:
         fee_bps: str = "0",
         mode: PositionMode = PositionMode.ONE_WAY,
         rules: dict[str, Any] | None = None,
+        mark_of: Callable[[str], float | None] | None = None,
         **config: Any,
     ) -> Venue:
         instruments = {
@@ -221,6 +222,7 @@ def make_venue() -> VenueMaker:
             EngineConfig("test", position_mode=mode, **config),
             currency="USDT",
             deposit=Decimal(deposit),
+            mark_of=mark_of,
         )
         return Venue(engine, symbol)
 

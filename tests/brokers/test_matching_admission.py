@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from brokers.matching import OpenOrder
 from brokers.matching.book import GENERATION_IDS_MAX
-from messages import OrderType, Side, TimeInForce
+from messages import OrderType, PositionSide, Side, TimeInForce
 
 if TYPE_CHECKING:
     from tests.brokers.conftest import Venue, VenueMaker
@@ -129,8 +130,50 @@ def test_finished_ids_are_remembered_within_bounds(venue: Venue) -> None:
     assert 2 * GENERATION_IDS_MAX > len(venue.engine.snapshot()["finished"])
 
 
-def test_prices_that_a_type_does_not_use_are_ignored(venue: Venue) -> None:
-    """A market order with a limit is a market order."""
-    venue.buy("1", price="1", stop="1", trail_bps="1")
+@pytest.mark.parametrize("later_ms", [-1, 0])
+def test_an_order_that_has_ended_already_is_rejected(venue: Venue, later_ms: int) -> None:
+    """An end at the very moment of arrival is an end."""
+    assert "1 rejected order_expired" == venue.place(Side.BUY, "1", expire_at=venue.now + later_ms)
+    assert "2 accepted" == venue.place(Side.BUY, "1", expire_at=venue.now + 1)
+
+
+@pytest.mark.parametrize(
+    ("kind", "terms"),
+    [
+        (T.MARKET, {"price": "1", "stop": "1", "trail_bps": "1"}),
+        (T.STOP, {"price": "1", "stop": "100"}),
+        (T.TAKE_PROFIT, {"price": "1", "stop": "100"}),
+        (T.LIMIT, {"price": "101", "stop": "500"}),
+    ],
+)
+def test_prices_that_a_type_does_not_use_are_ignored(
+    venue: Venue, kind: OrderType, terms: dict[str, Any]
+) -> None:
+    """A market order with a limit is a market order; a stop with one is no stop limit."""
+    venue.buy("1", kind, **terms)
 
     assert ["1 filled 1 @ 100"] == venue.flat_bar(100.0)
+
+
+def test_an_open_order_shows_its_terms_and_what_it_has_filled(make_venue: VenueMaker) -> None:
+    """What reconciliation compares: ids, side, type, quantities, prices in force."""
+    venue = make_venue(participation=Decimal("0.5"))
+    venue.buy("3", T.LIMIT, price="101", stop="7")
+    venue.flat_bar(100.0, volume=2.0)
+    (shown,) = venue.engine.open_orders()
+
+    assert (
+        OpenOrder(
+            client_order_id="1",
+            venue_order_id="V-test-1",
+            symbol="BTC/USDT",
+            side=Side.BUY,
+            position_side=PositionSide.BOTH,
+            order_type=T.LIMIT,
+            quantity=Decimal(3),
+            filled=Decimal(1),
+            price=Decimal(101),
+            stop_price=None,
+        )
+        == shown
+    )

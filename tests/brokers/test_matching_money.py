@@ -193,6 +193,31 @@ def test_a_loss_not_yet_realised_is_not_free_either(make_venue: VenueMaker) -> N
     assert ["2 filled 1 @ 60"] == venue.bar(60.0, 60.0, 60.0, 60.0, symbol="ETH/USDT:USDT")
 
 
+def test_a_caller_may_lend_its_own_prices(make_venue: VenueMaker) -> None:
+    """One that keeps idle symbols' bars from the engine knows better what they are worth."""
+    venue = make_venue(PERPETUAL, deposit="150", mark_of={PERPETUAL: 90.0}.get)
+    venue.hold("1")
+    venue.buy("0.51", symbol="ETH/USDT:USDT")
+    venue.buy("0.5", symbol="ETH/USDT:USDT")
+
+    # 150 - 10 lost - 90 in use: 50 is free, at 100 each.
+    assert ["2 cancelled venue_insufficient_funds", "3 filled 0.5 @ 100"] == venue.bar(
+        100.0, 100.0, 100.0, 100.0, symbol="ETH/USDT:USDT"
+    )
+
+
+def test_a_position_of_unknown_price_is_valued_at_cost(make_venue: VenueMaker) -> None:
+    """Neither profit nor loss is made up."""
+    venue = make_venue(PERPETUAL, deposit="150", mark_of=lambda _symbol: None)
+    venue.hold("1")
+    venue.buy("0.51", symbol="ETH/USDT:USDT")
+    venue.buy("0.5", symbol="ETH/USDT:USDT")
+
+    assert ["2 cancelled venue_insufficient_funds", "3 filled 0.5 @ 100"] == venue.bar(
+        100.0, 100.0, 100.0, 100.0, symbol="ETH/USDT:USDT"
+    )
+
+
 def test_reducing_needs_no_margin(make_venue: VenueMaker) -> None:
     """An account under water can always close."""
     venue = make_venue(PERPETUAL, deposit="100", fee_bps="10")
@@ -201,6 +226,43 @@ def test_reducing_needs_no_margin(make_venue: VenueMaker) -> None:
     venue.sell("0.5")
 
     assert ["2 filled 0.5 @ 1"] == venue.flat_bar(1.0)
+
+
+def test_all_of_a_position_can_be_closed_with_nothing_left(make_venue: VenueMaker) -> None:
+    """Equity below zero does not lock a position in."""
+    venue = make_venue(PERPETUAL, deposit="60", rules={"initial_margin": Decimal("0.5")})
+    venue.hold("1")
+    venue.sell("1")
+
+    assert ["2 filled 1 @ 30"] == venue.flat_bar(30.0)
+    assert Decimal(-10) == venue.cash
+
+
+def test_a_profit_not_yet_realised_carries_an_addition(make_venue: VenueMaker) -> None:
+    """Equity is what the position is worth at the price of the fill."""
+    venue = make_venue(PERPETUAL, deposit="100", rules={"initial_margin": Decimal("0.5")})
+    venue.hold("1", 100.0)
+    venue.buy("1.01")
+    venue.buy("1")
+
+    # 150 of equity carry 300 of notional: two in all.
+    assert ["2 cancelled venue_insufficient_funds", "3 filled 1 @ 150"] == venue.flat_bar(150.0)
+
+
+def test_the_other_hedge_book_is_valued_at_the_fill_too(make_venue: VenueMaker) -> None:
+    """Both books of a symbol have one price, the newest."""
+    venue = make_venue(
+        PERPETUAL,
+        deposit="100",
+        mode=PositionMode.HEDGE,
+        rules={"initial_margin": Decimal("0.5")},
+    )
+    venue.hold("1", 100.0, position_side=PositionSide.LONG)
+    venue.sell("1.01", position_side=PositionSide.SHORT)
+    venue.sell("1", position_side=PositionSide.SHORT)
+
+    # 120 of equity, 60 in use: 60 is free, at 60 each.
+    assert ["2 cancelled venue_insufficient_funds", "3 filled 1 @ 120"] == venue.flat_bar(120.0)
 
 
 def test_turning_round_needs_margin_for_the_new_side(make_venue: VenueMaker) -> None:
@@ -233,6 +295,26 @@ def test_margin_in_use_does_not_buy_spot(make_venue: VenueMaker) -> None:
     assert ["2 cancelled venue_insufficient_funds", "3 filled 0.5 @ 100"] == venue.bar(
         100.0, 100.0, 100.0, 100.0, symbol="ETH/USDT"
     )
+
+
+def test_net_flow_is_free_of_what_counts_as_realised(make_venue: VenueMaker) -> None:
+    """Deposit less buys plus sales less fees plus funding, for a perpetual half closed too."""
+    venue = make_venue(PERPETUAL, fee_bps="10")
+    venue.hold("1", 100.0)
+    venue.hold("1", 130.0)
+    venue.hold("-1", 120.0)
+    venue.engine.on_funding(FundingRate(PERPETUAL, venue.now, 0.01), 100.0)
+    balance = venue.engine.balance()
+
+    assert Decimal(1_000_000) - 100 - 130 + 120 - Decimal("0.35") - 1 == balance.net_flow
+    assert balance.cash - Decimal(115) == balance.net_flow
+
+
+def test_the_net_flow_of_spot_is_its_cash(venue: Venue) -> None:
+    """What is paid in full has nothing else to take off."""
+    venue.hold("1")
+
+    assert venue.cash == venue.engine.balance().net_flow
 
 
 # -- funding

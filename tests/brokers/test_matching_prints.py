@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from brokers.matching.prices import LastPrices
 from messages import Liquidity, OrderType, Side, TimeInForce
 
 if TYPE_CHECKING:
@@ -113,3 +114,12 @@ def test_a_quote_without_orders_only_sets_the_price(venue: Venue) -> None:
     """Nothing to match brings no report."""
     assert [] == venue.quote(99.0, 101.0)
     assert [] == venue.tick(100.0)
+
+
+def test_the_mark_of_a_quote_is_its_middle() -> None:
+    """Positions elsewhere are valued between bid and ask; unknown stays unknown."""
+    prices = LastPrices()
+    prices.note_print("BTC/USDT", 99.0, 102.0, 0)
+
+    assert 100.5 == prices.mark("BTC/USDT")
+    assert prices.mark("ETH/USDT") is None

@@ -280,6 +280,9 @@ def test_perpetual_money_is_conserved(flow: list[Step], config: EngineConfig) ->
 
     assert fees == balance.fees
     assert DEPOSIT + moved - fees + balance.funding == equity
+    assert DEPOSIT - sum((signed(fill) * fill.price for fill in played.fills), ZERO) == (
+        balance.net_flow + fees - balance.funding
+    )
     assert DEPOSIT + balance.realized_pnl - fees + balance.funding == balance.cash
 
 

@@ -107,7 +107,8 @@ def test_a_market_order_comes_before_a_stop_within_the_bar(venue: Venue) -> None
     )
 
 
-def test_a_stop_that_the_open_jumps_over_keeps_its_place_in_time(venue: Venue) -> None:
+@pytest.mark.parametrize("open_", [88.0, 90.0])
+def test_a_stop_that_the_open_reaches_keeps_its_place_in_time(venue: Venue, open_: float) -> None:
     """Both happen at the open: the older order goes first."""
     venue.hold("1")
     venue.sell("1", STOP, stop="90", reduce_only=True)
@@ -200,6 +201,20 @@ def test_a_stop_limit_woken_by_the_open_uses_the_whole_bar(perpetual: Venue) -> 
 
     assert ["1 filled 1 @ 106"] == perpetual.bar(108.0, 109.0, 105.5, 108.0)
     assert Liquidity.MAKER is perpetual.fill.liquidity
+
+
+def test_a_stop_limit_whose_stop_is_the_open_is_woken_by_it(perpetual: Venue) -> None:
+    """Equality at the open is at the open: the whole bar follows."""
+    perpetual.buy("1", STOP_LIMIT, stop="105", price="104")
+
+    assert ["1 filled 1 @ 104"] == perpetual.bar(105.0, 106.0, 103.5, 105.0)
+
+
+def test_a_target_limit_whose_target_is_the_open_is_woken_by_it(perpetual: Venue) -> None:
+    """The same from the other side."""
+    perpetual.sell("1", TARGET_LIMIT, stop="105", price="106")
+
+    assert ["1 filled 1 @ 106"] == perpetual.bar(105.0, 106.5, 104.0, 105.0)
 
 
 def test_a_stop_limit_whose_limit_the_open_jumped_over_rests(perpetual: Venue) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from brokers.matching.fills import Volume
 from messages import OrderEvent, OrderType, Side, TimeInForce
 
 if TYPE_CHECKING:
@@ -79,6 +80,14 @@ def test_a_limit_fills_over_several_bars_too(make_venue: VenueMaker) -> None:
     assert ["1 partly filled 2 @ 100"] == venue.bar(101.0, 101.0, 99.0, 101.0, volume=4.0)
     assert [] == venue.bar(101.0, 101.0, 100.0, 101.0, volume=4.0)
     assert ["1 filled 1 @ 98"] == venue.bar(98.0, 98.0, 98.0, 98.0, volume=4.0)
+
+
+def test_the_whole_of_what_is_left_needs_no_whole_lots() -> None:
+    """Only a part is rounded to lots: an order that takes all there is takes all of it."""
+    volume = Volume(Decimal(2), HALF)
+
+    assert Decimal(1) == volume.offer(Decimal(1), Decimal("0.3"))
+    assert Decimal("0.9") == volume.offer(Decimal("1.1"), Decimal("0.3"))
 
 
 # -- immediate or cancel
@@ -204,6 +213,15 @@ def test_a_price_long_past_rejects_no_post_only_order(venue: Venue) -> None:
     venue.now += MINUTE
 
     assert "2 accepted" == venue.place(Side.BUY, "1", LIMIT, price="100", post_only=True)
+
+
+def test_a_post_only_stop_limit_is_not_judged_by_a_price_before_its_trigger(venue: Venue) -> None:
+    """It meets the market of a later time."""
+    venue.hold("1")
+
+    assert "2 accepted" == venue.place(
+        Side.BUY, "1", OrderType.STOP_LIMIT, stop="105", price="104", post_only=True
+    )
 
 
 def test_a_post_only_stop_limit_that_wakes_at_its_limit_is_cancelled(perpetual: Venue) -> None:

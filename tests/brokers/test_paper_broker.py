@@ -105,6 +105,7 @@ def test_all_kinds_of_data_reach_the_venue(
     broker.submit(request("b"), 1)
     broker.on_tick(Tick(PERPETUAL, 2, 100.0, 1.0))
     broker.submit(request("c", expire_at=5), 2)
+    assert 5 == broker.next_end()
     broker.on_time(5)
     (payment,) = broker.on_funding(FundingRate(PERPETUAL, 6, 0.01), 100.0)
 
