@@ -1,24 +1,20 @@
-"""What the differential tests share: their own modules, the peers, the product's output."""
+"""What the differential tests share: their own modules, the peers, the product's command."""
 
 from __future__ import annotations
 
-import csv
-import subprocess
 import sys
 import warnings
 from collections.abc import Callable
-from datetime import datetime
-from decimal import Decimal
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
 HERE = Path(__file__).resolve().parent
-ROOT = HERE.parents[1]
 # Tests are no packages (importmode=importlib), so the modules next to them need a path.
 sys.path.insert(0, str(HERE))
 
+import product  # noqa: E402 - found by the line above
 import reference  # noqa: E402 - found by the line above
 from markets import RealFile  # noqa: E402
 
@@ -55,40 +51,13 @@ def rows_of() -> Callable[[RealFile], list[reference.Row]]:
 
 @pytest.fixture
 def replay(tmp_path: Path) -> Replay:
-    """Return a way to run `tidegate replay` and read its trades and final equity."""
+    """Return a way to run `tidegate replay` on one market and read its trades and equity."""
 
     def run(data: Path, symbol: str, **options: object) -> reference.Outcome:
         out = tmp_path / "session"
-        command = [sys.executable, "-m", "tidegate", "replay", "--data", f"{data}@{symbol}"]
-        command += ["--strategy", "sma_cross", "--out", str(out)]
-        for name, value in options.items():
-            flag = f"--{name.replace('_', '-')}"
-            if name in {"fast", "slow", "quantity"}:
-                command += ["--param", f"{name}={value}"]
-            else:
-                command += [flag, str(value)]
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
-        return reference.Outcome(_trades(out / "trades.csv"), _equity(out / "account.csv"))
+        product.replay_by_command_line([(data, symbol)], out, **options)
+        trades = product.trades_by_symbol(out)
+        assert set(trades) <= {symbol}
+        return reference.Outcome(trades.get(symbol, []), product.final_equity(out))
 
     return run
-
-
-def _trades(path: Path) -> list[reference.Trade]:
-    with path.open(newline="") as file:
-        return [
-            reference.Trade(
-                round(datetime.fromisoformat(row["timestamp"]).timestamp() * 1000),
-                row["side"],
-                Decimal(row["price"]),
-                Decimal(row["quantity"]),
-                Decimal(row["fee"]),
-            )
-            for row in csv.DictReader(file)
-        ]
-
-
-def _equity(path: Path) -> Decimal:
-    with path.open(newline="") as file:
-        *_, last = csv.DictReader(file)
-    return Decimal(last["equity"])

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 
+import product
 import pytest
 import reference
 from markets import MADE_UP, REAL_FILES, MadeUp, RealFile, write_csv
@@ -69,3 +70,27 @@ def test_replay_with_other_parameters_equals_the_reference(
     )
 
     assert expected == actual
+
+
+def test_replay_of_several_markets_trades_each_as_if_alone(tmp_path: Path) -> None:
+    """
+    Merged by time, every symbol is traded as its own reference says, out of one account.
+
+    Sufficient cash provided, the account's gain is the sum of what each would have gained.
+    """
+    markets = {"A/USDT": MADE_UP[0], "B/USDT:USDT": MADE_UP[1], "C/USDT": MADE_UP[2]}
+    data = []
+    for symbol, market in markets.items():
+        path = tmp_path / f"{symbol[0]}.csv"
+        write_csv(path, market.rows())
+        data.append((path, symbol))
+    alone = {symbol: reference.sma_cross(market.rows()) for symbol, market in markets.items()}
+    out = tmp_path / "session"
+
+    product.replay_by_command_line(data, out, quantity=1, cash=CASH, fee_bps=10)
+
+    assert {symbol: outcome.trades for symbol, outcome in alone.items()} == (
+        product.trades_by_symbol(out)
+    )
+    gained = sum((outcome.equity - CASH for outcome in alone.values()), Decimal(0))
+    assert CASH + gained == product.final_equity(out)
