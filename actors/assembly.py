@@ -48,10 +48,11 @@ from messages import (
     Reconciled,
     ReduceIntent,
     RiskDecision,
+    TakeSnapshot,
 )
 from state.instruments import Instrument
 from state.journal import Journal
-from state.ledger import Ledger, LedgerImbalance, LotMethod
+from state.ledger import Ledger, LedgerError, LotMethod
 from state.orders import OrderStore
 from state.reconciliation import AccountView
 from strategies import Desk, Strategy, StrategyParams
@@ -121,7 +122,7 @@ def assemble(parts: Parts, journal: Journal) -> Assembly:
     board = Board()
     holds = HoldSet("paper")
     dispatcher = parts.dispatcher(journal, clock, holds)
-    supervisor = Supervisor(dispatcher, fatal=(LedgerImbalance,))
+    supervisor = Supervisor(dispatcher, fatal=(LedgerError,))
     engine = MatchingEngine(
         parts.instruments, parts.engine, currency=parts.currency, deposit=parts.cash
     )
@@ -187,9 +188,7 @@ def assemble(parts: Parts, journal: Journal) -> Assembly:
     )
     supervisor.declare(ChildSpec("reconciler"), reconciler)
     supervisor.declare(ChildSpec("risk", holds_open_while_down=True), risk)
-    supervisor.declare(
-        ChildSpec("telemetry", when_exhausted=WhenExhausted.ABANDON), telemetry
-    )
+    supervisor.declare(ChildSpec("telemetry", when_exhausted=WhenExhausted.ABANDON), telemetry)
     supervisor.declare(ChildSpec("feed", intensity=FEED_INTENSITY), feed)
 
     saved: dict[str, dict[str, Any]] = {}
@@ -210,20 +209,7 @@ def assemble(parts: Parts, journal: Journal) -> Assembly:
         for symbol in spec.symbols:
             readers.setdefault(symbol, []).append(cell)
 
-    dispatcher.route(OpenIntent, risk)
-    dispatcher.route(ReduceIntent, risk)
-    dispatcher.route(CancelIntent, risk)
-    dispatcher.route(RiskDecision, by_strategy=cells)
-    dispatcher.route(ApprovedOpen, execution)
-    dispatcher.route(ApprovedReduce, execution)
-    dispatcher.route(ApprovedCancel, execution)
-    dispatcher.route(
-        ExecutionReport,
-        risk,
-        telemetry,
-        by_strategy=cells,
-        matters=lambda report: report.event not in PROGRESS,
-    )
+    _wire(dispatcher, risk, execution, telemetry, cells)
 
     def cancel_orders(strategy: str) -> list[Message]:
         code = ReasonCode.QUARANTINE_CANCEL.value
@@ -238,7 +224,13 @@ def assemble(parts: Parts, journal: Journal) -> Assembly:
             for order in books.orders.live_of(strategy=strategy)
         ]
 
+    def keep_state(cell: Cell) -> None:
+        if isinstance(cell.actor, StrategyActor):
+            for effect in cell.actor.on_take_snapshot(TakeSnapshot()):
+                dispatcher.publish(cell.name, effect)
+
     supervisor.on_quarantine = cancel_orders
+    supervisor.before_restart = keep_state
     assembly = Assembly(
         clock,
         board,
@@ -257,6 +249,29 @@ def assemble(parts: Parts, journal: Journal) -> Assembly:
     )
     made.append(assembly)
     return assembly
+
+
+def _wire(
+    dispatcher: Dispatcher,
+    risk: Cell,
+    execution: Cell,
+    telemetry: Cell,
+    strategies: dict[str, Cell],
+) -> None:
+    dispatcher.route(OpenIntent, risk)
+    dispatcher.route(ReduceIntent, risk)
+    dispatcher.route(CancelIntent, risk)
+    dispatcher.route(RiskDecision, by_strategy=strategies)
+    dispatcher.route(ApprovedOpen, execution)
+    dispatcher.route(ApprovedReduce, execution)
+    dispatcher.route(ApprovedCancel, execution)
+    dispatcher.route(
+        ExecutionReport,
+        risk,
+        telemetry,
+        by_strategy=strategies,
+        matters=lambda report: report.event not in PROGRESS,
+    )
 
 
 def _strategy_cell(

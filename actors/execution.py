@@ -63,7 +63,7 @@ class ExecutionActor(Actor):
         clock: Clock,
         holds: HoldSet,
     ) -> None:
-        """Audit ``books`` and go on with them; raises ``LedgerImbalance`` if they do not balance."""
+        """Audit ``books`` and go on with them; raises ``LedgerImbalance`` if they are broken."""
         books.ledger.audit()
         self.orders = books.orders
         self.ledger = books.ledger

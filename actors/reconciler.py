@@ -1,6 +1,7 @@
 """
-The Reconciler: venue truth against local truth, at the start, every midnight, after a restart
-of Execution, and at the end.
+The Reconciler: venue truth against local truth.
+
+It compares at the start, every midnight, after a restart of Execution, and at the end.
 
 A difference holds OPEN everywhere, by name; when a later comparison finds none, that hold is
 lifted again.

@@ -2,8 +2,8 @@
 A session from the first event to the last artifact.
 
 Replay and paper over recorded or synthetic data are the same turns over the same groups of
-bars; paper waits between turns until their real time has come, commits to a durable journal,
-and listens. Decisions are a function of configuration, data and seed in both.
+bars; paper waits between turns until their real time has come, and its orders leave only
+after a durable commit. Decisions are a function of configuration, data and seed in both.
 """
 
 from __future__ import annotations
@@ -15,21 +15,183 @@ from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
 
+import anyio
+
+from actors.artifacts import Artifacts
 from actors.assembly import StrategySpec
 from actors.runtime import Pacer
 from actors.runtime.clock import monotonic_s, wall_ms
 from actors.runtime.entropy import session_entropy
+from actors.runtime.stall import StallWatch
 from actors.spec import SessionResult, SessionSpec
 from actors.turns import Session, SessionError, drive, drive_paced
 from feeds.contract import Group
+from feeds.errors import FeedError
+from state.journal import DurableJournal, Journal
+from state.manifest import live_session_id, simulation_session_id
 
 EXIT_DONE = 0
+EXIT_INPUT = 2
 EXIT_FAULT = 6
 EXIT_INTERRUPTED = 130
+
+COMPLETED = "completed"
+HALTED = "halted"
+INTERRUPTED = "interrupted"
+INPUT_REFUSED = "input_refused"
+
+Progress = Callable[[int], None]
 
 
 class EmptyFeed(ValueError):
     """There is not one bar in the input."""
+
+
+def run_replay(spec: SessionSpec, *, on_progress: Progress | None = None) -> SessionResult:
+    """
+    Run history through the actors as fast as it goes and return what became of it.
+
+    The folder of ``spec`` holds all artifacts when this returns, or when it raises: a feed's
+    refusal of its input (``FeedError``) and ``KeyboardInterrupt`` end the session properly
+    before they go on to the caller. Raises ``SessionError`` or ``EmptyFeed`` before anything
+    is written.
+    """
+    fingerprints = spec.feed.fingerprints()
+    session_id = spec.session_id or simulation_session_id(spec.config, fingerprints, spec.seed)
+    out = _folder(spec, session_id)
+    first, groups = _open(spec)
+    artifacts = Artifacts(spec, session_id, out, fingerprints)
+    started_s = monotonic_s()
+    with _few_collections():
+        journal = Journal(artifacts.simulation_sinks())
+        session = Session(spec, session_id, journal, first)
+        artifacts.begin()
+        session.start()
+        outcome, exit_code, trouble = _drive(session, groups, on_progress or _ignore)
+        session.finish(outcome, exit_code)
+        journal.close()
+        result = artifacts.finish(session, outcome, exit_code, monotonic_s() - started_s)
+    if trouble is not None:
+        raise trouble
+    return result
+
+
+def _drive(
+    session: Session, groups: Iterator[Group], on_progress: Progress
+) -> tuple[str, int, BaseException | None]:
+    try:
+        drive(session, session.groups(groups), on_progress)
+    except FeedError as error:
+        return INPUT_REFUSED, EXIT_INPUT, error
+    except KeyboardInterrupt as error:
+        return INTERRUPTED, EXIT_INTERRUPTED, error
+    if session.halted is not None:
+        return HALTED, EXIT_FAULT, None
+    return COMPLETED, EXIT_DONE, None
+
+
+async def run_paper(
+    spec: SessionSpec,
+    *,
+    speed: float,
+    stop: Callable[[], bool] = lambda: False,
+    on_progress: Progress | None = None,
+) -> SessionResult:
+    """
+    Run a paper session at ``speed`` session seconds a second (0: no waiting), durably.
+
+    Every order's record is on disk before the order leaves. ``stop`` is asked between turns.
+    Raises what ``run_replay`` raises, and ``JournalFailed`` when the disk gives up: then
+    nothing more is sent and the session's last state is what the journal holds.
+    """
+    fingerprints = spec.feed.fingerprints()
+    session_id = spec.session_id or live_session_id(wall_ms(), session_entropy())
+    out = _folder(spec, session_id)
+    first, groups = _open(spec)
+    artifacts = Artifacts(spec, session_id, out, fingerprints)
+    artifacts.begin()
+    started_s = monotonic_s()
+    journal = await DurableJournal.open(out / "journal.sqlite", sinks=artifacts.live_sinks())
+    watch = StallWatch()
+    try:
+        session = Session(spec, session_id, journal, first)
+        session.start()
+        async with anyio.create_task_group() as tasks:
+            watch.start()
+            tasks.start_soon(watch.beat)
+            outcome, exit_code, trouble = await _drive_paced(
+                session, groups, Pacer(speed), stop, on_progress or _ignore
+            )
+            tasks.cancel_scope.cancel()
+        session.finish(outcome, exit_code)
+        await journal.commit()
+    except BaseException:
+        journal.abort()
+        raise
+    finally:
+        watch.stop()
+    await journal.close()
+    result = artifacts.finish(session, outcome, exit_code, monotonic_s() - started_s)
+    if trouble is not None:
+        raise trouble
+    return result
+
+
+async def _drive_paced(
+    session: Session,
+    groups: Iterator[Group],
+    pacer: Pacer,
+    stop: Callable[[], bool],
+    on_progress: Progress,
+) -> tuple[str, int, Exception | None]:
+    try:
+        ended = await drive_paced(session, session.groups(groups), pacer, stop, on_progress)
+    except FeedError as error:
+        return INPUT_REFUSED, EXIT_INPUT, error
+    if session.halted is not None:
+        return HALTED, EXIT_FAULT, None
+    return (COMPLETED, EXIT_DONE, None) if ended else (INTERRUPTED, EXIT_INTERRUPTED, None)
+
+
+def _open(spec: SessionSpec) -> tuple[Group, Iterator[Group]]:
+    groups = iter(spec.feed.groups())
+    first = next(groups, None)
+    if first is None:
+        raise EmptyFeed("the input holds no bar")
+    return first, chain((first,), groups)
+
+
+def _folder(spec: SessionSpec, session_id: str) -> Path:
+    """Return the session's folder, made and empty; refuse one that holds anything else."""
+    if spec.out is not None:
+        if spec.out.is_dir() and any(spec.out.iterdir()):
+            raise SessionError(f"{spec.out}: found files, expected a new or empty folder")
+        spec.out.mkdir(parents=True, exist_ok=True)
+        return spec.out
+    out = spec.runs_dir / spec.mode / "sessions" / session_id
+    if out.exists():
+        # A simulation's id is a hash of all its inputs: this folder is the same session.
+        shutil.rmtree(out)
+    out.mkdir(parents=True)
+    return out
+
+
+@contextmanager
+def _few_collections() -> Iterator[None]:
+    """
+    Keep the cyclic collector away from what lives as long as the session.
+
+    A session makes no cycles on its way: messages are values, and effects are tuples.
+    """
+    thresholds = gc.get_threshold()
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*thresholds)
+        gc.unfreeze()
 
 
 def _ignore(_count: int) -> None:
@@ -39,10 +201,13 @@ def _ignore(_count: int) -> None:
 __all__ = [
     "EXIT_DONE",
     "EXIT_FAULT",
+    "EXIT_INPUT",
     "EXIT_INTERRUPTED",
     "EmptyFeed",
     "SessionError",
     "SessionResult",
     "SessionSpec",
     "StrategySpec",
+    "run_paper",
+    "run_replay",
 ]

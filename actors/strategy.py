@@ -89,7 +89,7 @@ class StrategyActor(Actor):
         self.desk.record_decision(decision)
         return self.strategy.on_order_rejected(decision)
 
-    def on_take_snapshot(self, _command: TakeSnapshot) -> Effects:
+    def on_take_snapshot(self, _command: TakeSnapshot) -> tuple[SnapshotTaken]:
         """Journal the state that a restart comes back with."""
         state = {"strategy": self.strategy.snapshot(), "desk": self.desk.snapshot()}
         self._save(state["strategy"])
@@ -97,7 +97,7 @@ class StrategyActor(Actor):
         return (SnapshotTaken(f"strategy:{self.desk.strategy}", self.desk.now, text),)
 
 
-class ForeignEffect(Exception):  # noqa: N818 - named for what it is
+class ForeignEffect(Exception):
     """A strategy returned something that is not an intent of its own."""
 
 

@@ -18,10 +18,10 @@ from typing import Any
 
 from actors.assembly import Assembly, Parts, assemble
 from actors.feed import FeedActor
-from actors.spec import SessionSpec
 from actors.runtime import CellState, Dispatcher, Pacer
 from actors.runtime.clock import NEVER, next_midnight
 from actors.runtime.schedule import QueuedDispatcher
+from actors.spec import SessionSpec
 from feeds.contract import Group
 from messages import Message, SessionEnded, SessionStarted, TakeSnapshot, VenueReport
 from state.journal import Journal
@@ -42,9 +42,7 @@ def tag_of(session_id: str) -> str:
 class Session:
     """The turns of one session; whoever drives it owns the waiting and the journal's commits."""
 
-    def __init__(
-        self, spec: SessionSpec, session_id: str, journal: Journal, first: Group
-    ) -> None:
+    def __init__(self, spec: SessionSpec, session_id: str, journal: Journal, first: Group) -> None:
         """Put the session together; its time starts when the bars of ``first`` open."""
         use_exact_context()
         _check_currencies(spec)
@@ -53,7 +51,8 @@ class Session:
         self.journal = journal
         tag = tag_of(session_id)
         self.turns = 0
-        self._timeframe_ms = spec.feed.timeframe_ms
+        self.bars = 0
+        self.first_bar_at = first[0].timestamp
         factory: Callable[..., Dispatcher] = QueuedDispatcher if spec.queued else Dispatcher
         self.assembly: Assembly = assemble(
             Parts(
@@ -91,9 +90,7 @@ class Session:
         spec = self.spec
         assembly = self.assembly
         clock = assembly.clock
-        self._publish(
-            SessionStarted("session", clock.now, self.session_id, spec.mode, spec.seed)
-        )
+        self._publish(SessionStarted("session", clock.now, self.session_id, spec.mode, spec.seed))
         assembly.supervisor.start()
         self._mark("start")
         clock.call_at(next_midnight(clock.now), self._snapshot_at_midnight)
@@ -117,6 +114,11 @@ class Session:
                 self.assembly.dispatcher.tell(cell, TakeSnapshot(), "snapshot")
         self.assembly.dispatcher.settle()
 
+    @property
+    def last_bar_at(self) -> int | None:
+        """Return when the newest bar opened."""
+        return max((bar.timestamp for bar in self._last.values()), default=None)
+
     # -- turns
 
     def groups(self, opened: Iterator[Group]) -> Iterator[Group]:
@@ -135,26 +137,21 @@ class Session:
             except (ValueError, OSError):
                 raise  # the input is at fault, not the actor: reading it again would not help
             except Exception as error:  # noqa: BLE001 - the supervisor's business, never lost
-                assembly.last_delivered = max(
-                    (bar.timestamp for bar in assembly.board.last.values()), default=-1
-                )
+                assembly.last_delivered = -1 if self.last_bar_at is None else self.last_bar_at
                 assembly.supervisor.actor_failed(cell, TakeSnapshot(), error)
             while cell.state is CellState.RESTARTING and assembly.clock.next_timer_at < NEVER:
-                self.fire_timers(assembly.clock.next_timer_at)
+                self.fire_next(assembly.clock.next_timer_at)
             if cell.state is not CellState.RUNNING or not isinstance(cell.actor, FeedActor):
                 return
             opened = cell.actor.groups()
 
-    def turn(self, group: Group) -> None:
+    def turn(self, group: Group, at: int) -> None:
         """
-        Let one moment happen, up to the commits that its orders wait for.
+        Let the moment ``at``, when the bars of ``group`` close, happen up to its commits.
 
         ``dispatcher.pending`` is true afterwards exactly if something is left to settle.
         """
         clock = self._clock
-        at = group[0].timestamp + self._timeframe_ms
-        if clock.next_timer_at < at:
-            self.fire_timers(at - 1)
         if at > clock.now:
             clock.now = at
         if self._working:
@@ -186,22 +183,16 @@ class Session:
         board.closed()
         self._origin = "venue"
 
-    def fire_timers(self, until: int) -> None:
-        """Fire what is due, each at its own time, and settle after each."""
-        assembly = self.assembly
-        clock = assembly.clock
-        while (due := clock.pop_due(until)) is not None:
-            at, callback = due
-            clock.advance(at)
-            callback(at)
-            assembly.dispatcher.settle()
-            if self.journal_is_immediate:
-                assembly.dispatcher.settle_all()
-
-    @property
-    def journal_is_immediate(self) -> bool:
-        """Return whether an appended entry counts as durable at once (simulation)."""
-        return type(self.journal) is Journal
+    def fire_next(self, until: int) -> bool:
+        """Fire the earliest timer not later than ``until``, at its time; return whether one was."""
+        due = self._clock.pop_due(until)
+        if due is None:
+            return False
+        at, callback = due
+        self._clock.advance(at)
+        callback(at)
+        self._dispatcher.settle()
+        return True
 
     @property
     def halted(self) -> str | None:
@@ -213,7 +204,7 @@ class Session:
         assembly = self.assembly
         clock = assembly.clock
         dispatcher = assembly.dispatcher
-        dispatcher.settle_all()
+        dispatcher.settle()
         self._mark("close")
         self.take_snapshots()
         reconciler = assembly.reconciler_cell
@@ -222,9 +213,7 @@ class Session:
         for sample in assembly.track.samples(self.turns):
             self._publish(sample)
         assembly.supervisor.stop(outcome)
-        self._publish(
-            SessionEnded("session", clock.now, self.session_id, outcome, exit_code)
-        )
+        self._publish(SessionEnded("session", clock.now, self.session_id, outcome, exit_code))
 
 
 def _check_currencies(spec: SessionSpec) -> None:
@@ -238,19 +227,32 @@ def _check_currencies(spec: SessionSpec) -> None:
 
 def drive(session: Session, groups: Iterator[Group], on_progress: Callable[[int], None]) -> None:
     """Run every turn as fast as it goes, committing as it goes (simulation)."""
+    clock = session.assembly.clock
     dispatcher = session.assembly.dispatcher
     supervisor = session.assembly.supervisor
+    timeframe_ms = session.spec.feed.timeframe_ms
+    several = len(session.spec.feed.symbols) > 1
     turn = session.turn
     count = 0
-    for count, group in enumerate(groups, start=1):
-        turn(group)
-        if dispatcher.pending:
-            dispatcher.settle_all()
-            if supervisor.halted is not None:
-                break
-        if not count % PROGRESS_EVERY:
-            on_progress(count)
-    session.turns = count
+    beyond_first = 0
+    try:
+        for count, group in enumerate(groups, start=1):
+            at = group[0].timestamp + timeframe_ms
+            if clock.next_timer_at < at:
+                while session.fire_next(at - 1):
+                    dispatcher.settle_all()
+            turn(group, at)
+            if dispatcher.pending:
+                dispatcher.settle_all()
+                if supervisor.halted is not None:
+                    break
+            if several:
+                beyond_first += len(group) - 1
+            if not count % PROGRESS_EVERY:
+                on_progress(count + beyond_first)
+    finally:
+        session.turns = count
+        session.bars = count + beyond_first
 
 
 async def drive_paced(
@@ -263,22 +265,34 @@ async def drive_paced(
     """
     Run every turn at its real time; return whether the feed came to its end.
 
-    Orders leave only after the journal's commit: the turn's sends wait for it, and so does
-    the next turn.
+    Orders leave only after the journal's commit: what waits for one waits for it, and so does
+    the next timer and the next turn.
     """
-    dispatcher = session.assembly.dispatcher
+    clock = session.assembly.clock
     timeframe_ms = session.spec.feed.timeframe_ms
     for group in groups:
-        await pacer.wait_until(group[0].timestamp + timeframe_ms)
+        at = group[0].timestamp + timeframe_ms
+        while clock.next_timer_at < at:
+            await pacer.wait_until(clock.next_timer_at)
+            if stop():
+                return False
+            session.fire_next(at - 1)
+            await _commit(session)
+        await pacer.wait_until(at)
         if stop():
             return False
-        session.turn(group)
-        while dispatcher.pending:
-            await session.journal.commit()
-            dispatcher.release_commits()
+        session.turn(group, at)
+        await _commit(session)
         session.turns += 1
-        on_progress(session.turns)
+        session.bars += len(group)
+        on_progress(session.bars)
         if session.halted is not None:
             return False
     return True
 
+
+async def _commit(session: Session) -> None:
+    dispatcher = session.assembly.dispatcher
+    while dispatcher.pending:
+        await session.journal.commit()
+        dispatcher.release_commits()

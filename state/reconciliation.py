@@ -54,9 +54,7 @@ def diff(local: AccountView, venue: AccountView) -> list[Mismatch]:
         theirs = venue.positions.get(key, ZERO)
         if ours != theirs:
             subject = f"{key[0]} {key[1].value}"
-            found.append(
-                Mismatch(MismatchKind.POSITION_DRIFT, subject, plain(ours), plain(theirs))
-            )
+            found.append(Mismatch(MismatchKind.POSITION_DRIFT, subject, plain(ours), plain(theirs)))
     found.extend(
         Mismatch(MismatchKind.UNKNOWN_ORDER, client_order_id, "absent", "open")
         for client_order_id in sorted(venue.open_orders - local.open_orders)

@@ -8,6 +8,7 @@ SMA(slow) is decided by cross-multiplication. No float is ever summed, so a tie 
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Mapping
 from decimal import Decimal
@@ -106,7 +107,7 @@ class ExactWindows:
         units = int(exact.scaleb(self._places))
         closes = [int(value) * 10**more for value in self._closes]
         self._install(closes, max(units, *closes))
-        return units if self._scale != self._scale else float(units)  # noqa: PLR0124 - nan
+        return units if math.isnan(self._scale) else float(units)
 
     def _install(self, closes: list[int], largest: int) -> None:
         in_floats = largest <= self._limit and self._places <= EXACT_POWER_MAX
@@ -163,11 +164,14 @@ class SmaCross(Strategy):
         self._slow = params.slow
         self._quantity = params.quantity
         self._windows: dict[str, ExactWindows] = {}
+        self._kept_at: dict[str, int] = {}
 
     def on_bar(self, bar: Bar) -> Intents:
         """Decide at the close."""
         symbol = bar.symbol
         windows = self._windows.get(symbol)
+        if self._kept_at and bar.timestamp > self._kept_at.pop(symbol, bar.timestamp):
+            windows = None  # bars were missed since the snapshot: warm up again
         if windows is None:
             windows = self._windows[symbol] = ExactWindows(self._fast, self._slow)
         wants_long = windows.push(bar.close)
@@ -177,18 +181,22 @@ class SmaCross(Strategy):
         if wants_long == (held > ZERO) or self.desk.pending(symbol):
             return None
         if wants_long:
-            return (
-                self.desk.open(symbol, Side.BUY, self._quantity, decision_price=bar.close),
-            )
+            return (self.desk.open(symbol, Side.BUY, self._quantity, decision_price=bar.close),)
         return (self.desk.reduce(symbol, Side.SELL, held, decision_price=bar.close),)
 
     def snapshot(self) -> dict[str, Any]:
-        """Return the windows by symbol."""
-        return {symbol: windows.state() for symbol, windows in sorted(self._windows.items())}
+        """Return the windows by symbol, and the time up to which they have seen every bar."""
+        return {
+            "at": self.desk.now,
+            "windows": {
+                symbol: windows.state() for symbol, windows in sorted(self._windows.items())
+            },
+        }
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Take the windows back."""
         self._windows = {
             symbol: ExactWindows.of(self._fast, self._slow, windows)
-            for symbol, windows in state.items()
+            for symbol, windows in state["windows"].items()
         }
+        self._kept_at = dict.fromkeys(self._windows, int(state["at"]))

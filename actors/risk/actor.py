@@ -128,9 +128,7 @@ class RiskActor(Actor):
 
     def on_cancel(self, intent: CancelIntent) -> Effects:
         """Pass a cancel on: nothing may stand between a strategy and its way out."""
-        return (
-            ApprovedCancel(intent.intent_id, intent.strategy, intent.symbol, intent.order_id),
-        )
+        return (ApprovedCancel(intent.intent_id, intent.strategy, intent.symbol, intent.order_id),)
 
     def on_report(self, report: ExecutionReport) -> Effects:
         """Take an order's step into account."""

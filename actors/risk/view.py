@@ -23,8 +23,8 @@ from messages import (
     Side,
 )
 from state.instruments import Instrument
-from state.money import BASIS_POINT, ZERO
 from state.ledger import Ledger
+from state.money import BASIS_POINT, ZERO
 from state.orders import TERMINAL, OrderStore
 
 Book = tuple[str, str, PositionSide]

@@ -26,7 +26,7 @@ class AfterCommit(msgspec.Struct, frozen=True, gc=False):
 
 
 class SetTimer(msgspec.Struct, frozen=True, gc=False):
-    """Effect: send a ``Wake`` of ``key`` at session time ``at``; re-arming replaces the older one."""
+    """Effect: send a ``Wake`` of ``key`` at session time ``at``; re-arming replaces the older."""
 
     key: str
     at: int
@@ -157,6 +157,11 @@ class Cell:
         """Enter ``state``."""
         self.state = state
         self.direct = state is CellState.RUNNING and not len(self.mailbox)
+
+    @property
+    def runs(self) -> bool:
+        """Return whether the actor handles messages."""
+        return self.state is CellState.RUNNING
 
     def stats(self) -> CellStats:
         """Return the counts."""

@@ -117,7 +117,7 @@ class Dispatcher:
         self._routes[kind] = Route(cells, by_strategy, kind, matters)
 
     def topology(self) -> dict[str, tuple[str, ...]]:
-        """Return class name -> receivers' names, for diagrams; ``strategy`` stands for the named one."""
+        """Return class name -> receivers; ``strategy`` stands for the one that a message names."""
         return {
             kind.__name__: tuple(cell.name for cell in route.cells)
             + (("strategy",) if route.by_strategy is not None else ())
@@ -390,4 +390,3 @@ class Dispatcher:
         """Look into every mailbox again: a hold was lifted or an actor came back."""
         for cell in self.cells.values():
             self.wake(cell)
-

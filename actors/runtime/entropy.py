@@ -24,7 +24,7 @@ class Tape(Protocol):
 class DefaultTape:
     """Always the boring option: first in order, no fault."""
 
-    def choose(self, label: str, n: int) -> int:  # noqa: ARG002 - the protocol's signature
+    def choose(self, label: str, n: int) -> int:
         """Return 0."""
         return 0
 
@@ -56,7 +56,7 @@ class RecordedTape:
         self._choices = list(choices)
         self._next = 0
 
-    def choose(self, label: str, n: int) -> int:  # noqa: ARG002 - the protocol's signature
+    def choose(self, label: str, n: int) -> int:
         """Return the recorded choice, reduced to ``range(n)``."""
         if self._next >= len(self._choices):
             return 0
@@ -66,5 +66,5 @@ class RecordedTape:
 
 
 def session_entropy() -> str:
-    """Return ten hexadecimal digits from the machine: a live session's id is never guessed twice."""
+    """Return ten hexadecimal digits from the machine, for a live session's id."""
     return os.urandom(5).hex()

@@ -33,7 +33,7 @@ LANE_MAX = {
 }
 
 
-class MailboxFull(Exception):  # noqa: N818 - a condition with a name, as queue.Full
+class MailboxFull(Exception):
     """A lane is at its bound; says which actor, lane and class."""
 
     def __init__(self, actor: str, lane: Lane, message: Message) -> None:

@@ -39,6 +39,7 @@ from messages import (
     Message,
     Scope,
     StrategyQuarantined,
+    TakeSnapshot,
 )
 
 
@@ -106,10 +107,15 @@ class ChildSpec:
 
 @dataclass(frozen=True, slots=True)
 class RestartChild:
-    """Make a new incarnation after ``delay_s``."""
+    """
+    Make a new incarnation after ``delay_s``.
+
+    Of a ``healthy`` child, which restarts because of another, the state is kept first.
+    """
 
     name: str
     delay_s: float
+    healthy: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +183,9 @@ def plan(
     delay_s = spec.backoff.delay_s(recent)
     actions.append(RestartChild(failed, delay_s))
     if spec.restart is Restart.REST_FOR_ONE:
-        actions.extend(RestartChild(later.name, delay_s) for later in specs[position + 1 :])
+        actions.extend(
+            RestartChild(later.name, delay_s, healthy=True) for later in specs[position + 1 :]
+        )
     return actions
 
 
@@ -188,9 +196,7 @@ class Supervisor:
     Everything it does is journaled. ``halted`` says why the session must end, once it must.
     """
 
-    def __init__(
-        self, dispatcher: Dispatcher, fatal: tuple[type[Exception], ...] = ()
-    ) -> None:
+    def __init__(self, dispatcher: Dispatcher, fatal: tuple[type[Exception], ...] = ()) -> None:
         """Supervise the cells of ``dispatcher``; an error of a ``fatal`` class ends the session."""
         self.dispatcher = dispatcher
         self.fatal = fatal
@@ -202,7 +208,7 @@ class Supervisor:
         self.halted: str | None = None
         self.quarantined: dict[str, str] = {}
         self.on_quarantine: Callable[[str], Iterable[Message]] = lambda _strategy: ()
-        self.on_restarted: Callable[[Cell], None] = lambda _cell: None
+        self.before_restart: Callable[[Cell], None] = lambda _cell: None
 
     # -- life
 
@@ -305,6 +311,8 @@ class Supervisor:
         cell = self.dispatcher.cells[action.name]
         if cell.state is not CellState.RUNNING:
             return
+        if action.healthy:
+            self._keep_state(cell)
         cell.become(CellState.RESTARTING)
         clock = self.dispatcher.clock
         self.histories[action.name].append(clock.now)
@@ -313,6 +321,12 @@ class Supervisor:
             ActorRestarting(cell.name, clock.now, cell.incarnation, action.delay_s),
         )
         clock.call_at(clock.now + round(action.delay_s * 1000), lambda _at: self._restart(cell))
+
+    def _keep_state(self, cell: Cell) -> None:
+        try:
+            self.before_restart(cell)
+        except Exception as error:  # noqa: BLE001 - its last good snapshot has to do
+            self.dead_letter(cell, TakeSnapshot(), "snapshot_failed", repr(error))
 
     def _restart(self, cell: Cell) -> None:
         if cell.state is not CellState.RESTARTING:
@@ -323,9 +337,8 @@ class Supervisor:
             cell.become(CellState.RUNNING)
             self.actor_failed(cell, ActorStarted(cell.name, 0, cell.incarnation), error)
             return
-        if cell.state is CellState.RUNNING:
+        if cell.runs:
             self.lift(f"restarting:{cell.name}", "supervisor", f"{cell.name} runs again")
-        self.on_restarted(cell)
 
     def _quarantine(self, action: QuarantineChild) -> None:
         cell = self.dispatcher.cells[action.name]
