@@ -54,6 +54,7 @@ class Artifacts:
         ]
         if self.spec.events is not None:
             sinks.append(NdjsonSink(self.spec.events))
+        sinks.extend(self.spec.sinks)
         return sinks
 
     def begin(self) -> None:

@@ -13,6 +13,7 @@ from actors.risk import RiskLimits
 from brokers.matching import EngineConfig
 from feeds.contract import BarFeed
 from state.instruments import Instrument
+from state.journal import Sink
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +24,7 @@ class SessionSpec:
     ``out`` is the session's folder; without it the session gets
     ``runs_dir/<mode>/sessions/<session id>``. ``config`` is the configuration as merged,
     without secrets. ``session_id`` is given only to run a recorded session again. ``events``
-    is one more place for a copy of ``events.ndjson``.
+    is one more place for a copy of ``events.ndjson``; ``sinks`` get the journal's entries too.
     """
 
     mode: str
@@ -42,6 +43,7 @@ class SessionSpec:
     events: Path | None = None
     session_id: str = ""
     queued: bool = False
+    sinks: tuple[Sink, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
