@@ -31,8 +31,9 @@ class Entry(msgspec.Struct, frozen=True, gc=False, rename=_WIRE_NAMES):
     """
     Hold one event with its place in the order of all events.
 
-    ``seq`` is the only order; ``ts`` (int ms UTC, session time) explains. ``correlation`` names
-    the chain of events an entry belongs to, ``causation`` the event that led to it.
+    Made by a journal or ``make_entry``, never directly. ``seq`` is the only order; ``ts`` (int ms
+    UTC, session time) explains. ``correlation`` names the chain of events an entry belongs to,
+    ``causation`` the event that led to it.
     """
 
     seq: int
@@ -50,10 +51,10 @@ def journaled_types() -> list[type[Message]]:
 
 def _entry_type(kind: type[Message]) -> type[Entry]:
     entry_type = msgspec.defstruct(
-        kind.__name__,
+        f"{kind.__name__}Entry",
         [("message", kind)],
         bases=(Entry,),
-        module=kind.__module__,
+        module=__name__,
         frozen=True,
         gc=False,
         tag=kind.__name__,

@@ -13,10 +13,8 @@ from collections.abc import Sequence
 from messages import Message
 from state.journal.entry import ENTRY_TYPES, Entry, encode_lines, entry_type
 from state.journal.errors import JournalClosed, JournalFailed
+from state.journal.limits import BATCH
 from state.journal.sink import Sink
-
-BATCH = 4096
-"""Entries held in memory before they are written: about 1.2 MB of lines."""
 
 
 class Journal:

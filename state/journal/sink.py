@@ -1,10 +1,11 @@
-"""Where entries go."""
+"""Where entries go, and what actors need of a journal."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Protocol
 
+from messages import Message
 from state.journal.entry import Entry
 
 
@@ -21,3 +22,33 @@ class Sink(Protocol):
 
     def close(self) -> None:
         """Finish: everything written is durable when this returns."""
+
+
+class LineSink(Protocol):
+    """A sink that needs the lines only, so that the entries need not outlive their batch."""
+
+    def write_lines(self, first: int, lines: bytes) -> None:
+        """Take one batch of lines, the first of which is entry number ``first``."""
+
+    def close(self) -> None:
+        """Finish: everything written is durable when this returns."""
+
+
+class JournalWriter(Protocol):
+    """What the runtime and its actors need of a journal, be it of a simulation or live."""
+
+    @property
+    def seq(self) -> int:
+        """Return the last sequence number given."""
+
+    @property
+    def durable_seq(self) -> int:
+        """Return the number up to which everything survives a crash."""
+
+    def append(
+        self, ts: int, source: str, correlation: str, causation: str, message: Message
+    ) -> int:
+        """Give the next number to ``message`` and return it; ``ts`` is int ms UTC."""
+
+    async def commit(self) -> int:
+        """Return ``durable_seq`` once it covers everything appended before the call."""

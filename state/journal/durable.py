@@ -1,0 +1,283 @@
+"""
+The journal of a live session: nothing counts until it is on the disk.
+
+Theory of operation. ``append`` numbers an entry and keeps it; ``commit`` returns when it, and
+everything before it, is written and synced. One task owns the file. It takes whatever has been
+appended, encodes it, and hands it to SQLite's thread as one statement, which is one transaction,
+one sync and one hop between threads. Whatever is appended meanwhile is the next batch: under
+load commits grow instead of queueing (group commit). Whoever waits for a commit may be cancelled
+at any time; the task is not theirs, so the entry is written all the same.
+
+An error of a write, commit or sync is final. After a failed sync nobody knows what the disk
+holds, and a second attempt may report success over lost data, so nothing is tried again:
+everybody who waits, and every later call, gets ``JournalFailed``. The session must end, and the
+next one starts from what the disk really has.
+
+Checkpoints move the write-ahead log into the file. They cost milliseconds, so they wait for a
+moment when nobody waits, unless the log has grown very long.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import aiosqlite
+
+from messages import Message
+from state.journal import schema
+from state.journal.entry import ENTRY_TYPES, Entry, encode_lines, entry_type
+from state.journal.errors import JournalClosed, JournalError, JournalFailed, JournalFull
+from state.journal.limits import (
+    CHECKPOINT_PAGES,
+    CHECKPOINT_PAGES_LATEST,
+    COMMIT_ENTRIES,
+    LINGER_S,
+    LIVE_PAGE,
+    UNCOMMITTED,
+)
+from state.journal.sink import Sink
+
+_NOTHING_MORE = -1
+
+
+class DurableJournal:
+    """
+    Number entries, and say truthfully which of them survive a crash or a power cut.
+
+    Sinks get entries only after these are durable. Begin with ``open``; end with ``close``, or
+    with ``abort`` where nothing may be waited for. For one event loop, in its own thread.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        connection: aiosqlite.Connection,
+        seq: int,
+        sinks: Sequence[Sink],
+        on_failure: Callable[[JournalFailed], object] | None,
+    ) -> None:
+        """Go on after entry ``seq``; ``open`` is the way in."""
+        self.path = path
+        self.seq = seq  # the last sequence number given
+        self.durable_seq = seq  # the last one that is on the disk
+        self._connection = connection
+        self._sinks = tuple(sinks)
+        self._on_failure = on_failure
+        self._loop = asyncio.get_running_loop()
+        self._pending: list[Entry] = []
+        self._accept_to = seq + UNCOMMITTED  # the last number that may be given
+        self._commit_to = seq  # the last number that somebody wants on the disk
+        self._waiters: list[tuple[int, asyncio.Future[int]]] = []  # by number, rising
+        self._linger: asyncio.TimerHandle | None = None
+        self._wake: asyncio.Future[None] | None = None
+        self._log_pages = 0
+        self._failure: JournalFailed | None = None
+        self._closed = False
+        self._ended = False
+        self._task = self._loop.create_task(self._run())  # seam: owned; its end is seen by _fail
+
+    @classmethod
+    async def open(
+        cls,
+        path: Path,
+        *,
+        sinks: Sequence[Sink] = (),
+        on_failure: Callable[[JournalFailed], object] | None = None,
+    ) -> DurableJournal:
+        """
+        Open or create the journal at ``path`` and go on after its last entry.
+
+        An existing file is checked whole first: ``JournalDamaged``, ``SchemaTooNew``.
+        ``on_failure`` is told, once, when the journal fails; it must not raise.
+        """
+        # The class, not aiosqlite.connect: opening and checking then happen in its thread.
+        connection = aiosqlite.Connection(lambda: schema.open_live(path), iter_chunk_size=64)
+        await connection
+        try:
+            rows = await connection.execute_fetchall(schema.LAST)
+        except BaseException:
+            connection.stop()
+            raise
+        ((last,),) = rows
+        return cls(path, connection, last, sinks, on_failure)
+
+    def append(
+        self, ts: int, source: str, correlation: str, causation: str, message: Message
+    ) -> int:
+        """
+        Give the next number to ``message`` and return it; ``ts`` is int ms UTC.
+
+        It is on its way to the disk within ``LINGER_S`` even if nobody asks. Raises
+        ``JournalFull`` when too many wait, ``JournalFailed`` or ``JournalClosed`` for ever.
+        """
+        seq = self.seq + 1
+        if seq > self._accept_to:
+            raise self._refusal()
+        try:
+            kind = ENTRY_TYPES[message.__class__]
+        except KeyError:
+            kind = entry_type(message)  # raises, naming the class
+        self._pending.append(kind(seq, ts, source, correlation, causation, message))
+        self.seq = seq
+        if self._linger is None:
+            # The session's clock has no say in how far the disk may lag behind.
+            self._linger = self._loop.call_later(LINGER_S, self._lingered)  # seam: the disk's time
+        return seq
+
+    async def commit(self) -> int:
+        """
+        Return ``durable_seq`` once it covers everything appended before the call.
+
+        Cancelling the caller cancels its waiting, not the commit.
+        """
+        if self._failure is not None:
+            raise self._refusal()
+        if self.durable_seq >= self.seq:
+            return self.durable_seq
+        waiter: asyncio.Future[int] = self._loop.create_future()
+        self._waiters.append((self.seq, waiter))
+        self._want(self.seq)
+        return await waiter
+
+    async def close(self) -> None:
+        """
+        Commit everything, close the sinks and the file; may be called again without effect.
+
+        Raises ``JournalFailed`` if the journal failed, now or earlier; the file is closed even so.
+        """
+        if self._closed:
+            return
+        self._closed = True
+        self._accept_to = _NOTHING_MORE
+        self._want(self.seq)
+        # Waited for, not awaited: cancelling this call must not cancel the last commit.
+        await asyncio.wait([self._task])
+        if not self._ended:
+            self._ended = True
+            self._close_sinks()
+            await self._close_file()
+        if self._failure is not None:
+            raise self._refusal()
+
+    def abort(self) -> None:
+        """
+        Give up at once: what is not yet durable never will be, and nobody is kept waiting.
+
+        For the way out after something fatal. SQLite's thread ends by itself after the statement
+        it is in; the sinks are left as they are. May be called at any time, and again.
+        """
+        self._closed = True
+        if not self._ended:
+            self._ended = True
+            self._fail(JournalError("aborted"))
+            self._task.cancel()
+            self._connection.stop()
+
+    def _refusal(self) -> JournalError:
+        if self._failure is not None:
+            refusal = JournalFailed(str(self._failure))
+            refusal.__cause__ = self._failure.__cause__
+            return refusal
+        if self._closed:
+            return JournalClosed(f"{self.path}: the journal is closed")
+        waiting = self.seq - self.durable_seq
+        return JournalFull(f"{self.path}: {waiting} entries wait for the disk")
+
+    def _lingered(self) -> None:
+        self._linger = None
+        self._want(self.seq)
+
+    def _want(self, seq: int) -> None:
+        self._commit_to = seq
+        if self._wake is not None and not self._wake.done():
+            self._wake.set_result(None)
+
+    async def _run(self) -> None:
+        try:
+            while self._failure is None:
+                while self.durable_seq < self._commit_to:
+                    await self._commit_batch()
+                    await self._checkpoint_in_a_quiet_moment()
+                if self._closed:
+                    break
+                self._wake = self._loop.create_future()
+                await self._wake
+        except BaseException as error:
+            self._fail(error)
+            if not isinstance(error, Exception):
+                raise
+        finally:
+            if self._linger is not None:
+                self._linger.cancel()
+
+    async def _commit_batch(self) -> None:
+        entries, self._pending = self._pending[:COMMIT_ENTRIES], self._pending[COMMIT_ENTRIES:]
+        lines = encode_lines(entries)
+        batch = (entries[0].seq, lines, schema.cut_points(lines))
+        # In one hop; an awaited cursor would have to be closed in a second one.
+        await self._connection.execute_fetchall(schema.INSERT, batch)
+        durable = self.durable_seq = entries[-1].seq
+        if self._accept_to != _NOTHING_MORE:
+            self._accept_to = durable + UNCOMMITTED
+        self._log_pages += 2 + len(lines) // LIVE_PAGE
+        self._answer(durable)
+        # After those who waited have run: what they hold back is an order.
+        self._loop.call_soon(self._project, entries, lines)
+
+    def _answer(self, durable: int) -> None:
+        waiters = self._waiters
+        answered = 0
+        for seq, waiter in waiters:
+            if seq > durable:
+                break
+            answered += 1
+            if not waiter.done():
+                waiter.set_result(durable)
+        del waiters[:answered]
+
+    def _project(self, entries: Sequence[Entry], lines: bytes) -> None:
+        try:
+            for sink in self._sinks:
+                sink.write(entries, lines)
+        except Exception as error:  # noqa: BLE001 - a log that silently lacks events is worse
+            self._fail(error)
+            self._task.cancel()
+
+    async def _checkpoint_in_a_quiet_moment(self) -> None:
+        quiet = not self._waiters and self._log_pages >= CHECKPOINT_PAGES
+        if quiet or self._log_pages >= CHECKPOINT_PAGES_LATEST:
+            self._log_pages = 0
+            await self._connection.execute_fetchall("PRAGMA wal_checkpoint(PASSIVE)")
+
+    def _close_sinks(self) -> None:
+        for sink in self._sinks:
+            try:
+                sink.close()
+            except Exception as error:  # noqa: BLE001 - kept, and raised by close
+                self._fail(error)
+
+    async def _close_file(self) -> None:
+        try:
+            if self._failure is None:
+                await self._connection.execute_fetchall("PRAGMA wal_checkpoint(TRUNCATE)")
+        except Exception as error:  # noqa: BLE001 - kept, and raised by close
+            self._fail(error)
+        finally:
+            await self._connection.close()
+
+    def _fail(self, error: BaseException) -> None:
+        if self._failure is not None:
+            return
+        first, last = self.durable_seq + 1, self.seq
+        what = str(error) or type(error).__name__
+        self._failure = JournalFailed(f"{self.path}: entries {first} to {last} are lost: {what}")
+        self._failure.__cause__ = error
+        self._accept_to = _NOTHING_MORE
+        for _, waiter in self._waiters:
+            if not waiter.done():
+                waiter.set_exception(self._refusal())
+        self._waiters.clear()
+        if self._on_failure is not None:
+            self._on_failure(self._failure)

@@ -1,0 +1,51 @@
+"""Every bound of the journal, with its reason."""
+
+BATCH = 2048
+"""
+Entries of a simulation held in memory before they are written: about 1 MB of lines.
+
+Smaller ones make the writer thread ask for the interpreter more often than it is given (every
+5 ms), larger ones outgrow the caches: 8,192 cost a quarter more.
+"""
+
+BACKGROUND_BATCHES = 8
+"""Batches that may wait for the writer thread: 8 MB; then the simulation waits for the disk."""
+
+SETTLE_BYTES = 16 * 1024 * 1024
+"""
+Bytes after which a simulation's file is sent to the disk while it grows.
+
+Closing files of 60 MB then takes 10 ms, not 50; each step costs the writer thread about 5 ms.
+"""
+
+UNCOMMITTED = 65_536
+"""
+Entries of a live session that may wait for the disk: about 25 MB.
+
+At 100,000 entries a second, what the disk takes, that is two thirds of a second of backlog: past
+it the disk is not keeping up, and refusing a new order is better than deciding on old truth.
+"""
+
+COMMIT_ENTRIES = 4096
+"""Entries in one commit at most, so that none takes much longer than a sync (about 10 ms)."""
+
+LINGER_S = 0.05
+"""Time after which an entry that nobody asked to commit is committed all the same."""
+
+CHECKPOINT_PAGES = 1000
+"""Pages of write-ahead log (4 MB) after which a quiet moment is used for a checkpoint."""
+
+CHECKPOINT_PAGES_LATEST = 16_000
+"""Pages of write-ahead log (64 MB) after which a checkpoint no longer waits for a quiet moment."""
+
+BUSY_TIMEOUT_S = 5.0
+"""Time that a write waits for another process's lock on the file; nobody should hold one."""
+
+INTEGRITY_CHECK_BYTES = 256 * 1024 * 1024
+"""Size up to which a journal gets SQLite's full integrity check at start, about 1 s; then quick."""
+
+SIMULATION_PAGE = 32_768
+"""Page size of a simulation's journal: bulk writing costs a quarter less than with 4,096."""
+
+LIVE_PAGE = 4096
+"""Page size of a live journal: each commit writes and syncs every page it touches."""
