@@ -57,6 +57,8 @@ class Position:
             self.cost += value
             return ZERO
         if not after:
+            # A flat book is the same whatever it has been: 0 and 0.00 print differently.
+            self.quantity = ZERO
             released = self.cost
             self.cost = ZERO
             return -value - released

@@ -110,6 +110,14 @@ def test_a_bar_of_what_quotes_have_told_matches_nothing(venue: Venue) -> None:
     assert ["1 filled 1 @ 99"] == venue.tick(99.0)
 
 
+def test_quotes_of_another_symbol_leave_bars_alone(venue: Venue) -> None:
+    """Each symbol is driven by its own kind of data."""
+    venue.quote(99.0, 101.0)
+    venue.buy("1", symbol="ETH/USDT")
+
+    assert ["1 filled 1 @ 50"] == venue.bar(50.0, 50.0, 50.0, 50.0, symbol="ETH/USDT")
+
+
 def test_a_quote_without_orders_only_sets_the_price(venue: Venue) -> None:
     """Nothing to match brings no report."""
     assert [] == venue.quote(99.0, 101.0)

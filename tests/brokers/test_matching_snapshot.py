@@ -50,6 +50,24 @@ def test_a_restored_engine_goes_on_as_if_nothing_had_happened(make_venue: VenueM
     assert any(report.fill is not None for report in again.reports)
 
 
+def test_a_book_that_became_flat_is_restored_to_the_letter(make_venue: VenueMaker) -> None:
+    """A zero that remembered its decimals would print otherwise after a restart."""
+    venue = make_venue(PERPETUAL)
+    venue.hold("1.50")
+    venue.hold("-1.5")
+    again = make_venue(PERPETUAL)
+    again.engine.restore(venue.engine.snapshot())
+    again.now, again.placed = venue.now, venue.placed
+    for one in (venue, again):
+        one.hold("2")
+        one.sell("2", reduce_only=True)
+        one.sell("2", reduce_only=True)
+        one.flat_bar(100.0)
+
+    assert venue.reports[-1].cause == again.reports[-1].cause
+    assert json.dumps(venue.engine.snapshot()) == json.dumps(again.engine.snapshot())
+
+
 def test_a_snapshot_of_an_engine_says_the_same_twice(make_venue: VenueMaker) -> None:
     """Taking it changes nothing, and it is plain JSON."""
     venue = busy_venue(make_venue)
@@ -106,3 +124,12 @@ def test_a_resting_order_of_an_unlisted_symbol_is_refused(make_venue: VenueMaker
 
     with pytest.raises(ValueError, match=r"live order in BTC/USDT:USDT \(long\)"):
         make_venue().engine.restore(venue.engine.snapshot())
+
+
+def test_a_resting_order_of_no_book_is_refused(make_venue: VenueMaker) -> None:
+    """The symbol is listed, but an account with one net book has no long one."""
+    venue = make_venue(PERPETUAL, mode=PositionMode.HEDGE)
+    venue.buy("1", position_side=PositionSide.LONG)
+
+    with pytest.raises(ValueError, match=r"live order in BTC/USDT:USDT \(long\)"):
+        make_venue(PERPETUAL).engine.restore(venue.engine.snapshot())
