@@ -124,7 +124,11 @@ def assemble(parts: Parts, journal: Journal) -> Assembly:
     dispatcher = parts.dispatcher(journal, clock, holds)
     supervisor = Supervisor(dispatcher, fatal=(LedgerError,))
     engine = MatchingEngine(
-        parts.instruments, parts.engine, currency=parts.currency, deposit=parts.cash
+        parts.instruments,
+        parts.engine,
+        currency=parts.currency,
+        deposit=parts.cash,
+        mark_of=board.price,
     )
     broker = PaperBroker(engine)
     books = Books(
@@ -146,7 +150,7 @@ def assemble(parts: Parts, journal: Journal) -> Assembly:
                 if position.quantity
             },
             frozenset(order.client_order_id for order in engine.open_orders()),
-            engine.balance().cash,
+            engine.balance().net_flow,
         )
 
     def reconciled(result: Reconciled) -> None:
@@ -173,7 +177,7 @@ def assemble(parts: Parts, journal: Journal) -> Assembly:
     execution = Cell("execution", make_execution, parts.bounds)
     reconciler = Cell(
         "reconciler",
-        lambda: ReconcilerActor(books, venue_view, clock, reconciled),
+        lambda: ReconcilerActor(books, parts.instruments, venue_view, clock, reconciled),
         parts.bounds,
     )
     risk = Cell("risk", make_risk, parts.bounds)

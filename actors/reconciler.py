@@ -17,6 +17,7 @@ from actors.runtime import Actor, Clock, Effects, SetTimer
 from actors.runtime.cell import Handler
 from actors.runtime.clock import next_midnight
 from messages import Message, OrderStatus, Reconciled, Wake
+from state.instruments import Instrument
 from state.money import ZERO
 from state.orders import Order
 from state.reconciliation import AccountView, PositionKey, diff
@@ -33,12 +34,14 @@ class ReconcilerActor(Actor):
     def __init__(
         self,
         books: Books,
+        instruments: Mapping[str, Instrument],
         venue: Callable[[], AccountView],
         clock: Clock,
         on_result: Callable[[Reconciled], None],
     ) -> None:
         """Compare ``books`` with what ``venue`` returns; tell ``on_result`` of each comparison."""
         self.books = books
+        self.instruments = instruments
         self.venue = venue
         self.clock = clock
         self.on_result = on_result
@@ -60,7 +63,7 @@ class ReconcilerActor(Actor):
 
     def compare(self, occasion: str) -> Reconciled:
         """Return what differs now."""
-        found = diff(local_view(self.books), self.venue())
+        found = diff(local_view(self.books, self.instruments), self.venue())
         result = Reconciled(
             "reconciler",
             self.clock.now,
@@ -71,18 +74,21 @@ class ReconcilerActor(Actor):
         return result
 
 
-def local_view(books: Books) -> AccountView:
+def local_view(books: Books, instruments: Mapping[str, Instrument]) -> AccountView:
     """Return our own books as a venue would see them."""
     net: dict[PositionKey, Decimal] = {}
+    net_flow = books.ledger.cash
     for position in books.ledger.positions():
         key = (position.symbol, position.position_side)
         net[key] = net.get(key, ZERO) + position.quantity
+        if not instruments[position.symbol].is_spot:
+            net_flow -= position.cost
     return AccountView(
         {key: quantity for key, quantity in net.items() if quantity},
         frozenset(
             order.request.client_order_id for order in books.orders.live() if _at_the_venue(order)
         ),
-        books.ledger.cash,
+        net_flow,
     )
 
 

@@ -24,7 +24,16 @@ from actors.runtime.clock import monotonic_s, wall_ms
 from actors.runtime.entropy import session_entropy
 from actors.runtime.stall import StallWatch
 from actors.spec import SessionResult, SessionSpec
-from actors.turns import Session, SessionError, drive, drive_paced
+from actors.turns import (
+    COMPLETED,
+    HALTED,
+    INPUT_REFUSED,
+    INTERRUPTED,
+    Session,
+    SessionError,
+    drive,
+    drive_paced,
+)
 from feeds.contract import Group
 from feeds.errors import FeedError
 from state.journal import DurableJournal, Journal
@@ -34,11 +43,6 @@ EXIT_DONE = 0
 EXIT_INPUT = 2
 EXIT_FAULT = 6
 EXIT_INTERRUPTED = 130
-
-COMPLETED = "completed"
-HALTED = "halted"
-INTERRUPTED = "interrupted"
-INPUT_REFUSED = "input_refused"
 
 Progress = Callable[[int], None]
 

@@ -17,17 +17,24 @@ from dataclasses import replace
 from typing import Any
 
 from actors.assembly import Assembly, Parts, assemble
+from actors.execution import ExecutionActor
 from actors.feed import FeedActor
+from actors.reconciler import ReconcilerActor
 from actors.runtime import CellState, Dispatcher, Pacer
 from actors.runtime.clock import NEVER, next_midnight
 from actors.runtime.schedule import QueuedDispatcher
 from actors.spec import SessionSpec
 from feeds.contract import Group
-from messages import Message, SessionEnded, SessionStarted, TakeSnapshot, VenueReport
+from messages import FeedGap, Message, SessionEnded, SessionStarted, TakeSnapshot, VenueReport
 from state.journal import Journal
 from state.money import use_exact_context
 
 PROGRESS_EVERY = 4096
+
+COMPLETED = "completed"
+HALTED = "halted"
+INTERRUPTED = "interrupted"
+INPUT_REFUSED = "input_refused"
 
 
 class SessionError(Exception):
@@ -100,8 +107,8 @@ class Session:
 
     def _mark(self, occasion: str) -> None:
         execution = self.assembly.execution_cell.actor
-        assert execution is not None, "execution has started"
-        self._publish(execution.valuation(self.assembly.clock.now, occasion))  # type: ignore[attr-defined]
+        if isinstance(execution, ExecutionActor):
+            self._publish(execution.valuation(self.assembly.clock.now, occasion))
 
     def _snapshot_at_midnight(self, at: int) -> None:
         self.take_snapshots()
@@ -174,6 +181,8 @@ class Session:
         assembly = self.assembly
         board = assembly.board
         working = assembly.broker.working
+        self._origin = "clock"
+        assembly.broker.on_time(group[0].timestamp)  # a day that ended before these bars
         board.opening(group)
         for bar in group:
             if bar.symbol in working:
@@ -200,20 +209,42 @@ class Session:
         return self.assembly.supervisor.halted
 
     def finish(self, outcome: str, exit_code: int) -> None:
-        """Value the account at the last close, compare books, stop everything, journal the end."""
+        """
+        End the session in phases and journal each.
+
+        Nothing new may open (unless the data simply ended); what is on its way settles; the
+        account is valued at the last close and compared with the venue's; every actor stops,
+        in reverse order of its start.
+        """
         assembly = self.assembly
-        clock = assembly.clock
-        dispatcher = assembly.dispatcher
-        dispatcher.settle()
+        supervisor = assembly.supervisor
+        if outcome != COMPLETED:
+            supervisor.hold_open(f"stopping:{outcome}", f"the session ends: {outcome}")
+        assembly.dispatcher.settle()
         self._mark("close")
         self.take_snapshots()
         reconciler = assembly.reconciler_cell
-        if reconciler.state is CellState.RUNNING and reconciler.actor is not None:
-            self._publish(reconciler.actor.compare("close"))  # type: ignore[attr-defined]
+        if reconciler.runs and isinstance(reconciler.actor, ReconcilerActor):
+            self._publish(reconciler.actor.compare("close"))
+        for gap in self._gaps():
+            self._publish(gap)
         for sample in assembly.track.samples(self.turns):
             self._publish(sample)
-        assembly.supervisor.stop(outcome)
-        self._publish(SessionEnded("session", clock.now, self.session_id, outcome, exit_code))
+        supervisor.stop(outcome)
+        self._publish(
+            SessionEnded("session", assembly.clock.now, self.session_id, outcome, exit_code)
+        )
+
+    def _gaps(self) -> list[FeedGap]:
+        report = getattr(self.spec.feed, "report", None)
+        if report is None:
+            return []
+        now = self.assembly.clock.now
+        return [
+            FeedGap("feed", now, file.symbol, gap.after, gap.before, gap.missing)
+            for file in report().files
+            for gap in file.gap_positions
+        ]
 
 
 def _check_currencies(spec: SessionSpec) -> None:

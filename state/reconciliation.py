@@ -39,15 +39,21 @@ class Mismatch(msgspec.Struct, frozen=True, gc=False):
 
 
 class AccountView(msgspec.Struct, frozen=True):
-    """One side's account: net positions per symbol and side, open client order ids, cash."""
+    """
+    One side's account: net positions per symbol and side, open client order ids, net flow.
+
+    ``net_flow`` is deposits less everything paid plus everything received, perpetuals counted
+    as if paid for in full: unlike cash it does not depend on whether profit is realised by
+    lots or by average price, which a ledger and a venue may each do their own way.
+    """
 
     positions: Mapping[PositionKey, Decimal]
     open_orders: frozenset[str]
-    cash: Decimal
+    net_flow: Decimal
 
 
 def diff(local: AccountView, venue: AccountView) -> list[Mismatch]:
-    """Return every difference, positions first, then orders, then cash, each in sorted order."""
+    """Return every difference, positions first, then orders, then money, each in sorted order."""
     found: list[Mismatch] = []
     for key in sorted({*local.positions, *venue.positions}):
         ours = local.positions.get(key, ZERO)
@@ -63,8 +69,7 @@ def diff(local: AccountView, venue: AccountView) -> list[Mismatch]:
         Mismatch(MismatchKind.MISSING_ORDER, client_order_id, "open", "absent")
         for client_order_id in sorted(local.open_orders - venue.open_orders)
     )
-    if local.cash != venue.cash:
-        found.append(
-            Mismatch(MismatchKind.BALANCE_DRIFT, "cash", plain(local.cash), plain(venue.cash))
-        )
+    if local.net_flow != venue.net_flow:
+        ours, theirs = plain(local.net_flow), plain(venue.net_flow)
+        found.append(Mismatch(MismatchKind.BALANCE_DRIFT, "net flow", ours, theirs))
     return found
