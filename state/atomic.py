@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import BinaryIO
+
+_CHUNK = 65_536
 
 
 def replace_file(path: Path, content: bytes, *, sync: bool = True) -> None:
@@ -23,6 +26,41 @@ def replace_file(path: Path, content: bytes, *, sync: bool = True) -> None:
     beside.replace(path)
     if sync:
         sync_folder(path.parent)
+
+
+def append_line(path: Path, line: bytes, *, sync: bool = True) -> None:
+    """
+    Add one line, newline included, at the end of ``path``, which is made if need be.
+
+    A crash may leave a part of it, which readers must leave out and the next call cuts off.
+    """
+    with path.open("a+b") as file:
+        cut_torn_line(file)
+        file.write(line)
+        file.flush()
+        if sync:
+            os.fsync(file.fileno())
+
+
+def cut_torn_line(file: BinaryIO) -> int:
+    """Cut off what follows the last newline of ``file`` and return its size then."""
+    end = file.seek(0, os.SEEK_END)
+    whole = last_newline(file, end) + 1
+    if whole < end:
+        file.truncate(whole)
+    return whole
+
+
+def last_newline(file: BinaryIO, end: int) -> int:
+    """Return the place of the last newline before ``end``, -1 if there is none."""
+    while end > 0:
+        start = max(end - _CHUNK, 0)
+        file.seek(start)
+        found = file.read(end - start).rfind(b"\n")
+        if found >= 0:
+            return start + found
+        end = start
+    return -1
 
 
 def sync_file(path: Path) -> None:

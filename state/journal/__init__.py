@@ -1,4 +1,10 @@
-"""The journal: the one truth of a session, append-only. Everything else is a projection of it."""
+"""
+The journal: the one truth of a session, append-only. Everything else is a projection of it.
+
+``Journal`` is the form of simulations; ``DurableJournal``, that of live sessions, is in
+``state.journal.durable``, files and threads that write them in ``state.journal.bulk``, reading
+in ``state.journal.reader``: whoever needs none of them does not import SQLite.
+"""
 
 from state.journal.entry import (
     ENTRY_TYPES,
@@ -17,7 +23,7 @@ from state.journal.errors import (
     SchemaTooNew,
 )
 from state.journal.memory import Journal
-from state.journal.sink import Sink
+from state.journal.sink import JournalWriter, LineSink, Sink
 
 __all__ = [
     "ENTRY_TYPES",
@@ -28,6 +34,8 @@ __all__ = [
     "JournalError",
     "JournalFailed",
     "JournalFull",
+    "JournalWriter",
+    "LineSink",
     "SchemaTooNew",
     "Sink",
     "decode_line",

@@ -1,0 +1,195 @@
+"""
+``manifest.json``: what a session was made from, and how it ended.
+
+Written when the session starts and once more when it ends. Everything that decides what
+happens in a simulation is in it: ``tidegate verify`` runs a session again from its manifest.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from messages import SCHEMA_VERSION
+from state.atomic import replace_file
+
+MANIFEST_VERSION = 1
+"""Version of the form of ``manifest.json``."""
+
+_HASH_CHUNK = 1024 * 1024
+_ID_CHARACTERS = 10
+
+
+class ManifestError(Exception):
+    """A manifest cannot be read; the message names the file and what is wrong with it."""
+
+
+class SessionStatus(StrEnum):
+    """How a session stands."""
+
+    RUNNING = "running"  # or its process died without a word
+    ENDED = "ended"
+    CRASHED = "crashed"  # found dead by the next start, and recovered
+    DAMAGED = "damaged"  # its journal breaks its own rules
+
+
+class DataFingerprint(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One input file: what it is called, which symbol it was read as, and its exact content."""
+
+    name: str
+    sha256: str
+    size: int
+    symbol: str = ""
+    path: str = ""
+
+
+class StrategySource(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One strategy of a session, and the source text that decided."""
+
+    name: str
+    use: str
+    source_sha256: str
+
+
+class Manifest(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """
+    What a session was made from.
+
+    ``config`` is the configuration as merged, ``started_at`` and ``ended_at`` int ms UTC session
+    time. ``runtime`` (interpreter, platform, libraries) explains and decides nothing.
+    """
+
+    manifest_version: int = MANIFEST_VERSION
+    events_schema_version: int = SCHEMA_VERSION
+    session_id: str
+    mode: str
+    seed: int
+    status: SessionStatus
+    started_at: int
+    code_version: str
+    config: dict[str, Any]
+    config_sha256: str
+    data: tuple[DataFingerprint, ...] = ()
+    strategies: tuple[StrategySource, ...] = ()
+    runtime: dict[str, str] = {}
+    ended_at: int | None = None
+    outcome: str = ""
+    exit_code: int | None = None
+    artifacts: dict[str, str] = {}
+
+
+def write_manifest(path: Path, manifest: Manifest) -> None:
+    """Replace ``manifest.json`` in one step."""
+    # Defaults are shown: a reader of the file should not need the class.
+    shown = {name: getattr(manifest, name) for name in manifest.__struct_fields__}
+    encoded = msgspec.json.encode(shown, order="deterministic")
+    replace_file(path, msgspec.json.format(encoded, indent=2) + b"\n")
+
+
+def load_manifest(path: Path) -> Manifest:
+    """Return the manifest at ``path``; ``ManifestError`` says why it cannot be read."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ManifestError(f"{path}: {error.strerror}") from error
+    try:
+        version = msgspec.json.decode(content, type=_Version).manifest_version
+        if version > MANIFEST_VERSION:
+            raise ManifestError(
+                f"{path}: manifest of version {version}, this Tidegate knows up to "
+                f"{MANIFEST_VERSION}"
+            )
+        return msgspec.json.decode(content, type=Manifest)
+    except msgspec.DecodeError as error:
+        raise ManifestError(f"{path}: {error}") from error
+
+
+def seal(
+    path: Path,
+    status: SessionStatus,
+    *,
+    ended_at: int | None = None,
+    outcome: str = "",
+    exit_code: int | None = None,
+    artifacts: Sequence[str] = (),
+) -> Manifest:
+    """
+    Write down how the session ended, with the sha256 of each of its ``artifacts`` that exists.
+
+    Artifacts are named by their path in the session's folder, where the manifest lies.
+    """
+    sealed = msgspec.structs.replace(
+        load_manifest(path),
+        status=status,
+        ended_at=ended_at,
+        outcome=outcome,
+        exit_code=exit_code,
+        artifacts={
+            name: file_sha256(path.parent / name)
+            for name in sorted(artifacts)
+            if (path.parent / name).is_file()
+        },
+    )
+    write_manifest(path, sealed)
+    return sealed
+
+
+def fingerprint(path: Path, *, symbol: str = "") -> DataFingerprint:
+    """Return the fingerprint of one input file as it is now."""
+    return DataFingerprint(
+        name=path.name,
+        sha256=file_sha256(path),
+        size=path.stat().st_size,
+        symbol=symbol,
+        path=str(path),
+    )
+
+
+def file_sha256(path: Path) -> str:
+    """Return the sha256 of a file's content."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(_HASH_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def config_sha256(config: Mapping[str, Any]) -> str:
+    """Return the sha256 of a configuration, whatever the order of its keys."""
+    return hashlib.sha256(msgspec.json.encode(config, order="sorted")).hexdigest()
+
+
+def simulation_session_id(
+    config: Mapping[str, Any], fingerprints: Sequence[DataFingerprint], seed: int
+) -> str:
+    """
+    Return the id that the same configuration, data and seed always get, such as ``r-1a2b3c4d5e``.
+
+    Data count by content, symbol and order, not by name or place. Whatever names a place (paths,
+    output folders) must be left out of ``config``, or the id differs from machine to machine.
+    """
+    identity = {
+        "config": config,
+        "data": [[data.symbol, data.sha256] for data in fingerprints],
+        "seed": seed,
+    }
+    return f"r-{config_sha256(identity)[:_ID_CHARACTERS]}"
+
+
+def live_session_id(started_at: int, entropy: bytes) -> str:
+    """
+    Return the id of a session in real time: two never share one, and they sort by start.
+
+    ``started_at`` is int ms UTC; ``entropy`` at least 5 random bytes.
+    """
+    assert len(entropy) * 2 >= _ID_CHARACTERS, "too little entropy for an id"
+    return f"l-{started_at:013d}-{entropy.hex()[:_ID_CHARACTERS]}"
+
+
+class _Version(msgspec.Struct):
+    manifest_version: int
