@@ -35,3 +35,9 @@ DEAD_LETTER_KINDS_MAX = 100
 
 REASON_KINDS_MAX = 200
 """Kinds of (stage, code) told apart: above the number of codes there are."""
+
+TEXT_MAX = 300
+"""Characters of a message shown in a report; the journal has all of them."""
+
+REBUILD_BATCH = 4_096
+"""Entries of a stored journal held in memory at a time: about 2 MB."""
