@@ -38,16 +38,6 @@ class SessionStatus(StrEnum):
     DAMAGED = "damaged"  # its journal breaks its own rules
 
 
-class DataFingerprint(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One input file: what it is called, which symbol it was read as, and its exact content."""
-
-    name: str
-    sha256: str
-    size: int
-    symbol: str = ""
-    path: str = ""
-
-
 class StrategySource(msgspec.Struct, frozen=True, omit_defaults=True):
     """One strategy of a session, and the source text that decided."""
 
@@ -60,8 +50,9 @@ class Manifest(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """
     What a session was made from.
 
-    ``config`` is the configuration as merged, ``started_at`` and ``ended_at`` int ms UTC session
-    time. ``runtime`` (interpreter, platform, libraries) explains and decides nothing.
+    ``config`` is the configuration as merged, ``data`` each input's name and fingerprint as its
+    feed gives them, ``started_at`` and ``ended_at`` int ms UTC session time. ``runtime``
+    (interpreter, platform, libraries) explains and decides nothing.
     """
 
     manifest_version: int = MANIFEST_VERSION
@@ -74,7 +65,7 @@ class Manifest(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     code_version: str
     config: dict[str, Any]
     config_sha256: str
-    data: tuple[DataFingerprint, ...] = ()
+    data: dict[str, str] = {}
     strategies: tuple[StrategySource, ...] = ()
     runtime: dict[str, str] = {}
     ended_at: int | None = None
@@ -139,17 +130,6 @@ def seal(
     return sealed
 
 
-def fingerprint(path: Path, *, symbol: str = "") -> DataFingerprint:
-    """Return the fingerprint of one input file as it is now."""
-    return DataFingerprint(
-        name=path.name,
-        sha256=file_sha256(path),
-        size=path.stat().st_size,
-        symbol=symbol,
-        path=str(path),
-    )
-
-
 def file_sha256(path: Path) -> str:
     """Return the sha256 of a file's content."""
     digest = hashlib.sha256()
@@ -165,30 +145,26 @@ def config_sha256(config: Mapping[str, Any]) -> str:
 
 
 def simulation_session_id(
-    config: Mapping[str, Any], fingerprints: Sequence[DataFingerprint], seed: int
+    config: Mapping[str, Any], fingerprints: Mapping[str, str], seed: int
 ) -> str:
     """
     Return the id that the same configuration, data and seed always get, such as ``r-1a2b3c4d5e``.
 
-    Data count by content, symbol and order, not by name or place. Whatever names a place (paths,
-    output folders) must be left out of ``config``, or the id differs from machine to machine.
+    ``fingerprints`` are those of the feed: each input's name and content. Whatever names a place
+    (paths, output folders) must be left out of ``config``, or the id differs between machines.
     """
-    identity = {
-        "config": config,
-        "data": [[data.symbol, data.sha256] for data in fingerprints],
-        "seed": seed,
-    }
+    identity = {"config": config, "data": fingerprints, "seed": seed}
     return f"r-{config_sha256(identity)[:_ID_CHARACTERS]}"
 
 
-def live_session_id(started_at: int, entropy: bytes) -> str:
+def live_session_id(started_at: int, entropy: str) -> str:
     """
     Return the id of a session in real time: two never share one, and they sort by start.
 
-    ``started_at`` is int ms UTC; ``entropy`` at least 5 random bytes.
+    ``started_at`` is int ms UTC; ``entropy`` at least ten random hexadecimal digits.
     """
-    assert len(entropy) * 2 >= _ID_CHARACTERS, "too little entropy for an id"
-    return f"l-{started_at:013d}-{entropy.hex()[:_ID_CHARACTERS]}"
+    assert len(entropy) >= _ID_CHARACTERS, "too little entropy for an id"
+    return f"l-{started_at:013d}-{entropy[:_ID_CHARACTERS]}"
 
 
 class _Version(msgspec.Struct):
