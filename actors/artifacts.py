@@ -6,6 +6,8 @@ Everything but the manifest and ``state.json`` is a projection of the journal.
 
 from __future__ import annotations
 
+import json
+import platform
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,14 @@ from actors.turns import Session
 from feeds.timeframe import format_timeframe
 from state.journal import Sink
 from state.journal.bulk import Background, SqliteSink
+from state.manifest import (
+    Manifest,
+    SessionStatus,
+    StrategySource,
+    config_sha256,
+    seal,
+    write_manifest,
+)
 from state.ndjson import NdjsonSink
 from state.projections import (
     CsvArtifacts,
@@ -23,8 +33,20 @@ from state.projections import (
     write_session_html,
     write_session_md,
 )
+from state.snapshots import OrderSnapshot, PositionSnapshot, Snapshot, save_state
 
 CODE_VERSION = "0.1.0"
+
+SEALED = (
+    "account.csv",
+    "events.ndjson",
+    "orders.csv",
+    "positions.csv",
+    "quarantine.csv",
+    "session.md",
+    "trades.csv",
+)
+"""Files whose sha256 the manifest ends with: the same for the same inputs, everywhere."""
 
 
 class Artifacts:
@@ -57,17 +79,55 @@ class Artifacts:
         sinks.extend(self.spec.sinks)
         return sinks
 
-    def begin(self) -> None:
-        """Write the manifest of a running session."""
+    def begin(self, started_at: int) -> None:
+        """Write the manifest of a running session that starts at session time ``started_at``."""
+        spec = self.spec
+        quarantine = getattr(spec.feed, "write_quarantine_to", None)
+        if quarantine is not None:
+            quarantine(self.out / "quarantine.csv")
+        write_manifest(
+            self.out / "manifest.json",
+            Manifest(
+                session_id=self.session_id,
+                mode=spec.mode,
+                seed=spec.seed,
+                status=SessionStatus.RUNNING,
+                started_at=started_at,
+                code_version=CODE_VERSION,
+                config=dict(spec.config),
+                config_sha256=config_sha256(spec.config),
+                data=self.fingerprints,
+                strategies=tuple(
+                    StrategySource(strategy.name, strategy.source, strategy.source_sha256)
+                    for strategy in spec.strategies
+                ),
+                runtime={"python": platform.python_version(), "system": platform.system()},
+            ),
+        )
 
     def finish(
         self, session: Session, outcome: str, exit_code: int, wall_s: float
     ) -> SessionResult:
-        """Write what is written at the end, and return the result."""
+        """Write what is written at the end, seal the manifest, and return the result."""
+        live = self.spec.mode != "replay"
+        save_state(
+            self.out / "state.json",
+            snapshot_of(session),
+            history=self.out / "state.jsonl",
+            sync=live,
+        )
         self.summary.set_facts(self._facts(session, wall_s))
         summary = self.summary.summary()
         write_session_md(summary, self.out / "session.md")
         write_session_html(summary, self.out / "session.html")
+        seal(
+            self.out / "manifest.json",
+            SessionStatus.ENDED,
+            ended_at=session.assembly.clock.now,
+            outcome=outcome,
+            exit_code=exit_code,
+            artifacts=SEALED,
+        )
         return SessionResult(
             self.session_id,
             self.out,
@@ -84,6 +144,7 @@ class Artifacts:
             "mode": spec.mode,
             "seed": spec.seed,
             "code_version": CODE_VERSION,
+            "config_sha256": config_sha256(spec.config),
             "strategies": {
                 strategy.name: f"{strategy.source} {strategy.params}".strip()
                 for strategy in spec.strategies
@@ -102,6 +163,37 @@ class Artifacts:
         }
 
 
+def snapshot_of(session: Session) -> Snapshot:
+    """Return everything that the session knows now."""
+    assembly = session.assembly
+    return Snapshot(
+        session_id=session.session_id,
+        seq=session.journal.seq,
+        seed=session.spec.seed,
+        clock=assembly.clock.now,
+        positions=tuple(
+            PositionSnapshot(
+                position.strategy,
+                position.symbol,
+                position.position_side.value,
+                position.quantity,
+                position.average_price,
+                position.realized_total,
+            )
+            for position in assembly.books.ledger.positions()
+        ),
+        orders=tuple(
+            OrderSnapshot(order.request, order.status, order.filled)
+            for order in assembly.books.orders.live()
+        ),
+        holds=tuple(assembly.holds.view().values()),
+        strategies={
+            name: json.dumps(state, sort_keys=True) for name, state in assembly.saved.items()
+        },
+        actors={"venue": json.dumps(assembly.broker.snapshot(), sort_keys=True, default=str)},
+    )
+
+
 def _bad_rows(spec: SessionSpec) -> int | None:
     report = getattr(spec.feed, "report", None)
-    return report().bad_rows if report is not None else None
+    return sum(report().bad_rows.values()) if report is not None else None

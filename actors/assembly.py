@@ -51,7 +51,7 @@ from messages import (
     TakeSnapshot,
 )
 from state.instruments import Instrument
-from state.journal import Journal
+from state.journal import JournalWriter
 from state.ledger import Ledger, LedgerError, LotMethod
 from state.orders import OrderStore
 from state.reconciliation import AccountView
@@ -112,11 +112,11 @@ class Parts:
     engine: EngineConfig
     limits: RiskLimits
     start_at: int
-    dispatcher: Callable[[Journal, SimulatedClock, HoldSet], Dispatcher] = Dispatcher
+    dispatcher: Callable[[JournalWriter, SimulatedClock, HoldSet], Dispatcher] = Dispatcher
     bounds: dict[Lane, int] | None = None
 
 
-def assemble(parts: Parts, journal: Journal) -> Assembly:
+def assemble(parts: Parts, journal: JournalWriter) -> Assembly:
     """Return the parts wired together; nothing has started and nothing is journaled yet."""
     clock = SimulatedClock(parts.start_at)
     board = Board()

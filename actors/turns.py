@@ -26,7 +26,7 @@ from actors.runtime.schedule import QueuedDispatcher
 from actors.spec import SessionSpec
 from feeds.contract import Group
 from messages import FeedGap, Message, SessionEnded, SessionStarted, TakeSnapshot, VenueReport
-from state.journal import Journal
+from state.journal import JournalWriter
 from state.money import use_exact_context
 
 PROGRESS_EVERY = 4096
@@ -49,7 +49,9 @@ def tag_of(session_id: str) -> str:
 class Session:
     """The turns of one session; whoever drives it owns the waiting and the journal's commits."""
 
-    def __init__(self, spec: SessionSpec, session_id: str, journal: Journal, first: Group) -> None:
+    def __init__(
+        self, spec: SessionSpec, session_id: str, journal: JournalWriter, first: Group
+    ) -> None:
         """Put the session together; its time starts when the bars of ``first`` open."""
         use_exact_context()
         _check_currencies(spec)

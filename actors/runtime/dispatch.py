@@ -27,7 +27,7 @@ from actors.runtime.clock import Clock
 from actors.runtime.holds import HoldSet
 from actors.runtime.mailbox import MailboxFull, Origin
 from messages import Bar, Cause, HoldMode, Lane, MarketData, Message, ReasonCode, Wake
-from state.journal import Journal
+from state.journal import JournalWriter
 
 
 class Guardian(Protocol):
@@ -82,7 +82,7 @@ def origin_text(origin: Origin) -> str:
 class Dispatcher:
     """The fused dispatcher; see the module's theory of operation."""
 
-    def __init__(self, journal: Journal, clock: Clock, holds: HoldSet) -> None:
+    def __init__(self, journal: JournalWriter, clock: Clock, holds: HoldSet) -> None:
         """Deliver by ``clock``, journal to ``journal``, and mind ``holds``."""
         self.journal = journal
         self.clock = clock

@@ -20,7 +20,7 @@ from actors.runtime.entropy import DefaultTape, Tape
 from actors.runtime.holds import HoldSet
 from actors.runtime.mailbox import Origin
 from messages import MarketData, Message
-from state.journal import Journal
+from state.journal import JournalWriter
 
 
 class Outbox:
@@ -41,7 +41,7 @@ class QueuedDispatcher(Dispatcher):
     """The exploring dispatcher; see the module's theory of operation."""
 
     def __init__(
-        self, journal: Journal, clock: Clock, holds: HoldSet, tape: Tape | None = None
+        self, journal: JournalWriter, clock: Clock, holds: HoldSet, tape: Tape | None = None
     ) -> None:
         """Choose by ``tape``; without one, depth first."""
         super().__init__(journal, clock, holds)
