@@ -102,6 +102,7 @@ class Artifacts:
                     for strategy in spec.strategies
                 ),
                 runtime={"python": platform.python_version(), "system": platform.system()},
+                places=dict(spec.places),
             ),
         )
 
@@ -116,7 +117,9 @@ class Artifacts:
             history=self.out / "state.jsonl",
             sync=live,
         )
-        self.summary.set_facts(self._facts(session, wall_s))
+        facts = self._facts(session)
+        run = self._run_facts(session, wall_s)
+        self.summary.set_facts({**facts, **run})
         summary = self.summary.summary()
         write_session_md(summary, self.out / "session.md")
         write_session_html(summary, self.out / "session.html")
@@ -127,6 +130,7 @@ class Artifacts:
             outcome=outcome,
             exit_code=exit_code,
             artifacts=SEALED,
+            facts=facts,
         )
         return SessionResult(
             self.session_id,
@@ -137,7 +141,7 @@ class Artifacts:
             session.halted or "",
         )
 
-    def _facts(self, session: Session, wall_s: float) -> dict[str, Any]:
+    def _facts(self, session: Session) -> dict[str, Any]:
         spec = self.spec
         return {
             "session_id": self.session_id,
@@ -157,10 +161,27 @@ class Artifacts:
             "last_bar_at": session.last_bar_at,
             "bars": session.bars,
             "quarantined_rows": _bad_rows(spec),
+        }
+
+    def _run_facts(self, session: Session, wall_s: float) -> dict[str, Any]:
+        return {
             "folder": str(self.out),
             "wall_s": wall_s,
             "bars_per_s": session.bars / wall_s if wall_s > 0 else None,
         }
+
+
+def recorded_facts(manifest: Manifest, folder: Path) -> dict[str, Any]:
+    """Return the facts of a recorded session, those of its one run left out."""
+    known = {
+        "session_id": manifest.session_id,
+        "mode": manifest.mode,
+        "seed": manifest.seed,
+        "config_sha256": manifest.config_sha256,
+        "code_version": manifest.code_version,
+        "data": manifest.data,
+    }
+    return {**known, **manifest.facts, "folder": str(folder)}
 
 
 def snapshot_of(session: Session) -> Snapshot:

@@ -23,7 +23,7 @@ class SessionSpec:
 
     ``out`` is the session's folder; without it the session gets
     ``runs_dir/<mode>/sessions/<session id>``. ``config`` is the configuration as merged,
-    without secrets. ``session_id`` is given only to run a recorded session again. ``events``
+    without secrets and without places; ``places`` says where its inputs lie. ``session_id`` is given only to run a recorded session again. ``events``
     is one more place for a copy of ``events.ndjson``; ``sinks`` get the journal's entries too.
     """
 
@@ -44,6 +44,7 @@ class SessionSpec:
     session_id: str = ""
     queued: bool = False
     sinks: tuple[Sink, ...] = ()
+    places: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,7 +52,9 @@ class Manifest(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
 
     ``config`` is the configuration as merged, ``data`` each input's name and fingerprint as its
     feed gives them, ``started_at`` and ``ended_at`` int ms UTC session time. ``runtime``
-    (interpreter, platform, libraries) explains and decides nothing.
+    (interpreter, platform, libraries) explains and decides nothing. ``places`` says where the
+    inputs lay, to find them again; ``facts`` what the runner counted and the journal does not
+    say, to make the report again.
     """
 
     manifest_version: int = MANIFEST_VERSION
@@ -68,10 +70,12 @@ class Manifest(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     data: dict[str, str] = {}
     strategies: tuple[StrategySource, ...] = ()
     runtime: dict[str, str] = {}
+    places: dict[str, Any] = {}
     ended_at: int | None = None
     outcome: str = ""
     exit_code: int | None = None
     artifacts: dict[str, str] = {}
+    facts: dict[str, Any] = {}
 
 
 def write_manifest(path: Path, manifest: Manifest) -> None:
@@ -108,6 +112,7 @@ def seal(
     outcome: str = "",
     exit_code: int | None = None,
     artifacts: Sequence[str] = (),
+    facts: Mapping[str, Any] | None = None,
 ) -> Manifest:
     """
     Write down how the session ended, with the sha256 of each of its ``artifacts`` that exists.
@@ -125,6 +130,7 @@ def seal(
             for name in sorted(artifacts)
             if (path.parent / name).is_file()
         },
+        facts=dict(facts or {}),
     )
     write_manifest(path, sealed)
     return sealed

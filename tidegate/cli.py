@@ -76,7 +76,7 @@ app = typer.Typer(
 
 @app.callback()
 def front_door() -> None:
-    """A trading daemon of supervised actors: replay, paper, and the audit of both."""
+    """Refuse floors that come from elsewhere, before any command runs."""
     require_own_floors()
 
 

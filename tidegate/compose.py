@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from msgspec import convert, to_builtins
+
 from actors.assembly import StrategySpec
 from actors.risk import RiskLimits
 from feeds.contract import BarFeed, Group
@@ -52,27 +54,34 @@ class Parts:
 def compose(configuration: Configuration) -> Parts:
     """Return the parts that the configuration asks for, or raise one error for what is wrong."""
     settings = configuration.settings
-    refuse_what_is_not_in_force(configuration)
-    feed = _feed(configuration)
+    if problems := not_in_force(configuration):
+        raise ConfigError(*problems)
+    feed = feed_of(configuration)
     symbols = traded_symbols(configuration, feed)
-    instruments = _instruments(configuration, symbols)
-    strategies = _strategies(configuration, symbols)
+    instruments = instruments_of(configuration, symbols)
+    strategies = strategies_of(configuration, symbols)
     return Parts(
         feed,
         strategies,
         instruments,
-        _currency(instruments),
-        RiskLimits(
-            max_order_notional=settings.risk.max_order_notional,
-            max_position_notional=settings.risk.max_position_notional,
-            max_gross_exposure=settings.risk.max_gross_exposure,
-        ),
-        _kept_config(configuration, strategies),
+        single_currency(instruments),
+        limits_of(settings),
+        kept_config(configuration, strategies, instruments),
     )
 
 
-def refuse_what_is_not_in_force(configuration: Configuration) -> None:
-    """Raise when a key is set whose promise this version does not keep."""
+def limits_of(settings: Settings) -> RiskLimits:
+    """Return the limits that Risk enforces."""
+    risk = settings.risk
+    return RiskLimits(
+        max_order_notional=risk.max_order_notional,
+        max_position_notional=risk.max_position_notional,
+        max_gross_exposure=risk.max_gross_exposure,
+    )
+
+
+def not_in_force(configuration: Configuration) -> list[str]:
+    """Return a problem for every key that is set and whose promise this version does not keep."""
     problems = [
         f"{configuration.origin(*key)}: {'.'.join(key)}: {why}; remove it"
         for key, why in NOT_IN_FORCE.items()
@@ -84,8 +93,7 @@ def refuse_what_is_not_in_force(configuration: Configuration) -> None:
         for place, strategy in enumerate(configuration.settings.strategies)
         if strategy.budget is not None
     ]
-    if problems:
-        raise ConfigError(*problems)
+    return problems
 
 
 # ------------------------------------------------------------------------------------------ feed
@@ -120,7 +128,8 @@ class FirstDay:
         return getattr(self._feed, name)
 
 
-def _feed(configuration: Configuration) -> BarFeed:
+def feed_of(configuration: Configuration) -> BarFeed:
+    """Return the feed that the configuration asks for."""
     settings = configuration.settings
     symbols = settings.universe.symbols
     if settings.feed.source == "synthetic" and not symbols:
@@ -152,7 +161,8 @@ def traded_symbols(configuration: Configuration, feed: BarFeed) -> tuple[str, ..
 # ----------------------------------------------------------------------------------- instruments
 
 
-def _instruments(configuration: Configuration, symbols: Sequence[str]) -> dict[str, Instrument]:
+def instruments_of(configuration: Configuration, symbols: Sequence[str]) -> dict[str, Instrument]:
+    """Return the rules of every symbol: the instrument file's, else none but the fee."""
     settings = configuration.settings
     file = settings.universe.instruments
     described = {} if file is None else load_instruments(Path(file))
@@ -162,7 +172,7 @@ def _instruments(configuration: Configuration, symbols: Sequence[str]) -> dict[s
     }
 
 
-def _currency(instruments: Mapping[str, Instrument]) -> str:
+def single_currency(instruments: Mapping[str, Instrument]) -> str:
     """Return the one currency that all instruments settle in: the account's."""
     by_currency: dict[str, list[str]] = {}
     for symbol, instrument in instruments.items():
@@ -178,13 +188,14 @@ def _currency(instruments: Mapping[str, Instrument]) -> str:
 # ------------------------------------------------------------------------------------ strategies
 
 
-def _strategies(
-    configuration: Configuration, symbols: Sequence[str]
-) -> tuple[StrategySpec, ...]:
+def strategies_of(configuration: Configuration, symbols: Sequence[str]) -> tuple[StrategySpec, ...]:
+    """Return the strategies, loaded, with their parameters checked."""
     asked = configuration.settings.strategies
     origin = configuration.origin("strategies")
     if not asked:
-        raise ConfigError("strategies: found none, expected at least one: --strategy or [[strategies]]")
+        raise ConfigError(
+            "strategies: found none, expected at least one: --strategy or [[strategies]]"
+        )
     names = [strategy.name for strategy in asked]
     for name in names:
         if names.count(name) > 1:
@@ -211,16 +222,45 @@ def _strategy(asked: StrategySettings, symbols: Sequence[str], origin: str) -> S
     )
 
 
-def _kept_config(
-    configuration: Configuration, strategies: Sequence[StrategySpec]
+# -------------------------------------------------------------------------- what a manifest keeps
+
+
+def kept_config(
+    configuration: Configuration,
+    strategies: Sequence[StrategySpec],
+    instruments: Mapping[str, Instrument],
 ) -> dict[str, Any]:
-    """Return what the manifest keeps: no secrets, every strategy's parameters written out."""
+    """
+    Return the configuration as a manifest keeps it: all that decides, and nothing else.
+
+    Secrets are left out, and whatever names a place or says how the session is watched: a
+    session's id is made from this, and must not depend on where the files lie. Parameters and
+    the instruments' rules are written out, so that a session can be run again from it.
+    """
     config = configuration.public()
+    del config["session"]["dir"], config["universe"]["instruments"], config["feed"]["files"]
+    del config["control"], config["telemetry"]
     for section, spec in zip(config["strategies"], strategies, strict=True):
+        section["use"] = _without_folder(spec.source)
+        section["source_sha256"] = spec.source_sha256
         section["params"] = spec.params.model_dump(mode="json")
+    config["instruments"] = {
+        symbol: to_builtins(instrument) for symbol, instrument in sorted(instruments.items())
+    }
     return config
 
 
-def settings_of(config: Mapping[str, Any]) -> Settings:
-    """Return the settings that a manifest's configuration stands for."""
-    return Settings.model_validate(config)
+def kept_instruments(config: Mapping[str, Any]) -> dict[str, Instrument]:
+    """Return the instruments that a manifest's configuration holds."""
+    return {
+        symbol: convert(rules, Instrument) for symbol, rules in config["instruments"].items()
+    }
+
+
+def _without_folder(use: str) -> str:
+    """Return a strategy's name as it is, a file's without its folder."""
+    target, colon, class_name = use.rpartition(":")
+    path = target if colon and target.endswith(".py") else use
+    if not path.endswith(".py"):
+        return use
+    return Path(path).name + (f":{class_name}" if path == target else "")

@@ -146,10 +146,7 @@ class Configuration:
     def rows(self) -> list[tuple[str, Any, str]]:
         """Return (key, value, origin) of every key, secrets masked, in the order of the model."""
         values = masked(self.settings.model_dump(mode="json"))
-        return [
-            (".".join(key), value, self.origin(*key))
-            for key, value in leaves(values)
-        ]
+        return [(".".join(key), value, self.origin(*key)) for key, value in leaves(values)]
 
     def secrets(self) -> list[str]:
         """Return every configured secret, for the log to keep silent about."""
@@ -221,7 +218,7 @@ def expectation(detail: Any) -> str:
     for opening in ("Value error, ", "Assertion failed, "):
         if message.startswith(opening):
             return message.removeprefix(opening)
-    message = message.split(", unable to parse")[0].split(", got ")[0]
+    message = message.partition(", unable to parse")[0].partition(", got ")[0]
     for opening in ("Input should be ", "Value should be "):
         if message.startswith(opening):
             return "expected " + message.removeprefix(opening)
@@ -280,11 +277,14 @@ def _origin(location: Sequence[str | int], layers: Sequence[Layer]) -> str:
 def _depth(values: Any, location: Sequence[str | int]) -> int:
     depth = 0
     for part in location:
-        if isinstance(values, Mapping) and part in values:
-            values = values[part]
-        elif isinstance(values, list | tuple) and isinstance(part, int) and part < len(values):
-            values = values[part]
-        else:
+        if not _contains(values, part):
             break
+        values = values[part]
         depth += 1
     return depth
+
+
+def _contains(values: Any, part: str | int) -> bool:
+    if isinstance(values, Mapping):
+        return part in values
+    return isinstance(values, list | tuple) and isinstance(part, int) and part < len(values)

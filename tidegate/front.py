@@ -21,7 +21,7 @@ from tidegate.exits import CommandError, Exit
 from tidegate.output import json_wanted, say_error
 from tidegate.redaction import Redactor
 
-USAGE_ERRORS: tuple[type[Exception], ...] = typer.BadParameter.__bases__  # type: ignore[assignment]
+USAGE_ERRORS: tuple[type[Exception], ...] = typer.BadParameter.__bases__
 """Typer's errors of the command line. It names only this one of them in public."""
 
 OPERATING_ERRORS = {
@@ -69,7 +69,7 @@ def finish(command: Callable[[], Any], arguments: Sequence[str]) -> int:
         # The reader has seen enough (``| head``): not an error of ours.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return int(Exit.DONE)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - the last one: it ends in the log and in a code
         return _end_badly(error, as_json=as_json)
     return int(Exit.DONE) if code is None else int(code)
 
@@ -116,4 +116,3 @@ def _usage_line(error: Any) -> str:
     command = path.removeprefix("tidegate").strip()
     opening = f"{command}: " if command else ""
     return f"{opening}{message} (see: {path} --help)"
-

@@ -41,7 +41,8 @@ class Layer:
         for length in range(len(key), 0, -1):
             if (name := self.origins.get(key[:length])) is not None:
                 return name
-        return self.name
+        below = (name for known, name in self.origins.items() if known[: len(key)] == key)
+        return next(below, self.name)
 
 
 def leaves(values: Mapping[str, Any], prefix: Key = ()) -> Iterator[tuple[Key, Any]]:
@@ -191,12 +192,16 @@ def environment_layer(model: type[BaseModel], environ: Mapping[str, str]) -> Lay
             continue
         origin = f"environment {name}"
         if key in origins and _at(values, key) != environ[name]:
-            problems.append(f"{origin}: {'.'.join(key)} is also set, differently, by {origins[key]}")
+            problems.append(
+                f"{origin}: {'.'.join(key)} is also set, differently, by {origins[key]}"
+            )
             continue
         try:
             _put(values, key, _env_value(model, key, environ[name]))
         except ValueError as error:
-            problems.append(f"{origin}: {'.'.join(key)}: found {_shown(key, environ[name])}, {error}")
+            problems.append(
+                f"{origin}: {'.'.join(key)}: found {_shown(key, environ[name])}, {error}"
+            )
             continue
         origins[key] = origin
     if problems:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -23,6 +24,8 @@ from structlog.types import EventDict, Processor, WrappedLogger
 from tidegate.redaction import Redactor
 
 LOG_FILE = "tidegate.log"
+WAITING_LINES_MAX = 1_000
+"""Lines that wait for a session's folder: far more than a start ever says."""
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50, "exception": 40}
 
 
@@ -34,15 +37,15 @@ class Logs:
         *,
         now_ms: Callable[[], int],
         log_format: str = "console",
-        level: str = "info",
+        shown_from: str = "info",
         stream: IO[str] | None = None,
     ) -> None:
         self._now_ms = now_ms
-        self._threshold = _LEVELS[level]
+        self._shown_from = _LEVELS[shown_from]
         self._stream = stream
         self._render = _json_line if log_format == "json" else _console_line
         self._redactor = Redactor()
-        self._files: list[IO[str]] = []
+        self._session: SessionLog | None = None
 
     def install(self) -> None:
         """Make this the place of all logs of the process."""
@@ -55,43 +58,78 @@ class Logs:
         ]
         structlog.configure(
             processors=chain,
-            wrapper_class=structlog.make_filtering_bound_logger(self._threshold),
+            wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
             cache_logger_on_first_use=False,
         )
         root = logging.getLogger()
         root.handlers = [_Forward(self)]
-        root.setLevel(max(self._threshold, logging.WARNING))
+        root.setLevel(logging.WARNING)
 
     def hide(self, secrets: list[str]) -> None:
         """Keep these texts out of every line from now on."""
         self._redactor = Redactor(secrets)
 
     @contextmanager
-    def also_to(self, folder: Path) -> Iterator[Path]:
-        """Write every event to the log file in ``folder`` too, while the block runs."""
-        folder.mkdir(parents=True, exist_ok=True)
-        path = folder / LOG_FILE
-        with path.open("a", encoding="utf-8") as file:
-            self._files.append(file)
-            try:
-                yield path
-            finally:
-                self._files.remove(file)
+    def session(self) -> Iterator[SessionLog]:
+        """Keep every event for a session's log while the block runs, until it is told where."""
+        log = SessionLog()
+        self._session = log
+        try:
+            yield log
+        finally:
+            self._session = None
+            log.close()
 
     def emit(self, level: str, event: str, fields: Mapping[str, Any]) -> None:
         """Write one event; its time is the clock's."""
         line = log_event(self._now_ms(), self._redactor, level, event, fields)
-        for file in self._files:
-            file.write(_json_line(line) + "\n")
-            file.flush()
-        stream = self._stream or sys.stderr
-        stream.write(self._render(line) + "\n")
+        if self._session is not None:
+            self._session.write(_json_line(line) + "\n")
+        if _LEVELS.get(level, logging.ERROR) >= self._shown_from:
+            stream = self._stream or sys.stderr
+            stream.write(self._render(line) + "\n")
 
     def _write(self, _logger: WrappedLogger, method: str, event_dict: EventDict) -> EventDict:
         fields = dict(event_dict)
         level = str(fields.pop("level", method))
         self.emit(level, str(fields.pop("event", "")), fields)
         raise structlog.DropEvent
+
+
+class SessionLog:
+    """
+    The log file in a session's folder.
+
+    The folder is known and made only when the session starts: what is said before waits in
+    memory, the newest lines of it.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: deque[str] = deque(maxlen=WAITING_LINES_MAX)
+        self._file: IO[str] | None = None
+
+    def open(self, folder: Path) -> None:
+        """Write to the log file in ``folder`` from now on, first what has waited."""
+        if self._file is not None:
+            return
+        folder.mkdir(parents=True, exist_ok=True)
+        self._file = (folder / LOG_FILE).open("a", encoding="utf-8")
+        while self._waiting:
+            self._file.write(self._waiting.popleft())
+        self._file.flush()
+
+    def write(self, line: str) -> None:
+        """Write one line, at once if the file is open."""
+        if self._file is None:
+            self._waiting.append(line)
+            return
+        self._file.write(line)
+        self._file.flush()
+
+    def close(self) -> None:
+        """Close the file; lines that never had one are dropped."""
+        if self._file is not None:
+            self._file.close()
 
 
 class _Forward(logging.Handler):

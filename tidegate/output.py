@@ -83,9 +83,11 @@ def progress_bar(label: str, total: int | None = None) -> Iterator[Progress | No
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
-        Progress as Bar,
         TextColumn,
         TimeElapsedColumn,
+    )
+    from rich.progress import (
+        Progress as Bar,
     )
 
     with Bar(

@@ -30,7 +30,7 @@ _WHOLE = frozenset({"twofa", "pin", "login", "uid"})
 
 
 def is_secret_name(name: str) -> bool:
-    """Tell whether ``name`` is one that secrets have, however it is spelled (``api_key``, ``apiKey``)."""
+    """Tell whether ``name`` is one that secrets have, spelled ``api_key`` or ``apiKey``."""
     plain = name.lower().replace("_", "").replace("-", "")
     return plain.endswith(_ENDINGS) or plain in _WHOLE
 
@@ -126,17 +126,19 @@ def exposed_secrets(path: Path, values: Mapping[str, Any]) -> list[str]:
     names = ", ".join(secrets)
     if len(secrets) < len(found):
         variable = "TIDEGATE_" + secrets[0].replace(".", "__").upper()
-        return [
+        problem = (
             f"{path}: {names}: credentials do not belong in the configuration file; set "
             f"{variable} in the environment, or keep them in a file of their own that only its "
             "owner can read (0600), given by one more -c"
-        ]
+        )
+        return [problem]
     mode = stat.S_IMODE(path.stat().st_mode)
     if mode & 0o077:
-        return [
+        problem = (
             f"{path}: found permissions {mode:04o}, expected 0600: the file holds credentials "
             f"({names}) that others can read"
-        ]
+        )
+        return [problem]
     return []
 
 

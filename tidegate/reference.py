@@ -1,7 +1,7 @@
 """
 Write the reference pages of the command line and of the configuration from the code itself.
 
-    python -m tidegate.reference [--check]      writes docs/reference/; with --check, exits 1 if stale
+    python -m tidegate.reference [--check]     writes docs/reference/; --check: exits 1 if stale
 """
 
 from __future__ import annotations
@@ -28,6 +28,34 @@ EXIT_CODES = (
     ("130", "interrupted"),
 )
 
+CLI_OPENING = """\
+# Command line
+
+Every command takes `--json`: exactly one JSON document on standard output, nothing else there.
+Logs, progress and errors go to standard error.
+"""
+CLI_SESSION = """\
+A `SESSION` is a session id, a unique beginning of one, `latest`, or a session's folder.
+"""
+CONFIGURATION_OPENING = """\
+# Configuration
+
+Sources, the later one wins, key by key: the files given by `-c` in order (without any,
+`./tidegate.toml`; `replay` reads only files given by `-c`), then the environment, then the
+command line. Files are TOML, JSON or YAML. Tables merge; lists are replaced whole. Relative
+paths start at the working directory. An unknown key is an error.
+
+In the environment a key is `TIDEGATE_SECTION__KEY`; a list or table is written as JSON.
+`TIDEGATE_SEED` is short for `TIDEGATE_SESSION__SEED`. `tidegate config show` prints every key
+with the source that won, `tidegate config schema` the JSON Schema.
+
+Amounts of money and other exact numbers are written in quotes (`"1000.50"`); a float is refused.
+
+Credentials do not belong in a configuration file. They come from the environment
+(`TIDEGATE_VENUE__CREDENTIALS__API_KEY`) or from a file of their own that holds nothing else and
+that only its owner can read (0600), given by one more `-c`.
+"""
+
 
 def pages() -> dict[str, str]:
     """Return the text of every generated page by its name."""
@@ -41,14 +69,7 @@ def cli_page() -> str:
     """Return the page of all commands with all their options."""
     from tidegate.cli import app
 
-    parts = [
-        NOTE,
-        "# Command line\n",
-        "Every command takes `--json`: exactly one JSON document on standard output, nothing else\n"
-        "there. Logs, progress and errors go to standard error.\n",
-        _table(("exit code", "meaning"), EXIT_CODES),
-        "A `SESSION` is a session id, a unique beginning of one, `latest`, or a session's folder.\n",
-    ]
+    parts = [NOTE, CLI_OPENING, _table(("exit code", "meaning"), EXIT_CODES), CLI_SESSION]
     for path, command in _commands(typer.main.get_command(app), ()):
         parts.append(_command_section(path, command))
     return "\n".join(parts)
@@ -73,9 +94,7 @@ def _command_section(path: Sequence[str], command: Any) -> str:
     rows = [(f"`{param.metavar}`", param.help or "", "") for param in arguments]
     rows += [(_option(param), param.help or "", _default(param)) for param in options]
     text = "\n".join(line.strip() for line in (command.help or "").strip().splitlines())
-    return "\n".join(
-        [f"## {usage}\n", f"{text}\n", _table(("option", "meaning", "default"), rows)]
-    )
+    return "\n".join([f"## {usage}\n", f"{text}\n", _table(("option", "meaning", "default"), rows)])
 
 
 def _option(param: Any) -> str:
@@ -99,22 +118,7 @@ def configuration_page() -> str:
     """Return the page of all configuration keys."""
     from tidegate.config import Settings
 
-    parts = [
-        NOTE,
-        "# Configuration\n",
-        "Sources, the later one wins, key by key: the files given by `-c` in order (without any,\n"
-        "`./tidegate.toml`; `replay` reads only files given by `-c`), then the environment, then\n"
-        "the command line. Files are TOML, JSON or YAML. Tables merge; lists are replaced whole.\n"
-        "Relative paths start at the working directory. An unknown key is an error.\n",
-        "In the environment a key is `TIDEGATE_SECTION__KEY`; a list or table is written as JSON.\n"
-        "`TIDEGATE_SEED` is short for `TIDEGATE_SESSION__SEED`. `tidegate config show` prints every\n"
-        "key with the source that won, `tidegate config schema` the JSON Schema.\n",
-        "Amounts of money and other exact numbers are written in quotes (`\"1000.50\"`); a float is\n"
-        "refused.\n",
-        "Credentials do not belong in a configuration file. They come from the environment\n"
-        "(`TIDEGATE_VENUE__CREDENTIALS__API_KEY`) or from a file of their own that holds nothing\n"
-        "else and that only its owner can read (0600), given by one more `-c`.\n",
-    ]
+    parts = [NOTE, CONFIGURATION_OPENING]
     for name, field in Settings.model_fields.items():
         parts.append(_section(name, field))
     return "\n".join(parts)
@@ -130,8 +134,11 @@ def _section(name: str, field: FieldInfo) -> str:
     meaning = meaning.replace("``", "`")
     rows = list(_rows(model, ""))
     return "\n".join(
-        [f"## {heading}\n", f"{meaning[:1].upper()}{meaning[1:]}\n",
-         _table(("key", "type", "default", "meaning"), rows)]
+        [
+            f"## {heading}\n",
+            f"{meaning[:1].upper()}{meaning[1:]}\n",
+            _table(("key", "type", "default", "meaning"), rows),
+        ]
     )
 
 
@@ -162,7 +169,7 @@ def _shown_default(field: FieldInfo) -> str:
             return f"`{default}`"
 
 
-def _type(annotation: Any) -> str:  # noqa: C901 - one line per kind of type
+def _type(annotation: Any) -> str:
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
         return _type(arguments[0])

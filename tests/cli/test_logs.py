@@ -67,7 +67,8 @@ def test_a_configured_secret_is_masked_inside_any_text(tmp_path: Path) -> None:
     logs = installed(stream)
     logs.hide(["hunter2hunter2"])
 
-    with logs.also_to(tmp_path):
+    with logs.session() as log:
+        log.open(tmp_path)
         structlog.get_logger().warning("refused hunter2hunter2", url="x?k=hunter2hunter2&y")
         logging.getLogger("library").warning("sent %s", "hunter2hunter2")
         try:
@@ -86,10 +87,12 @@ def test_a_session_keeps_its_log_as_json_lines(tmp_path: Path) -> None:
     logs = installed(stream, "console")
 
     structlog.get_logger().info("before")
-    with logs.also_to(tmp_path / "logs"):
+    with logs.session() as log:
+        structlog.get_logger().info("planned")
+        log.open(tmp_path / "logs")
         structlog.get_logger().info("during", orders=3)
     structlog.get_logger().info("after")
 
     lines = (tmp_path / "logs" / LOG_FILE).read_text().splitlines()
-    assert [json.loads(line)["event"] for line in lines] == ["during"]
+    assert [json.loads(line)["event"] for line in lines] == ["planned", "during"]
     assert f"{STAMP} info     during orders=3" in stream.getvalue()

@@ -34,8 +34,20 @@ def test_the_strategy_loads_and_its_test_passes(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "name",
     [
-        "Night", "night-owl", "1st", "a__b", "_x", "x.y", "../x", "", "class", "match", "json",
-        "sma_cross", "test_owl", *sorted(RESERVED_NAMES),
+        "Night",
+        "night-owl",
+        "1st",
+        "a__b",
+        "_x",
+        "x.y",
+        "../x",
+        "",
+        "class",
+        "match",
+        "json",
+        "sma_cross",
+        "test_owl",
+        *sorted(RESERVED_NAMES),
     ],
 )
 def test_a_bad_name_is_refused_and_nothing_is_written(tmp_path: Path, name: str) -> None:

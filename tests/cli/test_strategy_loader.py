@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+import strategies.sma_cross
 from strategies.loader import StrategyLoadError, load_strategy, parse_params
 from strategies.sma_cross import SmaCross, SmaCrossParams
 
@@ -34,7 +35,7 @@ def test_a_shipped_strategy_is_found_by_its_name() -> None:
     """`sma_cross` is the shipped class, and its digest is that of its file."""
     loaded = load_strategy("sma_cross")
 
-    digest = hashlib.sha256(Path("strategies/sma_cross.py").read_bytes()).hexdigest()
+    digest = hashlib.sha256(Path(strategies.sma_cross.__file__).read_bytes()).hexdigest()
     assert loaded.factory is SmaCross
     assert loaded.name == "sma_cross"
     assert loaded.source_sha256 == digest
@@ -106,7 +107,7 @@ def test_a_broken_file_is_refused_by_file_and_line(tmp_path: Path, text: str, sa
 )
 def test_a_wrong_name_is_refused_with_what_is_known(use: str, said: str) -> None:
     """A name that leads nowhere is refused with the nearest one."""
-    with pytest.raises(StrategyLoadError, match=".") as caught:
+    with pytest.raises(StrategyLoadError) as caught:
         load_strategy(use)
 
     assert said in str(caught.value)

@@ -16,7 +16,7 @@ def register(app: typer.Typer) -> None:
 
     @group.command("show")
     def show(config: ConfigFiles = None, as_json: Json = False) -> None:
-        """Print the merged configuration and, for each key, which source won; secrets are masked."""
+        """Print the merged configuration and which source each key has; secrets are masked."""
         from tidegate.config import load
         from tidegate.redaction import masked
 

@@ -23,7 +23,7 @@ _FORM = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 def register(app: typer.Typer) -> None:
     """Add the command to ``app``."""
 
-    @app.command("new-strategy")
+    @app.command("new-strategy", short_help="Write a documented strategy and its test.")
     def new_strategy(
         name: Annotated[
             str, typer.Argument(metavar="NAME", help="Lower case words, like `night_owl`.")

@@ -8,9 +8,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-Json = Annotated[
-    bool, typer.Option("--json", help="Write one JSON document to standard output.")
-]
+Json = Annotated[bool, typer.Option("--json", help="Write one JSON document to standard output.")]
 ConfigFiles = Annotated[
     list[Path] | None,
     typer.Option(

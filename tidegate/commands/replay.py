@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from enum import Enum
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,7 +11,7 @@ import typer
 from tidegate.commands.options import ConfigFiles, Json, ManyValues
 
 
-class Extent(str, Enum):
+class Extent(StrEnum):
     """How much of the data is replayed."""
 
     QUICK = "quick"
@@ -47,9 +47,7 @@ Timeframe = Annotated[
     str | None, typer.Option(metavar="TF", help="Length of a bar (default: measured).")
 ]
 Cash = Annotated[str | None, typer.Option(metavar="AMOUNT", help="Starting cash (default 100000).")]
-FeeBps = Annotated[
-    str | None, typer.Option(metavar="BPS", help="Fee of every fill (default 10).")
-]
+FeeBps = Annotated[str | None, typer.Option(metavar="BPS", help="Fee of every fill (default 10).")]
 SlippageBps = Annotated[
     str | None, typer.Option(metavar="BPS", help="Slippage of market and stop orders (default 0).")
 ]
@@ -113,6 +111,7 @@ def register(app: typer.Typer) -> None:
 
         line = CommandLine()
         line.put(("session", "mode"), "replay", "replay")
+        line.put(("feed", "speed"), 0, "replay")
         line.data(data, symbol)
         line.strategy(strategy, param)
         options: list[tuple[tuple[str, ...], Any, str]] = [

@@ -1,0 +1,39 @@
+"""``tidegate check``: preflight."""
+
+from __future__ import annotations
+
+import typer
+
+from tidegate.commands.options import ConfigFiles, Json
+from tidegate.exits import Exit
+from tidegate.output import say_document, say_table
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to ``app``."""
+
+    @app.command("check", short_help="Check that a session could start.")
+    def check(config: ConfigFiles = None, as_json: Json = False) -> int:
+        """
+        Check that a session with this configuration could start (configuration only, for now).
+
+        Exits with 1 when anything fails.
+        """
+        from tidegate.config import load
+        from tidegate.preflight import check as findings_of
+
+        findings = findings_of(load(config or ()))
+        wanting = any(finding.status == "fail" for finding in findings)
+        code = Exit.WANTING if wanting else Exit.DONE
+        if as_json:
+            rows = [
+                {"status": each.status, "subject": each.subject, "detail": each.detail}
+                for each in findings
+            ]
+            say_document({"checks": rows, "exit_code": int(code)})
+        else:
+            say_table(
+                ("status", "subject", "detail"),
+                [(each.status, each.subject, each.detail) for each in findings],
+            )
+        return code

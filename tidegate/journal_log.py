@@ -1,0 +1,183 @@
+"""
+What a session's log says: one line for each journal entry that an operator would want to see.
+
+The journal has everything; the log is for a person watching. Trouble is always told. Fills are
+told only where somebody can follow them, in a session that runs at a human pace.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import structlog
+
+from messages import (
+    ActorFailed,
+    ActorRestarting,
+    DeadLetter,
+    Escalated,
+    ExecutionReport,
+    FeedGap,
+    HoldLifted,
+    HoldPlaced,
+    Message,
+    OrderEvent,
+    Reconciled,
+    RiskDecision,
+    SessionEnded,
+    SessionStarted,
+    StrategyQuarantined,
+    Verdict,
+)
+from state.journal import Entry
+from state.money import plain
+from state.projections import iso_ms
+
+LINES_MAX = 10_000
+"""Lines about one session's orders; past them one line says so. Trouble is told without end."""
+
+GAPS_MAX = 20
+"""Gaps told one by one; the summary counts them all."""
+
+Told = tuple[str, str, dict[str, Any]]
+
+
+class JournalLog:
+    """
+    A sink of the journal that logs what an operator would want to see.
+
+    ``open_log`` is called once, with the session's id, when the session has started: then its
+    folder exists.
+    """
+
+    def __init__(self, open_log: Callable[[str], None], *, fills: bool) -> None:
+        self._open_log = open_log
+        self._logger = structlog.get_logger("session")
+        self._fills = fills
+        self._order_lines = 0
+        self._gaps = 0
+        self._tellers: dict[type[Message], Callable[[Any], Told | None]] = {
+            ActorFailed: _failed,
+            ActorRestarting: _restarting,
+            DeadLetter: _dead_letter,
+            Escalated: _escalated,
+            ExecutionReport: self._report,
+            FeedGap: self._gap,
+            HoldLifted: _lifted,
+            HoldPlaced: _placed,
+            Reconciled: _reconciled,
+            RiskDecision: self._decision,
+            SessionEnded: _ended,
+            SessionStarted: self._started,
+            StrategyQuarantined: _quarantined,
+        }
+
+    def write(self, entries: Sequence[Entry], lines: bytes) -> None:  # noqa: ARG002 - a Sink
+        """Log what of a batch is worth a line."""
+        tellers = self._tellers
+        for entry in entries:
+            teller = tellers.get(entry.message.__class__)
+            if teller is not None and (told := teller(entry.message)) is not None:
+                level, event, fields = told
+                log = getattr(self._logger, level)
+                log(event, seq=entry.seq, session_time=iso_ms(entry.ts), **fields)
+
+    def close(self) -> None:
+        """Say how many lines about orders were left out."""
+        if self._order_lines > LINES_MAX:
+            left_out = self._order_lines - LINES_MAX
+            self._logger.info("order_lines_left_out", lines=left_out)
+        if self._gaps > GAPS_MAX:
+            self._logger.info("feed_gap_lines_left_out", lines=self._gaps - GAPS_MAX)
+
+    def _started(self, message: SessionStarted) -> Told:
+        self._open_log(message.session_id)
+        fields = {"session_id": message.session_id, "mode": message.mode, "seed": message.seed}
+        return "info", "session_started", fields
+
+    def _within_bounds(self) -> bool:
+        self._order_lines += 1
+        return self._order_lines <= LINES_MAX
+
+    def _gap(self, message: FeedGap) -> Told | None:
+        self._gaps += 1
+        if self._gaps > GAPS_MAX:
+            return None
+        fields = {"missing": message.missing, "after": iso_ms(message.after)}
+        return "info", "feed_gap", {"symbol": message.symbol, **fields}
+
+    def _decision(self, decision: RiskDecision) -> Told | None:
+        if decision.verdict is not Verdict.DENIED or not self._within_bounds():
+            return None
+        causes = "; ".join(str(cause) for cause in decision.causes)
+        fields = {"strategy": decision.strategy, "symbol": decision.symbol, "causes": causes}
+        return "warning", "intent_refused", {"order_id": decision.intent_id, **fields}
+
+    def _report(self, report: ExecutionReport) -> Told | None:
+        fill = report.fill
+        fields: dict[str, Any] = {"order_id": report.order_id, "strategy": report.strategy}
+        if fill is not None:
+            if not self._fills or not self._within_bounds():
+                return None
+            fields |= {"symbol": fill.symbol, "side": fill.side.value}
+            fields |= {"quantity": plain(fill.quantity), "price": plain(fill.price)}
+            return "info", "order_filled", fields
+        if report.event not in _TROUBLE or not self._within_bounds():
+            return None
+        fields |= {"symbol": report.symbol, "cause": str(report.cause or "")}
+        return "warning", _TROUBLE[report.event], fields
+
+
+_TROUBLE = {
+    OrderEvent.REJECTED: "order_rejected",
+    OrderEvent.SILENCE: "order_in_doubt",
+    OrderEvent.SUPPRESSED: "order_suppressed",
+}
+
+
+def _ended(message: SessionEnded) -> Told:
+    fields = {"outcome": message.outcome, "exit_code": message.exit_code}
+    return "info" if message.exit_code == 0 else "error", "session_ended", fields
+
+
+def _failed(message: ActorFailed) -> Told:
+    fields = {"actor": message.actor, "error": message.error, "on": message.message_type}
+    return "error", "actor_failed", {**fields, "exception": message.traceback.rstrip()}
+
+
+def _restarting(message: ActorRestarting) -> Told:
+    fields = {"incarnation": message.incarnation, "delay_s": message.delay_s}
+    return "warning", "actor_restarting", {"actor": message.actor, **fields}
+
+
+def _quarantined(message: StrategyQuarantined) -> Told:
+    fields = {"strategy": message.strategy, "reason": message.reason}
+    return "error", "strategy_quarantined", fields
+
+
+def _escalated(message: Escalated) -> Told:
+    return "error", "escalated", {"rung": message.rung, "reason": message.reason}
+
+
+def _dead_letter(message: DeadLetter) -> Told:
+    fields = {"message_type": message.message_type, "reason": message.reason}
+    return "warning", "dead_letter", {"actor": message.actor, **fields, "detail": message.detail}
+
+
+def _placed(message: HoldPlaced) -> Told:
+    hold = message.hold
+    fields = {"hold": hold.hold_id, "cause": hold.cause, "mode": hold.mode.value}
+    return "warning", "hold_placed", {**fields, "set_by": hold.set_by}
+
+
+def _lifted(message: HoldLifted) -> Told:
+    fields = {"hold": message.hold.hold_id, "lifted_by": message.lifted_by}
+    return "info", "hold_lifted", {**fields, "reason": message.reason}
+
+
+def _reconciled(message: Reconciled) -> Told | None:
+    if not message.differences:
+        return None
+    fields = {"occasion": message.occasion, "differences": list(message.differences)}
+    return "error", "books_differ", fields

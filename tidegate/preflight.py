@@ -1,0 +1,120 @@
+"""
+What ``tidegate check`` looks at before a session: for now, everything that needs no venue.
+
+Each finding is ``ok``, ``warn`` (a session may start, and someone should know) or ``fail`` (it
+would be refused, or would not do what the configuration says).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from feeds.contract import BarFeed
+from feeds.errors import FeedError
+from feeds.timeframe import format_timeframe
+from state.instruments import InstrumentError
+from strategies.loader import StrategyLoadError
+from tidegate.compose import feed_of, instruments_of, not_in_force, strategies_of, traded_symbols
+from tidegate.config import Configuration
+from tidegate.exits import ConfigError
+
+T = TypeVar("T")
+Status = Literal["ok", "warn", "fail"]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at."""
+
+    status: Status
+    subject: str
+    detail: str
+
+
+def check(configuration: Configuration) -> list[Finding]:
+    """Return every finding, in the order in which a session would meet them."""
+    return list(_findings(configuration))
+
+
+def _findings(configuration: Configuration) -> Iterator[Finding]:
+    yield Finding("ok", "configuration", _files(configuration))
+    yield _mode(configuration)
+    for problem in not_in_force(configuration):
+        yield Finding("fail", "configuration", problem)
+    yield _folder(Path(configuration.settings.session.dir))
+    feed, finding = _tried("feed", lambda: feed_of(configuration), _described_feed)
+    yield finding
+    if feed is None:
+        return
+    symbols, finding = _tried(
+        "universe", lambda: traded_symbols(configuration, feed), ", ".join
+    )
+    yield finding
+    if symbols is None:
+        return
+    _, finding = _tried(
+        "instruments", lambda: instruments_of(configuration, symbols), _described_instruments
+    )
+    yield finding
+    _, finding = _tried(
+        "strategies",
+        lambda: strategies_of(configuration, symbols),
+        lambda found: ", ".join(f"{spec.name} ({spec.source})" for spec in found),
+    )
+    yield finding
+    yield from _limits(configuration)
+
+
+def _files(configuration: Configuration) -> str:
+    origins = list(dict.fromkeys(configuration.sources.values()))
+    return f"every key is known; from {', '.join(origins) if origins else 'defaults only'}"
+
+
+def _mode(configuration: Configuration) -> Finding:
+    mode = configuration.settings.session.mode
+    if mode in {"shadow", "live"}:
+        return Finding("fail", "mode", f"{mode}: this version trades on paper only")
+    return Finding("ok", "mode", mode)
+
+
+def _folder(folder: Path) -> Finding:
+    nearest = next(part for part in (folder, *folder.absolute().parents) if part.exists())
+    if not nearest.is_dir():
+        return Finding("fail", "session folder", f"{nearest} is no folder")
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        return Finding("fail", "session folder", f"{nearest} cannot be written to")
+    return Finding("ok", "session folder", f"{folder} can be written to")
+
+
+def _described_feed(feed: BarFeed) -> str:
+    kind = "synthetic data" if feed.synthetic else "recorded data"
+    return f"{kind}, {format_timeframe(feed.timeframe_ms)} bars of {', '.join(feed.symbols)}"
+
+
+def _described_instruments(found: Any) -> str:
+    free = [symbol for symbol, instrument in found.items() if instrument.lot_step is None]
+    return f"{len(found)} known" + (f"; no lot step: {', '.join(free)}" if free else "")
+
+
+def _limits(configuration: Configuration) -> Iterator[Finding]:
+    risk = configuration.settings.risk
+    for name in ("max_order_notional", "max_position_notional", "max_gross_exposure"):
+        limit = getattr(risk, name)
+        if limit is None:
+            yield Finding("warn", f"risk.{name}", "not set: there is no such limit")
+        else:
+            yield Finding("ok", f"risk.{name}", f"{limit}")
+
+
+def _tried(
+    subject: str, make: Callable[[], T], describe: Callable[[T], str]
+) -> tuple[T | None, Finding]:
+    try:
+        made = make()
+    except (ConfigError, FeedError, InstrumentError, StrategyLoadError) as error:
+        return None, Finding("fail", subject, str(error))
+    return made, Finding("ok", subject, describe(made))

@@ -1,0 +1,165 @@
+"""Run a session from the command line: logs, progress, the summary at its end."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from actors.runtime.clock import wall_ms
+from actors.session import EmptyFeed, SessionError, SessionResult, SessionSpec, run_replay
+from feeds.timeframe import format_timeframe
+from tidegate.compose import Parts, compose
+from tidegate.config import Configuration
+from tidegate.exits import UsageRefused
+from tidegate.front import current
+from tidegate.journal_log import JournalLog
+from tidegate.logs import Logs, SessionLog
+from tidegate.output import progress_bar, say_document
+from tidegate.redaction import Redactor
+from tidegate.screen import say_result
+
+LOGS = "logs"
+
+
+def replay_session(
+    configuration: Configuration, *, out: Path | None, events: Path | None, as_json: bool
+) -> int:
+    """Run a replay and say what came of it; return its exit code."""
+    refuse_used_folder(out)
+    with session_logs(configuration) as (_, log):
+        parts = compose(configuration)
+        if parts.feed.synthetic and configuration.settings.feed.source == "synthetic":
+            _refuse_endless(configuration)
+        spec = session_spec(configuration, parts, log, out=out, events=events)
+        announce(spec)
+        with progress_bar("replay") as on_progress, input_errors():
+            result = run_replay(spec, on_progress=on_progress)
+    return say(result, as_json=as_json)
+
+
+def say(result: SessionResult, *, as_json: bool) -> int:
+    """Say what came of a session; return its exit code."""
+    if as_json:
+        say_document(result_document(result))
+    else:
+        say_result(result)
+    if result.reason:
+        sys.stderr.write(f"tidegate: {result.outcome}: {result.reason}\n")
+    return result.exit_code
+
+
+def result_document(result: SessionResult) -> dict[str, Any]:
+    """Return the one JSON document about a session."""
+    return {
+        "session_id": result.session_id,
+        "outcome": result.outcome,
+        "reason": result.reason,
+        "exit_code": result.exit_code,
+        "folder": str(result.out),
+        "summary": result.summary,
+    }
+
+
+def session_spec(
+    configuration: Configuration,
+    parts: Parts,
+    log: SessionLog,
+    *,
+    out: Path | None = None,
+    events: Path | None = None,
+) -> SessionSpec:
+    """Return what the runner needs; the session's log opens when the session starts."""
+    session = configuration.settings.session
+    runs_dir = Path(session.dir)
+
+    def open_log(session_id: str) -> None:
+        folder = out or runs_dir / session.mode / "sessions" / session_id
+        log.open(folder / LOGS)
+
+    return SessionSpec(
+        mode=session.mode,
+        name=session.name,
+        seed=session.seed,
+        feed=parts.feed,
+        strategies=parts.strategies,
+        instruments=parts.instruments,
+        currency=parts.currency,
+        cash=session.cash,
+        engine=configuration.settings.venue.engine_config(""),
+        limits=parts.limits,
+        out=out,
+        runs_dir=runs_dir,
+        config=parts.config,
+        events=events,
+        sinks=(JournalLog(open_log, fills=session.mode != "replay"),),
+    )
+
+
+@contextmanager
+def session_logs(configuration: Configuration) -> Iterator[tuple[Logs, SessionLog]]:
+    """Send logs where the configuration says while a session runs, without its secrets."""
+    settings = configuration.settings
+    secrets = configuration.secrets()
+    current().redactor = Redactor(secrets)
+    current().log_folder = Path(settings.session.dir) / LOGS
+    logs = Logs(
+        now_ms=wall_ms,
+        log_format=settings.telemetry.log_format,
+        # A replay is over before anybody could read along: its log has the rest.
+        shown_from="warning" if settings.session.mode == "replay" else "info",
+    )
+    logs.hide(secrets)
+    logs.install()
+    with logs.session() as log:
+        yield logs, log
+
+
+def announce(spec: SessionSpec) -> None:
+    """Log what is about to run."""
+    structlog.get_logger("session").info(
+        "session_composed",
+        mode=spec.mode,
+        seed=spec.seed,
+        symbols=list(spec.feed.symbols),
+        timeframe=format_timeframe(spec.feed.timeframe_ms),
+        synthetic=spec.feed.synthetic,
+        strategies=[strategy.name for strategy in spec.strategies],
+        data=spec.feed.fingerprints(),
+    )
+
+
+@contextmanager
+def input_errors() -> Iterator[None]:
+    """Turn the runner's refusals of its input into ours."""
+    try:
+        yield
+    except (EmptyFeed, SessionError) as error:
+        raise UsageRefused(str(error)) from None
+
+
+def refuse_used_folder(out: Path | None) -> None:
+    """Refuse an ``--out`` that is a file or holds anything."""
+    if out is None or not out.exists():
+        return
+    if not out.is_dir() or any(out.iterdir()):
+        raise UsageRefused(f"--out {out}: found {_what(out)}, expected a new or empty folder")
+
+
+def _what(out: Path) -> str:
+    return "files in it" if out.is_dir() else "a file"
+
+
+def _refuse_endless(configuration: Configuration) -> None:
+    if configuration.settings.feed.synthetic.bars == 0:
+        raise UsageRefused(
+            f"{configuration.origin('feed', 'synthetic', 'bars')}: feed.synthetic.bars: found 0, "
+            "a market without end; expected a number of bars for a replay"
+        )
+
+
+__all__ = ["replay_session", "result_document", "say", "session_logs", "session_spec"]

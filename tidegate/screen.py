@@ -1,0 +1,75 @@
+"""The printed summary at a session's end: the numbers, and where to look."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from actors.spec import SessionResult
+from tidegate.output import say_table
+
+
+def say_result(result: SessionResult) -> None:
+    """Print what came of a session and where its files are."""
+    say_summary(result.summary, result.out, outcome=result.outcome)
+
+
+def say_summary(summary: Mapping[str, Any], folder: Path, *, outcome: str) -> None:
+    """Print a session's numbers, its refusals, and where to look for more."""
+    synthetic = "  [synthetic data]" if summary.get("synthetic") else ""
+    print(f"{summary['mode']} session {summary['session_id']}: {outcome}{synthetic}")
+    say_table(("", ""), rows_of(summary))
+    refusals = summary.get("refusals") or ()
+    if refusals:
+        say_table(
+            ("refused", "why", "orders"),
+            [(row["status"], row["code"], row["count"]) for row in refusals],
+        )
+    print(f"report   {folder / 'session.html'}   (text: {folder / 'session.md'})")
+    print(f"files    {folder}")
+
+
+def rows_of(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return the printed rows of a summary, amounts rounded for reading."""
+    rows: list[tuple[str, str]] = []
+    for account in summary["accounts"]:
+        currency = account["currency"]
+        drawdown = account["max_drawdown_bars"]
+        if drawdown is None:
+            drawdown = account["max_drawdown"]
+        rows += [
+            ("equity", f"{amount(account['equity'])} {currency}"),
+            ("return", percent(account["return_share"])),
+            ("max drawdown", percent(drawdown)),
+            ("fees", f"{amount(account['fees'])} {currency}"),
+        ]
+    refused = sum(int(row["count"]) for row in summary.get("refusals") or ())
+    rows += [
+        ("orders", f"{summary['orders_total']:,}"),
+        ("fills", f"{summary['fills']:,}"),
+        ("refusals", f"{refused:,}"),
+    ]
+    if summary.get("bars") is not None:
+        rows.append(("bars", f"{summary['bars']:,}"))
+    if summary.get("quarantined_rows"):
+        rows.append(("bad rows", f"{summary['quarantined_rows']:,} (quarantine.csv)"))
+    gaps = sum(int(row["gaps"]) for row in summary.get("gaps") or ())
+    if gaps:
+        rows.append(("gaps", f"{gaps:,}"))
+    speed = (summary.get("run") or {}).get("bars_per_s")
+    if speed is not None:
+        rows.append(("bars/s", f"{speed:,.0f}"))
+    rows.append(("seed", str(summary["seed"])))
+    return rows
+
+
+def amount(value: Any) -> str:
+    """Return an amount with two decimals, for reading only."""
+    return f"{Decimal(str(value)):,.2f}"
+
+
+def percent(share: Any) -> str:
+    """Return a share as a percentage, ``-`` where there is none."""
+    return "-" if share is None else f"{Decimal(str(share)) * 100:,.2f} %"

@@ -1,0 +1,120 @@
+"""Run the daemon: its start-up refusals, its signals, its event loop."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+import anyio
+
+from actors.session import SessionResult, SessionSpec, run_paper
+from tidegate.compose import compose
+from tidegate.config import Configuration
+from tidegate.exits import UsageRefused
+from tidegate.output import Progress, progress_bar
+from tidegate.running import announce, input_errors, say, session_logs, session_spec
+
+
+def trade_session(
+    configuration: Configuration,
+    *,
+    resume: bool,
+    session: str | None,
+    new: bool,
+    acknowledged: bool,
+    as_json: bool,
+) -> int:
+    """Run a paper session and say what came of it; return its exit code."""
+    _refuse_what_is_not_there(configuration, acknowledged=acknowledged)
+    _refuse_going_on(resume=resume, session=session, new=new)
+    with session_logs(configuration) as (_, log):
+        parts = compose(configuration)
+        spec = session_spec(configuration, parts, log)
+        announce(spec)
+        speed = configuration.settings.feed.speed
+        with progress_bar("paper") as on_progress, input_errors():
+            result = run(spec, speed, on_progress)
+    return say(result, as_json=as_json)
+
+
+def run(spec: SessionSpec, speed: float, on_progress: Progress | None) -> SessionResult:
+    """Run the session until its data ends or a signal asks it to end."""
+    with stop_on_signal() as stopping:
+
+        async def session() -> SessionResult:
+            return await run_paper(spec, speed=speed, stop=stopping, on_progress=on_progress)
+
+        return anyio.run(session, backend_options={"use_uvloop": _has_uvloop()})
+
+
+@contextmanager
+def stop_on_signal() -> Iterator[_Stopping]:
+    """Let the first SIGINT or SIGTERM ask for an orderly end, the second one end at once."""
+    stopping = _Stopping()
+    before = {number: signal.signal(number, stopping.note) for number in _SIGNALS}
+    try:
+        yield stopping
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class _Stopping:
+    """Whether somebody has asked for the end."""
+
+    def __init__(self) -> None:
+        self._asked = False
+
+    def __call__(self) -> bool:
+        return self._asked
+
+    def note(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 - a handler
+        """Take note of a signal."""
+        if self._asked:
+            raise KeyboardInterrupt
+        self._asked = True
+
+
+def _refuse_what_is_not_there(configuration: Configuration, *, acknowledged: bool) -> None:
+    mode = configuration.settings.session.mode
+    origin = configuration.origin("session", "mode")
+    if mode == "live" and not acknowledged:
+        raise UsageRefused(
+            f"{origin}: session.mode: live needs --i-acknowledge-risk, and this version has no way "
+            "to real venues yet: it trades on paper only"
+        )
+    if mode in {"live", "shadow"}:
+        raise UsageRefused(
+            f"{origin}: session.mode: found {mode!r}, expected 'paper': "
+            "this version has no way to real venues yet"
+        )
+    if mode == "replay":
+        raise UsageRefused(
+            f"{origin}: session.mode: found 'replay', expected 'paper'; `tidegate replay` replays"
+        )
+
+
+def _refuse_going_on(*, resume: bool, session: str | None, new: bool) -> None:
+    asked = [
+        name
+        for name, given in (("--resume", resume), ("--session", session), ("--new", new))
+        if given
+    ]
+    if len(asked) > 1:
+        raise UsageRefused(f"{' and '.join(asked)} contradict each other; expected one of them")
+    if resume or session is not None:
+        raise UsageRefused(
+            f"{asked[0]}: this version cannot go on with a session yet; "
+            "--new, or none of them, starts a new one"
+        )
+
+
+def _has_uvloop() -> bool:
+    from importlib.util import find_spec
+
+    return find_spec("uvloop") is not None
