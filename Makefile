@@ -11,7 +11,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input --quiet
 SEALED := $(BIN)/python .ci/sealed.py
 SESSION ?= runs/demo
 
-.PHONY: help run test check lint bench pins clean
+.PHONY: help run test check lint format style types floors seams bench pins clean
 .DEFAULT_GOAL := help
 
 help:
@@ -29,11 +29,21 @@ run: $(VENV)/.core
 test: $(VENV)/.peers
 	$(SEALED) $(BIN)/python -m pytest $(PYTEST_ARGS)
 
-lint: $(VENV)/.test
+lint: format style types floors seams
+
+format: $(VENV)/.test
 	$(BIN)/ruff format --check .
+
+style: $(VENV)/.test
 	$(BIN)/ruff check .
+
+types: $(VENV)/.test
 	$(BIN)/mypy
+
+floors: $(VENV)/.test
 	$(BIN)/lint-imports
+
+seams: $(VENV)/.test
 	$(BIN)/python .ci/seams.py
 
 check: lint test
