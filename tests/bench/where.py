@@ -3,9 +3,9 @@ Where our replay spends its time, by sampling: a profile that does not distort.
 
     python tests/bench/where.py [--size A] [--bars N] [--top 30]
 
-At every tick of processor time, from the first bar on, the stack is looked at. `own` is the share of samples in
-the function itself (and what it calls in C), `with callees` the share in which it was on the
-stack at all.
+At every tick of processor time, from the first bar on, the stack is looked at. `own` is the
+share of samples in the function itself (and what it calls in C), `with callees` the share in
+which it was on the stack at all.
 """
 
 from __future__ import annotations
