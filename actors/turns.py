@@ -306,12 +306,12 @@ async def drive_paced(
     for group in groups:
         at = group[0].timestamp + timeframe_ms
         while clock.next_timer_at < at:
-            await pacer.wait_until(clock.next_timer_at)
+            await pacer.wait_until(clock.next_timer_at, stop)
             if stop():
                 return False
             session.fire_next(at - 1)
             await _commit(session)
-        await pacer.wait_until(at)
+        await pacer.wait_until(at, stop)
         if stop():
             return False
         session.turn(group, at)

@@ -20,6 +20,9 @@ NEVER = 1 << 62
 
 DAY_MS = 86_400_000
 
+LOOK_UP_S = 0.2
+"""Longest wait without asking whether to stop: an operator's Ctrl-C is answered at once."""
+
 TimerCallback = Callable[[int], object]
 
 
@@ -102,16 +105,27 @@ class Pacer:
         self._origin_ms: int | None = None
         self._started_s = 0.0
 
-    async def wait_until(self, at: int) -> None:
-        """Return when the real moment of session time ``at`` has come; always yields once."""
+    async def wait_until(self, at: int, stop: Callable[[], bool] = lambda: False) -> None:
+        """
+        Return when the real moment of session time ``at`` has come, or soon after ``stop()``.
+
+        Always yields once.
+        """
         if self._origin_ms is None:
             self._origin_ms = at
             self._started_s = time.monotonic()
-        delay_s = 0.0
-        if self.speed > 0:
-            due_s = self._started_s + (at - self._origin_ms) / 1000.0 / self.speed
-            delay_s = max(0.0, due_s - time.monotonic())
+        while (delay_s := self._delay_s(at)) > LOOK_UP_S:
+            if stop():
+                return
+            await anyio.sleep(LOOK_UP_S)
         await anyio.sleep(delay_s)
+
+    def _delay_s(self, at: int) -> float:
+        if self.speed <= 0:
+            return 0.0
+        assert self._origin_ms is not None, "something was waited for"
+        due_s = self._started_s + (at - self._origin_ms) / 1000.0 / self.speed
+        return max(0.0, due_s - time.monotonic())
 
 
 def wall_ms() -> int:
