@@ -180,7 +180,7 @@ class OrderRows:
             trade_id, lots = quoted(trade_id), quoted(lots)
             ids = f"{quoted(fill.order_id)},{quoted(fill.client_order_id)}"
         # These three stand side by side in both files.
-        amounts = f"{fill.quantity!s},{fill.price!s},{fill.fee or 0!s}"
+        amounts = f"{fill.quantity or 0!s},{fill.price or 0!s},{fill.fee or 0!s}"
         if "E" in amounts:
             amounts = f"{plain(fill.quantity)},{plain(fill.price)},{plain(fill.fee)}"
         decided = ","

@@ -79,7 +79,7 @@ def session_facts(summary: Summary) -> Table:
         ("Bars", count(facts.bars)),
         ("Gaps", f"{gaps:,} ({missing:,} bars missing)" if gaps else "none"),
         ("Bad rows", count(facts.quarantined_rows)),
-        *((f"Strategy {name}", use) for name, use in sorted(facts.strategy_use.items())),
+        *((f"Strategy {name}", use) for name, use in sorted(facts.strategies.items())),
         ("Configuration", f"sha256 {facts.config_sha256}" if facts.config_sha256 else ""),
         ("Code", facts.code_version),
         *((f"Data {name}", print_) for name, print_ in sorted(facts.data.items())),

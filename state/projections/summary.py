@@ -21,7 +21,7 @@ class RunFacts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """
     What the runner knows and the journal does not say.
 
-    ``data`` maps each input's name to its fingerprint, ``strategy_use`` each strategy's name to
+    ``data`` maps each input's name to its fingerprint, ``strategies`` each strategy's name to
     what it is (class and parameters). Counts are ``None`` where nobody counted. The last group
     differs from run to run: it is printed and never written to a file of the session.
     """
@@ -31,7 +31,7 @@ class RunFacts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     seed: int | None = None
     config_sha256: str = ""
     code_version: str = ""
-    strategy_use: dict[str, str] = {}
+    strategies: dict[str, str] = {}
     data: dict[str, str] = {}
     synthetic: bool = False
     symbols: tuple[str, ...] = ()
@@ -255,7 +255,8 @@ def summary_json(summary: Summary) -> dict[str, Any]:
     """
     Return the summary as JSON-ready values: money as exact decimal text, times as ISO-8601.
 
-    Charts are left out. Facts that differ from run to run stand apart, under ``run``.
+    Charts are left out. What each strategy is stands under ``strategy_use``, what it did under
+    ``strategies``; facts that differ from run to run stand apart, under ``run``.
     """
     document = {
         name: _jsonable(name, getattr(summary, name))
@@ -265,6 +266,7 @@ def summary_json(summary: Summary) -> dict[str, Any]:
     facts = {
         name: _jsonable(name, getattr(summary.facts, name)) for name in RunFacts.__struct_fields__
     }
+    facts["strategy_use"] = facts.pop("strategies")
     run = {name: facts.pop(name) for name in ("folder", "load_s", "wall_s", "bars_per_s")}
     return {**facts, **document, "run": run}
 

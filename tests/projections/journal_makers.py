@@ -441,7 +441,7 @@ def _trouble(tape: Tape) -> None:
 STORY_FACTS: dict[str, object] = {
     "config_sha256": "9f2d7c3c8f6a4b1e5d0c7b2a1908f7e6d5c4b3a29180f7e6d5c4b3a291807f6e",
     "code_version": "0.1.0",
-    "strategy_use": {"trend": "sma_cross(fast=10, slow=30, quantity=1)"},
+    "strategies": {"trend": "sma_cross(fast=10, slow=30, quantity=1)"},
     "data": {
         "binance_spot_BTCUSDT_1m_202412.csv.gz": (
             "sha256 9645d0082113131e456c7eb26800077081cbd57a6e4a2b4fdddce7e6613d3adb"
