@@ -3,8 +3,8 @@ Whether memory grows with the number of bars, streamed from a file by `tidegate 
 
     python tests/bench/memory.py [--bars 500000 2000000]
 
-Two strategies on the same files: one whose averages are so long that it hardly trades (what
-is left is bars), and SMA 10/30 (39 orders per 1,000 bars: what orders keep shows).
+Two strategies on the same files: one that never orders (what grows is owed to bars alone),
+and SMA 10/30 (39 orders per 1,000 bars: what grows besides is owed to orders).
 """
 
 from __future__ import annotations
@@ -23,7 +23,14 @@ import walk
 from case import peak_rss_mib
 
 ROOT = Path(__file__).resolve().parents[2]
-WINDOWS = {"hardly any orders": (2_000, 20_000), "SMA 10/30": (10, 30)}
+IDLE = """
+from strategies import Strategy
+
+
+class Idle(Strategy):
+    def on_bar(self, bar):
+        return None
+"""
 
 
 def child(arguments: list[str]) -> None:
@@ -43,13 +50,12 @@ def write_csv(path: Path, bars: int) -> None:
         file.writelines(f"{t},{o},{h},{low},{c},{v}\n" for t, o, h, low, c, v in series.rows())
 
 
-def measure(data: Path, fast: int, slow: int) -> tuple[float, int]:
+def measure(data: Path, strategy: str) -> tuple[float, int]:
     """Return peak MiB and the number of orders of one replay."""
     with tempfile.TemporaryDirectory(prefix="tidegate-bench-") as folder:
         out = Path(folder) / "session"
         command = [sys.executable, __file__, "--child", "replay", "--data", f"{data}@BTC/USDT"]
-        command += ["--strategy", "sma_cross", "--param", f"fast={fast}", "--param", f"slow={slow}"]
-        command += ["--cash", "1000000000", "--fee-bps", "10", "--out", str(out)]
+        command += ["--strategy", strategy, "--cash", "1000000000", "--out", str(out)]
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
         if done.returncode != 0:
@@ -73,7 +79,9 @@ def main() -> None:
     sizes = sorted(parser.parse_args().bars)
     print(run.machine())
     with tempfile.TemporaryDirectory(prefix="tidegate-bench-") as folder:
-        for name, (fast, slow) in WINDOWS.items():
+        idle = Path(folder) / "idle.py"
+        idle.write_text(IDLE)
+        for name, strategy in (("no orders", f"{idle}:Idle"), ("SMA 10/30", "sma_cross")):
             peaks: list[tuple[int, float, int]] = []
             for bars in sizes:
                 data = Path(folder) / f"{bars}.csv"
@@ -81,13 +89,13 @@ def main() -> None:
                     subprocess.run(
                         [sys.executable, __file__, "--write", str(data), str(bars)], check=True
                     )
-                peak, orders = measure(data, fast, slow)
+                peak, orders = measure(data, strategy)
                 peaks.append((bars, peak, orders))
-                print(f"{name:<20}{bars:>10,} bars {orders:>8,} orders  peak {peak:>7.1f} MiB")
+                print(f"{name:<12}{bars:>10,} bars {orders:>8,} orders  peak {peak:>7.1f} MiB")
             (few, low, fewer), (many, high, more) = peaks[0], peaks[-1]
             grown = (high - low) * 2**20
             per_order = f", {grown / (more - fewer):,.0f} per order" if more > fewer else ""
-            print(f"{'':<20}grows by {grown / max(1, many - few):,.1f} bytes per bar{per_order}")
+            print(f"{'':<12}grows by {grown / max(1, many - few):,.1f} bytes per bar{per_order}")
 
 
 if __name__ == "__main__":
