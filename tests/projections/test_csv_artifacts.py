@@ -7,7 +7,8 @@ import io
 from pathlib import Path
 
 import pytest
-from journal_makers import (
+from msgspec.structs import replace
+from session_makers import (
     MINUTE,
     T0,
     Tape,
@@ -17,7 +18,6 @@ from journal_makers import (
     story,
     write_csv,
 )
-from msgspec.structs import replace
 
 from messages import (
     Cause,

@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from journal_makers import MINUTE, Tape, entries_of, reread, write_csv
+from session_makers import MINUTE, Tape, entries_of, reread, write_csv
 
 from messages import Cause, Intent, OrderEvent, OrderStatus, ReasonCode, Side
 from state.projections import CsvArtifacts, SummaryProjection, summary_json

@@ -9,7 +9,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from journal_makers import STORY_FACTS, story
+from session_makers import STORY_FACTS, story
 from test_session_reports import evil_summary
 
 from state.projections import Summary, SummaryProjection, write_session_html

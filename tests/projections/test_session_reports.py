@@ -11,8 +11,8 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from journal_makers import STORY_FACTS, T0, Tape, d, story
 from msgspec.structs import replace
+from session_makers import STORY_FACTS, T0, Tape, d, story
 
 from messages import Cause, MarketSampled, ReasonCode, SessionStarted, Side
 from state.projections import (

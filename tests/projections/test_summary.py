@@ -7,8 +7,8 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from journal_makers import MINUTE, STORY_FACTS, T0, Tape, d, reread, story, write_csv
 from msgspec.structs import replace
+from session_makers import MINUTE, STORY_FACTS, T0, Tape, d, reread, story, write_csv
 
 from messages import (
     ActorFailed,
