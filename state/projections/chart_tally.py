@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from heapq import merge
+from operator import itemgetter
 
 from messages import Fill, MarketSampled, Side
 from state.money import plain
@@ -20,11 +22,13 @@ _Fill = tuple[int, Decimal, Side, Decimal, str]
 class _Symbol:
     """What is drawn of one symbol."""
 
-    __slots__ = ("fills", "prices")
+    __slots__ = ("buys", "prices", "sells")
 
     def __init__(self) -> None:
         self.prices: BoundedSeries[float] = BoundedSeries()
-        self.fills: ThinnedList[_Fill] = ThinnedList(FILL_MARKERS_MAX)
+        # Apart, because they alternate: every second fill of them all could be a buy.
+        self.buys: ThinnedList[_Fill] = ThinnedList(FILL_MARKERS_MAX)
+        self.sells: ThinnedList[_Fill] = ThinnedList(FILL_MARKERS_MAX)
 
 
 class ChartTally:
@@ -43,10 +47,10 @@ class ChartTally:
     def on_fill(self, fill: Fill) -> None:
         """Mark a fill, if it is one of those shown."""
         symbol = self._symbols.get(fill.symbol) or self._new(fill.symbol)
-        if symbol is not None and symbol.fills.wants_next():
-            symbol.fills.append(
-                (fill.timestamp, fill.price, fill.side, fill.quantity, fill.strategy)
-            )
+        if symbol is not None:
+            fills = symbol.buys if fill.side is _BUY else symbol.sells
+            if fills.wants_next():
+                fills.append((fill.timestamp, fill.price, fill.side, fill.quantity, fill.strategy))
 
     def on_prices(self, sampled: MarketSampled) -> None:
         """Take a sample of closes: it continues the one before or begins anew."""
@@ -60,9 +64,8 @@ class ChartTally:
             SymbolChart(
                 name,
                 tuple(symbol.prices.points),
-                tuple(map(_mark, symbol.fills.items)),
-                symbol.fills.count,
-                symbol.fills.stride,
+                tuple(map(_mark, merge(symbol.buys.items, symbol.sells.items, key=itemgetter(0)))),
+                symbol.buys.count + symbol.sells.count,
             )
             for name, symbol in sorted(self._symbols.items(), key=lambda item: item[0])
             if symbol is not None

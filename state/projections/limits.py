@@ -18,8 +18,8 @@ SERIES_POINTS_MAX = 2_000
 EXPOSURE_POINTS_MAX = 500
 """Points of the exposure chart: each values every position, so there are fewer of them."""
 
-FILL_MARKERS_MAX = 1_000
-"""Fills marked in one price chart: beyond that the markers hide the price."""
+FILL_MARKERS_MAX = 400
+"""Buys marked in one price chart, and as many sells: beyond that the markers hide the price."""
 
 CHART_SYMBOLS_MAX = 40
 """Symbols that get a price chart, in order of their first appearance: bounds the page's size."""

@@ -198,13 +198,12 @@ class FillMark(msgspec.Struct, frozen=True, array_like=True):
 
 
 class SymbolChart(msgspec.Struct, frozen=True):
-    """Price and fills of one symbol; ``fills_shown_every`` is 1 when none was left out."""
+    """Price and fills of one symbol: all ``fills_total`` of them, or some, evenly chosen."""
 
     symbol: str
     prices: tuple[tuple[int, float], ...]
     fills: tuple[FillMark, ...]
     fills_total: int
-    fills_shown_every: int
 
 
 class Charts(msgspec.Struct, frozen=True):

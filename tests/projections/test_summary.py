@@ -314,8 +314,23 @@ def test_lists_are_bounded_and_say_what_they_leave_out() -> None:
         summary.charts.symbols_total,
     )
     chart = summary.charts.symbols[0]
-    assert ("S0", 1_500, 2) == (chart.symbol, chart.fills_total, chart.fills_shown_every)
-    assert len(chart.fills) <= FILL_MARKERS_MAX
+    assert ("S0", 1_500) == (chart.symbol, chart.fills_total)
+    assert FILL_MARKERS_MAX / 2 < len(chart.fills) <= FILL_MARKERS_MAX
+
+
+def test_thinned_fills_show_both_sides() -> None:
+    """Buys and sells that alternate are thinned apart: a chart of buys only would be a lie."""
+    tape = Tape(cash="1000000")
+    for _ in range(1_000):
+        tape.now += MINUTE
+        tape.market(Side.BUY, "1", "100")
+        tape.market(Side.SELL, "1", "100")
+
+    (chart,) = summary_of(tape.entries()).charts.symbols
+    sides = [fill.buy for fill in chart.fills]
+
+    assert sides.count(1) == sides.count(0) > FILL_MARKERS_MAX / 2
+    assert sorted(fill.at for fill in chart.fills) == [fill.at for fill in chart.fills]
 
 
 def test_facts_of_the_journal_stand_where_the_runner_gave_none() -> None:

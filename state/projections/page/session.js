@@ -140,6 +140,7 @@
   };
 
   const fillTrace = (fills, buy, name, symbol, color) => {
+    const size = fills.length > 150 ? 7 : 9;
     const own = fills.filter((fill) => fill[2] === buy);
     return {
       x: times(own),
@@ -147,7 +148,7 @@
       text: own.map((fill) => `${plainText(fill[3])}, ${plainText(fill[4])}`),
       name,
       mode: "markers",
-      marker: { symbol, size: 9, color, line: { color: css("--card"), width: 1 } },
+      marker: { symbol, size, color, line: { color: css("--card"), width: 1 } },
       hovertemplate: "%{y:,} × %{text}",
     };
   };
@@ -169,10 +170,11 @@
       fillTrace(chart.fills, 1, "Buy", "triangle-up", css("--good")),
       fillTrace(chart.fills, 0, "Sell", "triangle-down", css("--bad")),
     ];
+    const total = chart.fills_total.toLocaleString("en");
     note.textContent =
-      chart.fills_shown_every > 1
-        ? `Of ${chart.fills_total.toLocaleString("en")} fills every ${chart.fills_shown_every}th is shown.`
-        : `${chart.fills_total.toLocaleString("en")} fills.`;
+      chart.fills.length < chart.fills_total
+        ? `${chart.fills.length.toLocaleString("en")} of ${total} fills are marked, evenly chosen; trades.csv has all.`
+        : `${total} fills.`;
     const layout = base({
       xaxis: axis({ type: "date", hoverformat: "%Y-%m-%d %H:%M:%S UTC" }),
       yaxis: axis({}),
