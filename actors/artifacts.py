@@ -82,9 +82,6 @@ class Artifacts:
     def begin(self, started_at: int) -> None:
         """Write the manifest of a running session that starts at session time ``started_at``."""
         spec = self.spec
-        quarantine = getattr(spec.feed, "write_quarantine_to", None)
-        if quarantine is not None:
-            quarantine(self.out / "quarantine.csv")
         write_manifest(
             self.out / "manifest.json",
             Manifest(

@@ -63,7 +63,7 @@ def run_replay(spec: SessionSpec, *, on_progress: Progress | None = None) -> Ses
     fingerprints = spec.feed.fingerprints()
     session_id = spec.session_id or simulation_session_id(spec.config, fingerprints, spec.seed)
     out = _folder(spec, session_id)
-    first, groups = _open(spec)
+    first, groups = _open(spec, out)
     artifacts = Artifacts(spec, session_id, out, fingerprints)
     artifacts.begin(first[0].timestamp)
     started_s = monotonic_s()
@@ -111,7 +111,7 @@ async def run_paper(
     fingerprints = spec.feed.fingerprints()
     session_id = spec.session_id or live_session_id(wall_ms(), session_entropy())
     out = _folder(spec, session_id)
-    first, groups = _open(spec)
+    first, groups = _open(spec, out)
     artifacts = Artifacts(spec, session_id, out, fingerprints)
     artifacts.begin(first[0].timestamp)
     started_s = monotonic_s()
@@ -157,7 +157,11 @@ async def _drive_paced(
     return (COMPLETED, EXIT_DONE, None) if ended else (INTERRUPTED, EXIT_INTERRUPTED, None)
 
 
-def _open(spec: SessionSpec) -> tuple[Group, Iterator[Group]]:
+def _open(spec: SessionSpec, out: Path) -> tuple[Group, Iterator[Group]]:
+    quarantine = getattr(spec.feed, "write_quarantine_to", None)
+    if quarantine is not None:
+        # Before the first bar is asked for: a bad row may come before any good one.
+        quarantine(out / "quarantine.csv")
     groups = iter(spec.feed.groups())
     first = next(groups, None)
     if first is None:
