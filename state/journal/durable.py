@@ -20,6 +20,8 @@ moment when nobody waits, unless the log has grown very long.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import sqlite3
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -75,7 +77,10 @@ class DurableJournal:
         self._log_pages = 0
         self._failure: JournalFailed | None = None
         self._closed = False
-        self._ended = False
+        self._began: asyncio.Future[None] = self._loop.create_future()
+        self._told_to_close: asyncio.Future[None] = self._loop.create_future()
+        self._closing_file = False
+        self._thread_ended: asyncio.Future[None] | None = None
         self._task = self._loop.create_task(self._run())  # seam: owned; its end is seen by _fail
 
     @classmethod
@@ -92,16 +97,28 @@ class DurableJournal:
         An existing file is checked whole first: ``JournalDamaged``, ``SchemaTooNew``.
         ``on_failure`` is told, once, when the journal fails; it must not raise.
         """
-        # The class, not aiosqlite.connect: opening and checking then happen in its thread.
-        connection = aiosqlite.Connection(lambda: schema.open_live(path), iter_chunk_size=64)
-        await connection
-        try:
-            rows = await connection.execute_fetchall(schema.LAST)
-        except BaseException:
-            connection.stop()
-            raise
-        ((last,),) = rows
-        return cls(path, connection, last, sinks, on_failure)
+        found: list[int | Exception] = []
+
+        def open_file() -> sqlite3.Connection:
+            try:
+                file, last = schema.open_live(path)
+            except Exception as error:  # noqa: BLE001 - kept, and raised below
+                found.append(error)
+                return sqlite3.connect(":memory:")
+            found.append(last)
+            return file
+
+        # The class, not aiosqlite.connect: a file is then opened and checked in its own thread.
+        # And if that fails, the thread is ended in order: aiosqlite would not wait for it.
+        connection = await aiosqlite.Connection(open_file, iter_chunk_size=64)
+        (last,) = found
+        if isinstance(last, Exception):
+            await connection.close()
+            raise last
+        journal = cls(path, connection, last, sinks, on_failure)
+        # A task that is cancelled before its first step never runs, not even to clean up.
+        await journal._began
+        return journal
 
     def append(
         self, ts: int, source: str, correlation: str, causation: str, message: Message
@@ -143,21 +160,17 @@ class DurableJournal:
 
     async def close(self) -> None:
         """
-        Commit everything, close the sinks and the file; may be called again without effect.
+        Commit everything, close the sinks and the file; may be called again, cancelled or not.
 
         Raises ``JournalFailed`` if the journal failed, now or earlier; the file is closed even so.
         """
-        if self._closed:
-            return
         self._closed = True
         self._accept_to = _NOTHING_MORE
         self._want(self.seq)
+        if not self._told_to_close.done():
+            self._told_to_close.set_result(None)
         # Waited for, not awaited: cancelling this call must not cancel the last commit.
         await asyncio.wait([self._task])
-        if not self._ended:
-            self._ended = True
-            self._close_sinks()
-            await self._close_file()
         if self._failure is not None:
             raise self._refusal()
 
@@ -169,11 +182,10 @@ class DurableJournal:
         it is in; the sinks are left as they are. May be called at any time, and again.
         """
         self._closed = True
-        if not self._ended:
-            self._ended = True
+        if not self._task.done():
             self._fail(JournalError("aborted"))
+            self._stop_thread()
             self._task.cancel()
-            self._connection.stop()
 
     def _refusal(self) -> JournalError:
         if self._failure is not None:
@@ -195,22 +207,51 @@ class DurableJournal:
             self._wake.set_result(None)
 
     async def _run(self) -> None:
+        """Own the file and its thread to their end, however that comes."""
+        self._began.set_result(None)
         try:
-            while self._failure is None:
-                while self.durable_seq < self._commit_to:
-                    await self._commit_batch()
-                    await self._checkpoint_in_a_quiet_moment()
-                if self._closed:
-                    break
-                self._wake = self._loop.create_future()
-                await self._wake
-        except BaseException as error:
+            try:
+                await self._commit_as_wanted()
+            except Exception as error:  # noqa: BLE001 - kept, and raised to everybody
+                self._fail(error)
+                await self._told_to_close
+            self._close_sinks()
+            await self._close_file()
+        except BaseException as error:  # cancelled, by ``abort`` or with the whole loop
             self._fail(error)
-            if not isinstance(error, Exception):
-                raise
+            self._stop_thread()
+            raise
         finally:
             if self._linger is not None:
                 self._linger.cancel()
+            await self._outlive_thread()
+
+    async def _commit_as_wanted(self) -> None:
+        while True:
+            while self._failure is None and self.durable_seq < self._commit_to:
+                await self._commit_batch()
+                await self._checkpoint_in_a_quiet_moment()
+            if self._failure is not None:
+                raise self._failure
+            if self._closed:
+                return
+            self._wake = self._loop.create_future()
+            await self._wake
+
+    def _stop_thread(self) -> None:
+        # Once the file is being closed the thread ends by that; a second order would find nobody.
+        if self._thread_ended is None and not self._closing_file:
+            self._thread_ended = self._connection.stop()
+
+    async def _outlive_thread(self) -> None:
+        """Keep the loop open until SQLite's thread, which reports to it, has ended."""
+        while self._thread_ended is not None and not self._thread_ended.done():
+            try:
+                await asyncio.wait([self._thread_ended])
+            except asyncio.CancelledError:
+                # The end of the loop is what this waits through. The thread has one statement
+                # to finish at most, and the process could not end before it anyway.
+                continue
 
     async def _commit_batch(self) -> None:
         entries, self._pending = self._pending[:COMMIT_ENTRIES], self._pending[COMMIT_ENTRIES:]
@@ -243,7 +284,7 @@ class DurableJournal:
                 sink.write(entries, lines)
         except Exception as error:  # noqa: BLE001 - a log that silently lacks events is worse
             self._fail(error)
-            self._task.cancel()
+            self._want(self.seq)
 
     async def _checkpoint_in_a_quiet_moment(self) -> None:
         quiet = not self._waiters and self._log_pages >= CHECKPOINT_PAGES
@@ -261,11 +302,16 @@ class DurableJournal:
     async def _close_file(self) -> None:
         try:
             if self._failure is None:
+                # One plain file, for archives and read-only places. A reader may prevent it, and
+                # is not waited for: what is in the log is durable too.
+                await self._connection.execute_fetchall("PRAGMA busy_timeout = 0")
                 await self._connection.execute_fetchall("PRAGMA wal_checkpoint(TRUNCATE)")
+                with contextlib.suppress(sqlite3.OperationalError):
+                    await self._connection.execute_fetchall("PRAGMA journal_mode = DELETE")
         except Exception as error:  # noqa: BLE001 - kept, and raised by close
             self._fail(error)
-        finally:
-            await self._connection.close()
+        self._closing_file = True
+        await self._connection.close()
 
     def _fail(self, error: BaseException) -> None:
         if self._failure is not None:

@@ -1,6 +1,6 @@
 """Every bound of the journal, with its reason."""
 
-BATCH = 2048
+BATCH = 512
 """
 Entries of a simulation held in memory before they are written: about 1 MB of lines.
 

@@ -7,7 +7,7 @@ A session that is running may be read at any time; nothing here writes to a jour
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import closing
 from itertools import zip_longest
 from pathlib import Path
@@ -48,7 +48,7 @@ class Difference(msgspec.Struct, frozen=True):
         return f"entry {self.seq} ({kind}) differs in {field or 'its form'}: {one} and {other}"
 
 
-def read_journal(path: Path, *, after: int = 0) -> Iterator[Entry]:
+def read_journal(path: Path, *, after: int = 0) -> Generator[Entry]:
     """
     Yield every entry after number ``after``, in order, with its message as it was.
 
@@ -67,7 +67,7 @@ def read_journal(path: Path, *, after: int = 0) -> Iterator[Entry]:
         yield entry
 
 
-def read_lines(path: Path, *, after: int = 0) -> Iterator[bytes]:
+def read_lines(path: Path, *, after: int = 0) -> Generator[bytes]:
     """
     Yield the line of every entry after number ``after``, as written, without its newline.
 
@@ -115,7 +115,7 @@ def open_to_read(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def _sqlite_lines(path: Path, after: int) -> Iterator[bytes]:
+def _sqlite_lines(path: Path, after: int) -> Generator[bytes]:
     expected = after
     try:
         with closing(open_to_read(path)) as connection:
@@ -128,11 +128,11 @@ def _sqlite_lines(path: Path, after: int) -> Iterator[bytes]:
                 if seq != expected:
                     raise JournalDamaged(f"{path}: expected entry {expected}, found {seq}")
                 yield line
-    except sqlite3.DatabaseError as error:
-        raise JournalDamaged(f"{path}: after entry {expected}: {error}") from error
+    except sqlite3.Error as error:
+        raise schema.explained(error, path) from error
 
 
-def _file_lines(path: Path, after: int) -> Iterator[bytes]:
+def _file_lines(path: Path, after: int) -> Generator[bytes]:
     with path.open("rb") as file:
         for seq, line in enumerate(file, 1):
             if not line.endswith(b"\n"):

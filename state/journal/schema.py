@@ -67,9 +67,6 @@ and one long step that leaves the interpreter free. Measured against ``executema
 VALUES and ``json_each`` over the lines themselves: a third to half of their processor time.
 """
 
-LAST = "SELECT coalesce(max(seq), 0) FROM journal"
-"""The number of the last entry."""
-
 _encode = msgspec.json.Encoder().encode
 
 
@@ -117,29 +114,36 @@ def connect(path: Path, mode: str = "rw") -> sqlite3.Connection:
     return connection
 
 
-def open_live(path: Path) -> sqlite3.Connection:
+def open_live(path: Path) -> tuple[sqlite3.Connection, int]:
     """
-    Open or create a journal whose every commit is synced; an existing one is checked whole.
+    Open or create a journal whose every commit is synced; return it with its last number.
 
-    Crashes while a file is being made leave one that this function makes anew or completes.
+    An existing one is checked whole. A file whose making was cut short by a crash is made anew.
     """
     created = not path.exists() or not path.stat().st_size
     connection = create(path, page_size=LIVE_PAGE) if created else connect(path)
+    last = 0
     try:
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA fullfsync = ON")  # where fsync alone leaves data in the drive
         if not created:
-            check(connection, path)
+            last = check(connection, path)
         use_write_ahead_log(connection, path)
         migrate(connection)
         sync_folder(path.parent)
-    except sqlite3.DatabaseError as error:
+    except BaseException as error:
         connection.close()
-        raise JournalDamaged(f"{path}: {error}") from error
-    except BaseException:
-        connection.close()
+        if isinstance(error, sqlite3.Error):
+            raise explained(error, path) from error
         raise
-    return connection
+    return connection, last
+
+
+def explained(error: sqlite3.Error, path: Path) -> JournalError:
+    """Return our error for one of SQLite: damage, or trouble with the machine."""
+    if isinstance(error, sqlite3.OperationalError):  # locked, full, not permitted
+        return JournalError(f"{path}: {error}")
+    return JournalDamaged(f"{path}: {error}")
 
 
 def use_write_ahead_log(connection: sqlite3.Connection, path: Path) -> None:
