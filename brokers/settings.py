@@ -41,9 +41,9 @@ class VenueCredentials(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    api_key: SecretStr | None = None
-    secret: SecretStr | None = None
-    password: SecretStr | None = None
+    api_key: SecretStr | None = Field(None, description="the account's API key")
+    secret: SecretStr | None = Field(None, description="the key's secret")
+    password: SecretStr | None = Field(None, description="the key's passphrase, where there is one")
 
 
 class VenueSettings(BaseModel):
