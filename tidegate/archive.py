@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -69,5 +68,5 @@ def _manifest(folder: Path) -> Manifest:
 
 def _age(session: Recorded) -> tuple[int, str]:
     """Order by when the manifest was last written: simulated sessions know no real time."""
-    written = os.stat(session.folder / MANIFEST).st_mtime_ns
+    written = (session.folder / MANIFEST).stat().st_mtime_ns
     return written, session.manifest.session_id

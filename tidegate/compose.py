@@ -31,8 +31,8 @@ NOT_IN_FORCE: Mapping[tuple[str, ...], str] = {
     ("risk", "max_orders_per_minute"): "no guard counts orders yet",
     ("risk", "price_collar_bps"): "no guard compares prices with the market yet",
     ("health",): "no circuit watches a venue yet",
-    ("control", "kill_file"): "nobody watches for the file yet",
-    ("control", "token_file"): "there is no HTTP interface yet",
+    ("feed", "stale_after_s"): "nobody watches the age of the data yet",
+    ("control",): "no daemon takes commands yet",
     ("telemetry", "metrics"): "no metrics are published yet",
     ("telemetry", "notify"): "no notices are sent yet",
 }
@@ -49,6 +49,7 @@ class Parts:
     currency: str
     limits: RiskLimits
     config: Mapping[str, Any]
+    places: Mapping[str, Any]
 
 
 def compose(configuration: Configuration) -> Parts:
@@ -67,6 +68,7 @@ def compose(configuration: Configuration) -> Parts:
         single_currency(instruments),
         limits_of(settings),
         kept_config(configuration, strategies, instruments),
+        _places(configuration, feed),
     )
 
 
@@ -217,7 +219,7 @@ def _strategy(asked: StrategySettings, symbols: Sequence[str], origin: str) -> S
         parse_params(loaded, asked.params),
         asked.symbols or tuple(symbols),
         asked.lot_method,
-        asked.use,
+        _without_folder(asked.use),
         loaded.source_sha256,
     )
 
@@ -239,9 +241,9 @@ def kept_config(
     """
     config = configuration.public()
     del config["session"]["dir"], config["universe"]["instruments"], config["feed"]["files"]
-    del config["control"], config["telemetry"]
+    del config["control"], config["telemetry"], config["venue"]["loopback_ca"]
     for section, spec in zip(config["strategies"], strategies, strict=True):
-        section["use"] = _without_folder(spec.source)
+        section["use"] = spec.source
         section["source_sha256"] = spec.source_sha256
         section["params"] = spec.params.model_dump(mode="json")
     config["instruments"] = {
@@ -252,9 +254,26 @@ def kept_config(
 
 def kept_instruments(config: Mapping[str, Any]) -> dict[str, Instrument]:
     """Return the instruments that a manifest's configuration holds."""
-    return {
-        symbol: convert(rules, Instrument) for symbol, rules in config["instruments"].items()
+    return {symbol: convert(rules, Instrument) for symbol, rules in config["instruments"].items()}
+
+
+def _places(configuration: Configuration, feed: BarFeed) -> dict[str, Any]:
+    """Return where the inputs lie: how a later command finds them from any working directory."""
+    files = {
+        f"{source.path.name}@{source.symbol}": str(source.path.absolute())
+        for source in getattr(feed, "sources", ())
     }
+    strategies = {
+        strategy.name: _absolute(strategy.use) for strategy in configuration.settings.strategies
+    }
+    return {"data": files, "strategies": strategies}
+
+
+def _absolute(use: str) -> str:
+    name = _without_folder(use)
+    if name == use and not use.endswith(".py") and ".py:" not in use:
+        return use
+    return str(Path(use.removesuffix(name)).absolute() / name)
 
 
 def _without_folder(use: str) -> str:

@@ -110,7 +110,7 @@ def _record(error: Exception) -> str:
 
 
 def _usage_line(error: Any) -> str:
-    message = " ".join(str(error.format_message()).split())
+    message = " ".join(str(error.format_message()).split()).replace("Value error, ", "")
     context = getattr(error, "ctx", None)
     path = context.command_path if context is not None else "tidegate"
     command = path.removeprefix("tidegate").strip()

@@ -1,8 +1,9 @@
 """
 What a session's log says: one line for each journal entry that an operator would want to see.
 
-The journal has everything; the log is for a person watching. Trouble is always told. Fills are
-told only where somebody can follow them, in a session that runs at a human pace.
+The journal has everything; the log is for a person watching. Trouble with actors is always told.
+Fills are told only where somebody can follow them, in a session that runs at a human pace, and
+only there is a refusal a warning: in a replay it is one more result.
 """
 
 from __future__ import annotations
@@ -34,8 +35,15 @@ from state.journal import Entry
 from state.money import plain
 from state.projections import iso_ms
 
-LINES_MAX = 10_000
-"""Lines about one session's orders; past them one line says so. Trouble is told without end."""
+LIVE_LINES_MAX = 10_000
+REPLAY_LINES_MAX = 200
+"""
+Lines about one session's orders; past them one line says how many were left out.
+
+A line costs some 80 us: a replay with thousands of refusals would spend its time on them.
+"""
+
+INTERRUPTED = 130
 
 GAPS_MAX = 20
 """Gaps told one by one; the summary counts them all."""
@@ -51,10 +59,11 @@ class JournalLog:
     folder exists.
     """
 
-    def __init__(self, open_log: Callable[[str], None], *, fills: bool) -> None:
+    def __init__(self, open_log: Callable[[str], None], *, live: bool) -> None:
         self._open_log = open_log
+        self._live = live
+        self._lines_max = LIVE_LINES_MAX if live else REPLAY_LINES_MAX
         self._logger = structlog.get_logger("session")
-        self._fills = fills
         self._order_lines = 0
         self._gaps = 0
         self._tellers: dict[type[Message], Callable[[Any], Told | None]] = {
@@ -73,7 +82,7 @@ class JournalLog:
             StrategyQuarantined: _quarantined,
         }
 
-    def write(self, entries: Sequence[Entry], lines: bytes) -> None:  # noqa: ARG002 - a Sink
+    def write(self, entries: Sequence[Entry], lines: bytes) -> None:
         """Log what of a batch is worth a line."""
         tellers = self._tellers
         for entry in entries:
@@ -85,9 +94,8 @@ class JournalLog:
 
     def close(self) -> None:
         """Say how many lines about orders were left out."""
-        if self._order_lines > LINES_MAX:
-            left_out = self._order_lines - LINES_MAX
-            self._logger.info("order_lines_left_out", lines=left_out)
+        if self._order_lines > self._lines_max:
+            self._logger.info("order_lines_left_out", lines=self._order_lines - self._lines_max)
         if self._gaps > GAPS_MAX:
             self._logger.info("feed_gap_lines_left_out", lines=self._gaps - GAPS_MAX)
 
@@ -98,7 +106,7 @@ class JournalLog:
 
     def _within_bounds(self) -> bool:
         self._order_lines += 1
-        return self._order_lines <= LINES_MAX
+        return self._order_lines <= self._lines_max
 
     def _gap(self, message: FeedGap) -> Told | None:
         self._gaps += 1
@@ -112,13 +120,13 @@ class JournalLog:
             return None
         causes = "; ".join(str(cause) for cause in decision.causes)
         fields = {"strategy": decision.strategy, "symbol": decision.symbol, "causes": causes}
-        return "warning", "intent_refused", {"order_id": decision.intent_id, **fields}
+        return self._trouble, "intent_refused", {"order_id": decision.intent_id, **fields}
 
     def _report(self, report: ExecutionReport) -> Told | None:
         fill = report.fill
         fields: dict[str, Any] = {"order_id": report.order_id, "strategy": report.strategy}
         if fill is not None:
-            if not self._fills or not self._within_bounds():
+            if not self._live or not self._within_bounds():
                 return None
             fields |= {"symbol": fill.symbol, "side": fill.side.value}
             fields |= {"quantity": plain(fill.quantity), "price": plain(fill.price)}
@@ -126,7 +134,11 @@ class JournalLog:
         if report.event not in _TROUBLE or not self._within_bounds():
             return None
         fields |= {"symbol": report.symbol, "cause": str(report.cause or "")}
-        return "warning", _TROUBLE[report.event], fields
+        return self._trouble, _TROUBLE[report.event], fields
+
+    @property
+    def _trouble(self) -> str:
+        return "warning" if self._live else "info"
 
 
 _TROUBLE = {
@@ -138,7 +150,8 @@ _TROUBLE = {
 
 def _ended(message: SessionEnded) -> Told:
     fields = {"outcome": message.outcome, "exit_code": message.exit_code}
-    return "info" if message.exit_code == 0 else "error", "session_ended", fields
+    levels = {0: "info", INTERRUPTED: "warning"}
+    return levels.get(message.exit_code, "error"), "session_ended", fields
 
 
 def _failed(message: ActorFailed) -> Told:
@@ -168,7 +181,8 @@ def _dead_letter(message: DeadLetter) -> Told:
 def _placed(message: HoldPlaced) -> Told:
     hold = message.hold
     fields = {"hold": hold.hold_id, "cause": hold.cause, "mode": hold.mode.value}
-    return "warning", "hold_placed", {**fields, "set_by": hold.set_by}
+    level = "info" if hold.hold_id.startswith("stopping:") else "warning"
+    return level, "hold_placed", {**fields, "set_by": hold.set_by}
 
 
 def _lifted(message: HoldLifted) -> Told:

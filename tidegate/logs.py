@@ -175,5 +175,6 @@ def _console_line(line: Mapping[str, Any]) -> str:
 
 
 def _field(value: Any) -> str:
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return json.dumps(text, ensure_ascii=False) if " " in text or not text else text
+    if isinstance(value, str) and value and not any(mark in value for mark in ' "=\n'):
+        return value
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,6 +18,16 @@ def runs_dir(folder: Path | None, config: Sequence[Path] | None) -> Path:
     from tidegate.config import load
 
     return Path(load(config or ()).settings.session.dir)
+
+
+def unwritable(folder: Path) -> str | None:
+    """Return why ``folder`` cannot be made or written to, None if it can."""
+    nearest = next(part for part in (folder, *folder.absolute().parents) if part.exists())
+    if not nearest.is_dir():
+        return f"{nearest} is a file, expected a folder"
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        return f"{nearest} cannot be written to"
+    return None
 
 
 def last_equity(account: Path) -> tuple[str, str] | None:

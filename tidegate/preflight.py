@@ -7,22 +7,28 @@ would be refused, or would not do what the configuration says).
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 from feeds.contract import BarFeed
 from feeds.errors import FeedError
 from feeds.timeframe import format_timeframe
 from state.instruments import InstrumentError
 from strategies.loader import StrategyLoadError
-from tidegate.compose import feed_of, instruments_of, not_in_force, strategies_of, traded_symbols
+from tidegate.compose import (
+    feed_of,
+    instruments_of,
+    not_in_force,
+    single_currency,
+    strategies_of,
+    traded_symbols,
+)
 from tidegate.config import Configuration
 from tidegate.exits import ConfigError
+from tidegate.places import unwritable
 
-T = TypeVar("T")
 Status = Literal["ok", "warn", "fail"]
 
 
@@ -46,27 +52,31 @@ def _findings(configuration: Configuration) -> Iterator[Finding]:
     for problem in not_in_force(configuration):
         yield Finding("fail", "configuration", problem)
     yield _folder(Path(configuration.settings.session.dir))
-    feed, finding = _tried("feed", lambda: feed_of(configuration), _described_feed)
-    yield finding
-    if feed is None:
-        return
-    symbols, finding = _tried(
-        "universe", lambda: traded_symbols(configuration, feed), ", ".join
-    )
-    yield finding
-    if symbols is None:
-        return
-    _, finding = _tried(
-        "instruments", lambda: instruments_of(configuration, symbols), _described_instruments
-    )
-    yield finding
-    _, finding = _tried(
-        "strategies",
-        lambda: strategies_of(configuration, symbols),
-        lambda found: ", ".join(f"{spec.name} ({spec.source})" for spec in found),
-    )
-    yield finding
+    yield from _parts(configuration)
     yield from _limits(configuration)
+
+
+def _parts(configuration: Configuration) -> Iterator[Finding]:
+    """Yield a finding for each part of a session; the first that fails is the last."""
+    subject = "feed"
+    try:
+        feed = feed_of(configuration)
+        yield Finding("ok", subject, _described_feed(feed))
+        subject = "universe"
+        symbols = traded_symbols(configuration, feed)
+        yield Finding("ok", subject, ", ".join(symbols))
+        subject = "instruments"
+        instruments = instruments_of(configuration, symbols)
+        currency = single_currency(instruments)
+        yield Finding(
+            "ok", subject, f"{_described_instruments(instruments)}; account in {currency}"
+        )
+        subject = "strategies"
+        strategies = strategies_of(configuration, symbols)
+        names = ", ".join(f"{spec.name} ({spec.source})" for spec in strategies)
+        yield Finding("ok", subject, names)
+    except (ConfigError, FeedError, InstrumentError, StrategyLoadError) as error:
+        yield Finding("fail", subject, str(error))
 
 
 def _files(configuration: Configuration) -> str:
@@ -82,11 +92,9 @@ def _mode(configuration: Configuration) -> Finding:
 
 
 def _folder(folder: Path) -> Finding:
-    nearest = next(part for part in (folder, *folder.absolute().parents) if part.exists())
-    if not nearest.is_dir():
-        return Finding("fail", "session folder", f"{nearest} is no folder")
-    if not os.access(nearest, os.W_OK | os.X_OK):
-        return Finding("fail", "session folder", f"{nearest} cannot be written to")
+    problem = unwritable(folder)
+    if problem is not None:
+        return Finding("fail", "session folder", problem)
     return Finding("ok", "session folder", f"{folder} can be written to")
 
 
@@ -108,13 +116,3 @@ def _limits(configuration: Configuration) -> Iterator[Finding]:
             yield Finding("warn", f"risk.{name}", "not set: there is no such limit")
         else:
             yield Finding("ok", f"risk.{name}", f"{limit}")
-
-
-def _tried(
-    subject: str, make: Callable[[], T], describe: Callable[[T], str]
-) -> tuple[T | None, Finding]:
-    try:
-        made = make()
-    except (ConfigError, FeedError, InstrumentError, StrategyLoadError) as error:
-        return None, Finding("fail", subject, str(error))
-    return made, Finding("ok", subject, describe(made))

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 
 from actors.artifacts import recorded_facts
-from state.journal import Entry, Sink, read_journal
+from state.journal import Entry, Sink
 from state.journal.entry import encode_lines
+from state.journal.reader import read_journal
 from state.manifest import file_sha256
 from state.ndjson import NdjsonSink
 from state.projections import (
@@ -75,5 +75,5 @@ def _put(path: Path, folder: Path) -> str:
         change = "made"
     else:
         change = "same" if file_sha256(target) == file_sha256(path) else "changed"
-    os.replace(path, target)
+    path.replace(target)
     return change

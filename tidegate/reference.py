@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 import types
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
@@ -101,8 +102,8 @@ def _option(param: Any) -> str:
     names = ", ".join(f"`{name}`" for name in (*param.opts, *param.secondary_opts))
     if param.is_flag:
         return names
-    metavar = param.metavar or param.type.name.upper()
-    return f"{names} `{metavar}`"
+    assert param.metavar, f"option {param.name} says what its value is"
+    return f"{names} `{param.metavar}`"
 
 
 def _default(param: Any) -> str:
@@ -130,9 +131,9 @@ def _section(name: str, field: FieldInfo) -> str:
     many = get_origin(field.annotation) in {tuple, list}
     heading = f"[[{name}]]" if many else f"[{name}]"
     doc = " ".join((model.__doc__ or "").split())
-    meaning = doc.split(": ", 1)[-1] if doc.startswith("``[") else doc
+    meaning = doc.partition(": ")[2] or doc
     meaning = meaning.replace("``", "`")
-    rows = list(_rows(model, ""))
+    rows = [_with_state(name, row) for row in _rows(model, "")]
     return "\n".join(
         [
             f"## {heading}\n",
@@ -140,6 +141,15 @@ def _section(name: str, field: FieldInfo) -> str:
             _table(("key", "type", "default", "meaning"), rows),
         ]
     )
+
+
+def _with_state(section: str, row: tuple[str, ...]) -> tuple[str, ...]:
+    """Add to a key's meaning that this version refuses it, where that is so."""
+    from tidegate.compose import NOT_IN_FORCE
+
+    key = (section, *row[0].strip("`").split("."))
+    waits = any(key[: len(known)] == known for known in NOT_IN_FORCE)
+    return (*row[:-1], f"{row[-1]} (refused by this version: not in force yet)") if waits else row
 
 
 def _rows(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, str, str, str]]:
@@ -165,6 +175,8 @@ def _shown_default(field: FieldInfo) -> str:
             return f'`"{default}"`'
         case tuple() | list() | dict():
             return "" if not default else f"`{list(default)}`"
+        case datetime():
+            return f"`{default.isoformat()}`"
         case _:
             return f"`{default}`"
 
@@ -185,6 +197,7 @@ def _type(annotation: Any) -> str:
         return ", ".join(f'`"{member.value}"`' for member in annotation)  # type: ignore[attr-defined]
     names = {"str": "text", "int": "whole number", "float": "number", "bool": "true or false"}
     names |= {"Decimal": "exact number", "Path": "path", "SecretStr": "secret text"}
+    names |= {"AwareDatetime": "time with a zone"}
     name = getattr(annotation, "__name__", str(annotation))
     return names.get(name, name)
 

@@ -20,6 +20,7 @@ from tidegate.front import current
 from tidegate.journal_log import JournalLog
 from tidegate.logs import Logs, SessionLog
 from tidegate.output import progress_bar, say_document
+from tidegate.places import unwritable
 from tidegate.redaction import Redactor
 from tidegate.screen import say_result
 
@@ -76,6 +77,9 @@ def session_spec(
     """Return what the runner needs; the session's log opens when the session starts."""
     session = configuration.settings.session
     runs_dir = Path(session.dir)
+    if (problem := unwritable(out or runs_dir)) is not None:
+        where = "--out" if out else f"{configuration.origin('session', 'dir')}: session.dir"
+        raise UsageRefused(f"{where}: {problem}")
 
     def open_log(session_id: str) -> None:
         folder = out or runs_dir / session.mode / "sessions" / session_id
@@ -95,8 +99,9 @@ def session_spec(
         out=out,
         runs_dir=runs_dir,
         config=parts.config,
+        places=parts.places,
         events=events,
-        sinks=(JournalLog(open_log, fills=session.mode != "replay"),),
+        sinks=(JournalLog(open_log, live=session.mode != "replay"),),
     )
 
 

@@ -73,7 +73,7 @@ class _Stopping:
     def __call__(self) -> bool:
         return self._asked
 
-    def note(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 - a handler
+    def note(self, number: int, frame: FrameType | None) -> None:
         """Take note of a signal."""
         if self._asked:
             raise KeyboardInterrupt

@@ -16,16 +16,18 @@ from typing import Any
 
 from actors.session import SessionError, SessionSpec, run_replay
 from feeds.errors import FeedError
-from state.journal import JournalError, first_difference, read_lines
+from state.journal import JournalError
+from state.journal.reader import first_difference, read_lines
 from state.manifest import Manifest, file_sha256
-from strategies.loader import StrategyLoadError
+from strategies.loader import StrategyLoadError, load_strategy
 from tidegate import __version__
 from tidegate.archive import Recorded
 from tidegate.compose import feed_of, kept_instruments, limits_of, single_currency, strategies_of
 from tidegate.config import Configuration, Settings
 from tidegate.exits import UsageRefused
 
-_CLOSING = b'"occasion":"close"'
+_ENDING = (b'"hold_id":"stopping:', b'"occasion":"close"')
+"""What the first event of a session's end has in its line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +64,11 @@ def verify(recorded: Recorded) -> Verdict:
     except (JournalError, OSError, SessionError) as error:
         return Verdict(0, (*findings, f"the journal cannot be compared: {error}"), tuple(notes))
     if difference is not None:
-        ended_at = _first_closing(recorded.journal)
-        if manifest.outcome == "interrupted" and ended_at and difference.seq >= ended_at:
+        ending = _first_ending(recorded.journal)
+        if manifest.outcome == "interrupted" and ending and difference.seq >= ending:
+            events = ending - 1
             notes.append(
-                f"interrupted at event {ended_at}: compared up to there, nothing after it can be"
+                f"interrupted at event {ending}: compared up to there, nothing after it can be"
             )
         else:
             findings.append(f"journal: {difference}")
@@ -100,7 +103,7 @@ def _configuration(manifest: Manifest) -> Configuration:
         for section, values in manifest.config.items()
     }
     config.pop("instruments")
-    uses = {strategy.name: strategy.use for strategy in manifest.strategies}
+    uses = manifest.places["strategies"]
     config["strategies"] = [
         {
             **{key: value for key, value in section.items() if key != "source_sha256"},
@@ -109,7 +112,8 @@ def _configuration(manifest: Manifest) -> Configuration:
         for section in config["strategies"]
     ]
     if config["feed"]["source"] == "file":
-        config["feed"]["files"] = [f"{data.path}@{data.symbol}" for data in manifest.data]
+        files = manifest.places["data"]
+        config["feed"]["files"] = [f"{files[name]}@{_symbol(name)}" for name in manifest.data]
     return Configuration(Settings.model_validate(config), {}, config)
 
 
@@ -122,26 +126,29 @@ def _run(spec: SessionSpec) -> None:
 
 
 def _changed_inputs(manifest: Manifest) -> Iterator[str]:
-    for data in manifest.data:
-        if not data.path:
-            continue
-        path = Path(data.path)
+    for name, place in manifest.places.get("data", {}).items():
+        recorded, path = manifest.data[name], Path(place)
         if not path.is_file():
-            yield f"input {data.path} is no longer there"
-        elif (found := file_sha256(path)) != data.sha256:
-            yield f"input {data.path} changed: sha256 was {data.sha256[:12]}, is {found[:12]}"
-    for section in manifest.strategies:
-        file = _strategy_file(section.use)
-        if file is not None and file.is_file() and file_sha256(file) != section.source_sha256:
-            yield f"strategy {section.name}: {file} changed since"
+            yield f"input {place} is no longer there"
+        elif (found := file_sha256(path)) != recorded:
+            yield f"input {place} changed: sha256 was {recorded[:12]}, is {found[:12]}"
+    for strategy in manifest.strategies:
+        use = manifest.places.get("strategies", {}).get(strategy.name, strategy.use)
+        try:
+            found = load_strategy(use).source_sha256
+        except StrategyLoadError as error:
+            yield str(error)
+            continue
+        if found != strategy.source_sha256:
+            yield (
+                f"strategy {strategy.name} ({use}) changed: "
+                f"sha256 was {strategy.source_sha256[:12]}, is {found[:12]}"
+            )
 
 
-def _strategy_file(use: str) -> Path | None:
-    target, _, _ = use.rpartition(":")
-    for text in (use, target):
-        if text.endswith(".py"):
-            return Path(text)
-    return None
+def _symbol(name: str) -> str:
+    """Return the symbol in an input's name, ``file name@symbol``."""
+    return name.rpartition("@")[2]
 
 
 def _changed_files(recorded: Recorded) -> Iterator[str]:
@@ -153,10 +160,10 @@ def _changed_files(recorded: Recorded) -> Iterator[str]:
             yield f"{name} is not what the session wrote; `tidegate rebuild` makes it again"
 
 
-def _first_closing(journal: Path) -> int:
+def _first_ending(journal: Path) -> int:
     """Return the number of the first event of the session's end, 0 if there is none."""
     for seq, line in enumerate(read_lines(journal), 1):
-        if _CLOSING in line:
+        if any(mark in line for mark in _ENDING):
             return seq
     return 0
 

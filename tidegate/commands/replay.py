@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from tidegate.commands.options import ConfigFiles, Json, ManyValues
+from tidegate.exits import UsageRefused
 
 
 class Extent(StrEnum):
@@ -72,7 +73,8 @@ MaxBadRows = Annotated[
     int | None, typer.Option(metavar="N", help="Bad rows that are not fatal (default 0).")
 ]
 Mode = Annotated[
-    Extent | None, typer.Option(help="All of the data (default), or its first UTC day only.")
+    Extent | None,
+    typer.Option(metavar="quick|full", help="Its first UTC day, or all of the data (default)."),
 ]
 
 
@@ -128,4 +130,8 @@ def register(app: typer.Typer) -> None:
         for key, value, name in options:
             line.put(key, value, name)
         configuration = load(config or (), command_line=line.layer(), default_file=False)
+        if not configuration.is_given("feed", "source"):
+            raise UsageRefused("replay: no data; expected --data FILE[@SYMBOL], or a feed by -c")
+        if not configuration.settings.strategies:
+            raise UsageRefused("replay: no strategy; expected --strategy NAME, or one by -c")
         return replay_session(configuration, out=out, events=events, as_json=as_json)

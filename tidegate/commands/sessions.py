@@ -16,9 +16,9 @@ def register(app: typer.Typer) -> None:
     @app.command("sessions")
     def sessions(folder: RunsDir = None, config: ConfigFiles = None, as_json: Json = False) -> None:
         """List the recorded sessions, the newest last."""
+        from state.projections import iso_ms
         from tidegate.archive import recorded_sessions
         from tidegate.places import last_equity, runs_dir
-        from state.projections import iso_ms
 
         runs = runs_dir(folder, config)
         rows = []

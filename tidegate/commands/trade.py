@@ -18,16 +18,19 @@ class TradeMode(StrEnum):
     LIVE = "live"
 
 
-Mode = Annotated[TradeMode | None, typer.Option(help="Default: session.mode.")]
+Mode = Annotated[
+    TradeMode | None,
+    typer.Option(
+        metavar="paper|shadow|live", help="How orders are executed (default: session.mode)."
+    ),
+]
 Speed = Annotated[
     float | None,
     typer.Option(
         metavar="N", min=0, help="Times real time; 0 is as fast as it goes (default: feed.speed)."
     ),
 ]
-Acknowledged = Annotated[
-    bool, typer.Option("--i-acknowledge-risk", help="Needed for --mode live.")
-]
+Acknowledged = Annotated[bool, typer.Option("--i-acknowledge-risk", help="Needed for --mode live.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with the newest session.")]
 SessionOption = Annotated[
     str | None, typer.Option("--session", metavar="ID", help="Go on with this session.")

@@ -49,5 +49,5 @@ def register(app: typer.Typer) -> None:
         for note in verdict.notes:
             print(f"note: {note}")
         if verdict.same:
-            print(f"same: all {verdict.events:,} events of {recorded.manifest.session_id}")
+            print(f"same: {verdict.events:,} events of {recorded.manifest.session_id}")
         return code
