@@ -84,7 +84,7 @@ def main(arguments: list[str] | None = None) -> int:
         _print_ratios(size, board)
         same &= _print_sameness(size, board, pythons)
     for case, reason in board.absent.items():
-        print(f"\n{case} took no part: {reason}")
+        print(f"\n{case} took no part, or no further part: {reason}")
     if chosen.json is not None:
         chosen.json.write_text(
             json.dumps(
