@@ -16,7 +16,6 @@ from actors.spec import SessionResult, SessionSpec
 from actors.turns import Session
 from feeds.timeframe import format_timeframe
 from state.journal import Sink
-from state.journal.bulk import Background, SqliteSink
 from state.manifest import (
     Manifest,
     SessionStatus,
@@ -25,28 +24,10 @@ from state.manifest import (
     seal,
     write_manifest,
 )
-from state.ndjson import NdjsonSink
-from state.projections import (
-    CsvArtifacts,
-    SummaryProjection,
-    summary_json,
-    write_session_html,
-    write_session_md,
-)
+from state.projections.process import ProjectionProcess
 from state.snapshots import OrderSnapshot, PositionSnapshot, Snapshot, save_state
 
 CODE_VERSION = "0.1.0"
-
-SEALED = (
-    "account.csv",
-    "events.ndjson",
-    "orders.csv",
-    "positions.csv",
-    "quarantine.csv",
-    "session.md",
-    "trades.csv",
-)
-"""Files whose sha256 the manifest ends with: the same for the same inputs, everywhere."""
 
 
 class Artifacts:
@@ -60,24 +41,22 @@ class Artifacts:
         self.session_id = session_id
         self.out = out
         self.fingerprints = dict(fingerprints)
-        self.summary = SummaryProjection()
+        self._projections: ProjectionProcess | None = None
 
-    def simulation_sinks(self) -> list[Sink]:
-        """Return the sinks of a simulation, the journal's own file among them."""
-        sqlite = Background([SqliteSink(self.out / "journal.sqlite")])
-        return [sqlite, *self.live_sinks()]
+    def sinks(self, *, simulation: bool) -> list[Sink]:
+        """
+        Start the process that writes the projections and return the journal's sinks.
 
-    def live_sinks(self) -> list[Sink]:
-        """Return the projections that are written while the session runs."""
-        sinks: list[Sink] = [
-            NdjsonSink(self.out / "events.ndjson"),
-            CsvArtifacts(self.out),
-            self.summary,
-        ]
-        if self.spec.events is not None:
-            sinks.append(NdjsonSink(self.spec.events))
-        sinks.extend(self.spec.sinks)
-        return sinks
+        In a simulation it writes ``journal.sqlite`` too; a live journal is its own writer.
+        """
+        copies = () if self.spec.events is None else (self.spec.events,)
+        self._projections = ProjectionProcess(self.out, journal=simulation, copies=copies)
+        return [self._projections, *self.spec.sinks]
+
+    def abandon(self) -> None:
+        """Let go of the projections of a session that cannot be finished."""
+        if self._projections is not None:
+            self._projections.abandon()
 
     def begin(self, started_at: int) -> None:
         """Write the manifest of a running session that starts at session time ``started_at``."""
@@ -107,6 +86,7 @@ class Artifacts:
         self, session: Session, outcome: str, exit_code: int, wall_s: float
     ) -> SessionResult:
         """Write what is written at the end, seal the manifest, and return the result."""
+        assert self._projections is not None, "a session has its sinks from here"
         live = self.spec.mode != "replay"
         save_state(
             self.out / "state.json",
@@ -115,27 +95,18 @@ class Artifacts:
             sync=live,
         )
         facts = self._facts(session)
-        run = self._run_facts(session, wall_s)
-        self.summary.set_facts({**facts, **run})
-        summary = self.summary.summary()
-        write_session_md(summary, self.out / "session.md")
-        write_session_html(summary, self.out / "session.html")
+        answer = self._projections.finish({**facts, **self._run_facts(session, wall_s)})
         seal(
             self.out / "manifest.json",
             SessionStatus.ENDED,
             ended_at=session.assembly.clock.now,
             outcome=outcome,
             exit_code=exit_code,
-            artifacts=SEALED,
+            artifacts=answer.sha256,
             facts=facts,
         )
         return SessionResult(
-            self.session_id,
-            self.out,
-            exit_code,
-            outcome,
-            summary_json(summary),
-            session.halted or "",
+            self.session_id, self.out, exit_code, outcome, answer.summary, session.halted or ""
         )
 
     def _facts(self, session: Session) -> dict[str, Any]:

@@ -49,6 +49,7 @@ from messages import (
     ReduceIntent,
     RiskDecision,
     TakeSnapshot,
+    Verdict,
 )
 from state.instruments import Instrument
 from state.journal import JournalWriter
@@ -265,7 +266,11 @@ def _wire(
     dispatcher.route(OpenIntent, risk)
     dispatcher.route(ReduceIntent, risk)
     dispatcher.route(CancelIntent, risk)
-    dispatcher.route(RiskDecision, by_strategy=strategies)
+    dispatcher.route(
+        RiskDecision,
+        by_strategy=strategies,
+        matters=lambda decision: decision.verdict is Verdict.DENIED,
+    )
     dispatcher.route(ApprovedOpen, execution)
     dispatcher.route(ApprovedReduce, execution)
     dispatcher.route(ApprovedCancel, execution)

@@ -47,23 +47,17 @@ class Board:
 
     def mark(self, symbol: str) -> Decimal | None:
         """Return the newest price exactly, or ``None`` when there is none yet."""
-        bar = self._opening.get(symbol) if self._opening else None
-        if bar is not None:
-            price = bar.open
-        else:
-            bar = self.last.get(symbol)
-            if bar is None:
-                return None
-            price = bar.close
+        if symbol in self._opening or symbol in self.last:
+            return self.known(symbol)
+        return None
+
+    def known(self, symbol: str) -> Decimal:
+        """Return the mark of a symbol that has traded; anything else is a bug."""
+        bar = self._opening.get(symbol)
+        price = self.last[symbol].close if bar is None else bar.open
         cached = self._cache.get(symbol)
         if cached is not None and cached[0] == price:
             return cached[1]
         exact = Decimal(repr(price))
         self._cache[symbol] = (price, exact)
         return exact
-
-    def known(self, symbol: str) -> Decimal:
-        """Return the mark of a symbol that has traded; anything else is a bug."""
-        mark = self.mark(symbol)
-        assert mark is not None, f"{symbol} has a position and no price"
-        return mark

@@ -94,8 +94,7 @@ class ExecutionActor(Actor):
         request = approved.request
         order = self.orders.add(request)
         now = self.clock.now
-        order.apply(OrderEvent.APPROVED, now)
-        status = order.apply(OrderEvent.JOURNALED, now)
+        status = order.journal(now)
         return (
             ExecutionReport(
                 request.order_id,
@@ -236,25 +235,18 @@ class ExecutionActor(Actor):
 
     def valuation(self, at: int, occasion: str) -> PortfolioMarked:
         """Return the account valued at the board's marks."""
-        ledger = self.ledger
-        known = self.board.known
-        value = ledger.valuation(known)
-        marks: dict[str, Decimal] = {}
-        for position in ledger.positions():
-            symbol = position.symbol
-            if symbol not in marks:
-                marks[symbol] = known(symbol)
+        value = self.ledger.valuation(self.board.known)
         return PortfolioMarked(
             at,
             occasion,
-            ledger.currency,
+            self.ledger.currency,
             value.cash,
             value.equity,
             value.realized_pnl,
             value.unrealized_pnl,
             value.fees,
             value.funding,
-            tuple(sorted(marks.items())),
+            value.marks,
         )
 
     def on_wake(self, wake: Wake) -> Effects:

@@ -67,14 +67,18 @@ def run_replay(spec: SessionSpec, *, on_progress: Progress | None = None) -> Ses
     artifacts = Artifacts(spec, session_id, out, fingerprints)
     artifacts.begin(first[0].timestamp)
     started_s = monotonic_s()
-    with _few_collections():
-        journal = Journal(artifacts.simulation_sinks())
-        session = Session(spec, session_id, journal, first)
-        session.start()
-        outcome, exit_code, trouble = _drive(session, groups, on_progress or _ignore)
-        session.finish(outcome, exit_code)
-        journal.close()
-        result = artifacts.finish(session, outcome, exit_code, monotonic_s() - started_s)
+    journal = Journal(artifacts.sinks(simulation=True))
+    try:
+        with _few_collections():
+            session = Session(spec, session_id, journal, first)
+            session.start()
+            outcome, exit_code, trouble = _drive(session, groups, on_progress or _ignore)
+            session.finish(outcome, exit_code)
+            journal.close()
+            result = artifacts.finish(session, outcome, exit_code, monotonic_s() - started_s)
+    except BaseException:
+        artifacts.abandon()
+        raise
     if trouble is not None:
         raise trouble
     return result
@@ -115,7 +119,9 @@ async def run_paper(
     artifacts = Artifacts(spec, session_id, out, fingerprints)
     artifacts.begin(first[0].timestamp)
     started_s = monotonic_s()
-    journal = await DurableJournal.open(out / "journal.sqlite", sinks=artifacts.live_sinks())
+    journal = await DurableJournal.open(
+        out / "journal.sqlite", sinks=artifacts.sinks(simulation=False)
+    )
     watch = StallWatch()
     try:
         session = Session(spec, session_id, journal, first)
@@ -131,6 +137,7 @@ async def run_paper(
         await journal.commit()
     except BaseException:
         journal.abort()
+        artifacts.abandon()
         raise
     finally:
         watch.stop()

@@ -54,6 +54,7 @@ class StrategyActor(Actor):
         kind = type(self.strategy)
         self._wants_fills = kind.on_fill is not Strategy.on_fill
         self._wants_updates = kind.on_order_update is not Strategy.on_order_update
+        self.eager = self._wants_updates
 
     def handlers(self) -> Mapping[type[Message], Handler]:
         """Return the handlers; market data goes to the strategy's own methods without a detour."""

@@ -8,7 +8,7 @@ happens in a simulation is in it: ``tidegate verify`` runs a session again from 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -111,11 +111,11 @@ def seal(
     ended_at: int | None = None,
     outcome: str = "",
     exit_code: int | None = None,
-    artifacts: Sequence[str] = (),
+    artifacts: Mapping[str, str] | None = None,
     facts: Mapping[str, Any] | None = None,
 ) -> Manifest:
     """
-    Write down how the session ended, with the sha256 of each of its ``artifacts`` that exists.
+    Write down how the session ended, with the sha256 of each of its ``artifacts``.
 
     Artifacts are named by their path in the session's folder, where the manifest lies.
     """
@@ -125,11 +125,7 @@ def seal(
         ended_at=ended_at,
         outcome=outcome,
         exit_code=exit_code,
-        artifacts={
-            name: file_sha256(path.parent / name)
-            for name in sorted(artifacts)
-            if (path.parent / name).is_file()
-        },
+        artifacts=dict(sorted((artifacts or {}).items())),
         facts=dict(facts or {}),
     )
     write_manifest(path, sealed)

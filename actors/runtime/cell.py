@@ -43,7 +43,10 @@ class Actor:
 
     A handler either returns its effects or raises; if it raises, the message is a dead
     letter, none of its effects happens, and the supervisor decides what becomes of the actor.
+    An ``eager`` one is also told what matters to nobody else.
     """
+
+    eager = False
 
     def handlers(self) -> Mapping[type[Message], Handler]:
         """Return the method for each message class that the actor understands."""
@@ -106,6 +109,7 @@ class Cell:
         "check",
         "dead",
         "direct",
+        "eager",
         "factory",
         "failures",
         "handled",
@@ -141,6 +145,7 @@ class Cell:
         self.refused = 0
         self.dead = 0
         self.direct = False
+        self.eager = False
         self.actor: Actor | None = None
         self.handlers: dict[type[Message], Handler] = {}
 
@@ -149,6 +154,7 @@ class Cell:
         actor = self.factory()
         self.actor = actor
         self.handlers = dict(actor.handlers())
+        self.eager = actor.eager
         self.incarnation += 1
         self.become(CellState.RUNNING)
         return actor

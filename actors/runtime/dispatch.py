@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
+from operator import attrgetter
 from typing import Any, Protocol
 
 from actors.runtime import limits
@@ -58,16 +59,19 @@ class Route:
         """
         Send ``kind`` to ``cells`` in order, then to the strategy it names.
 
-        Messages that do not ``matter`` go to the strategy alone.
+        Messages that do not ``matter`` go to nobody but a strategy that is eager for them.
         """
         self.cells = cells
         self.matters = matters
         self.by_strategy = by_strategy
         self.journaled = kind.journaled
         fields = kind.__struct_fields__
-        self.correlation: str | None = next(
-            (name for name in ("order_id", "intent_id") if name in fields), None
-        )
+        name = next((name for name in ("order_id", "intent_id") if name in fields), None)
+        self.correlation: Callable[[Any], str] = attrgetter(name) if name else _uncorrelated
+
+
+def _uncorrelated(_message: Any) -> str:
+    return ""
 
 
 def origin_text(origin: Origin) -> str:
@@ -85,6 +89,7 @@ class Dispatcher:
     def __init__(self, journal: JournalWriter, clock: Clock, holds: HoldSet) -> None:
         """Deliver by ``clock``, journal to ``journal``, and mind ``holds``."""
         self.journal = journal
+        self._append = journal.append
         self.clock = clock
         self.holds = holds
         self.guardian: Guardian | None = None
@@ -194,33 +199,33 @@ class Dispatcher:
     def emit(self, cell: Cell, effects: Iterable[Effect], origin: Origin) -> None:
         """Make the effects of one handler happen, in order, each to completion."""
         self._depth += 1
+        routes = self._routes
         deliver = self._deliver
         following = origin  # what is not journaled follows from what was, just before it
         try:
             for effect in effects:
-                route = self._routes.get(type(effect))
+                route = routes.get(type(effect))
                 if route is None:
                     self._runtime_effect(cell, effect, following)
                     continue
                 if route.journaled:
                     following = self._journal(cell.name, route, effect, origin)
-                matters = route.matters
-                if matters is None or matters(effect):
+                matters = route.matters is None or route.matters(effect)
+                if matters:
                     for receiver in route.cells:
                         deliver(receiver, effect, following)  # type: ignore[arg-type]
                 if route.by_strategy is not None:
                     named = route.by_strategy.get(effect.strategy)  # type: ignore[union-attr]
-                    if named is not None:
+                    if named is not None and (matters or named.eager):
                         deliver(named, effect, following)  # type: ignore[arg-type]
         finally:
             self._depth -= 1
 
     def _journal(self, source: str, route: Route, message: Any, origin: Origin) -> int:
-        field = route.correlation
-        return self.journal.append(
+        return self._append(
             self.clock.now,
             source,
-            getattr(message, field) if field is not None else "",
+            route.correlation(message),
             str(origin) if type(origin) is int else origin_text(origin),
             message,
         )
@@ -240,11 +245,12 @@ class Dispatcher:
         if route.journaled:
             origin = self._journal(source, route, message, origin)
         receivers: list[tuple[Cell, Message, Origin]] = []
-        if route.matters is None or route.matters(message):
+        matters = route.matters is None or route.matters(message)
+        if matters:
             receivers.extend((cell, message, origin) for cell in route.cells)
         if route.by_strategy is not None:
             named = route.by_strategy.get(message.strategy)  # type: ignore[attr-defined]
-            if named is not None:
+            if named is not None and (matters or named.eager):
                 receivers.append((named, message, origin))
         return receivers
 
@@ -279,18 +285,29 @@ class Dispatcher:
         self._timers[key] = (self.clock.call_at(timer.at, fire), generation)
 
     def _deliver(self, cell: Cell, message: Message, origin: Origin) -> None:
-        if cell.direct and (not self.holds.active or message.lane is not Lane.OPEN):
-            self._handle(cell, message, origin)
-        else:
+        if not cell.direct or (self.holds.active and message.lane is Lane.OPEN):
             self._queue(cell, message, origin)
+            return
+        # From here on as in _handle, without the call: this is the hottest path of all.
+        handler = cell.handlers.get(type(message))
+        if handler is None or self._depth > limits.DISPATCH_DEPTH_MAX:
+            self._undeliverable(cell, message)
+            return
+        try:
+            effects = handler(message)
+            if effects is not None and cell.check is not None:
+                effects = cell.check(effects)
+        except Exception as error:  # noqa: BLE001 - the supervisor's business, never lost
+            self._failed(cell, message, error)
+            return
+        cell.handled += 1
+        if effects:
+            self.emit(cell, effects, origin)
 
     def deliver_data(self, cells: Iterable[Cell], data: MarketData) -> None:
-        """Hand one piece of market data to its readers, each to completion: the hottest path."""
+        """Hand one piece of market data to its readers, each to completion."""
         for cell in cells:
-            if cell.direct:
-                self._handle(cell, data, data)
-            else:
-                self._queue(cell, data, data)
+            self._deliver(cell, data, data)
 
     def _handle(self, cell: Cell, message: Message, origin: Origin) -> None:
         handler = cell.handlers.get(type(message))

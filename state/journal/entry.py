@@ -103,3 +103,8 @@ def encode_lines(entries: Sequence[Entry]) -> bytes:
 def decode_line(line: bytes | str) -> Entry:
     """Return the entry of one line; raises ``msgspec.ValidationError`` or ``DecodeError``."""
     return cast("Entry", _decoder.decode(line))
+
+
+def decode_lines(lines: bytes) -> list[Entry]:
+    """Return the entries of whole lines; raises what ``decode_line`` raises."""
+    return cast("list[Entry]", _decoder.decode_lines(lines))

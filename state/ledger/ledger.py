@@ -47,7 +47,11 @@ Result = TypeVar("Result")
 
 
 class Valuation(msgspec.Struct, frozen=True, gc=False):
-    """The account at given marks, in the account's currency; ``realized_pnl`` is gross of fees."""
+    """
+    The account at given marks, in the account's currency; ``realized_pnl`` is gross of fees.
+
+    ``marks`` are those of every symbol with a position, by symbol.
+    """
 
     cash: Decimal
     equity: Decimal
@@ -55,6 +59,7 @@ class Valuation(msgspec.Struct, frozen=True, gc=False):
     unrealized_pnl: Decimal
     fees: Decimal
     funding: Decimal
+    marks: tuple[tuple[str, Decimal], ...] = ()
 
 
 class Ledger:
@@ -159,11 +164,18 @@ class Ledger:
         try:
             cash = equity = self._cash.balance
             unrealized = ZERO
+            books = self._books
+            marks: dict[str, Decimal] = {}
             for key in self._open:
-                book = self._books[key]
-                value = book.quantity * mark(key[1])
-                unrealized += value - book.cost
-                equity += value if book.is_spot else value - book.cost
+                book = books[key]
+                symbol = key[1]
+                price = marks.get(symbol)
+                if price is None:
+                    price = marks[symbol] = mark(symbol)
+                value = book.quantity * price
+                profit = value - book.cost
+                unrealized += profit
+                equity += value if book.is_spot else profit
             return Valuation(
                 cash,
                 equity,
@@ -171,6 +183,7 @@ class Ledger:
                 unrealized,
                 self._fees.balance,
                 self._funding.balance,
+                tuple(sorted(marks.items())) if len(marks) > 1 else tuple(marks.items()),
             )
         finally:
             setcontext(caller)

@@ -21,6 +21,10 @@ add = EXACT.add
 multiply = EXACT.multiply
 
 
+RECORDED = TRANSITIONS[TRANSITIONS[START][OrderEvent.APPROVED]][OrderEvent.JOURNALED]
+"""Where an approved order stands once its record is written."""
+
+
 class Order:
     """
     One order as Execution knows it: what was asked, where it stands, what was filled.
@@ -107,6 +111,14 @@ class Order:
             if target in TERMINAL and self._on_end is not None:
                 self._on_end(self)
         return target
+
+    def journal(self, at: int) -> OrderStatus:
+        """Take APPROVED and JOURNALED in one step, as a new order's record is written."""
+        if self.status is not START:
+            raise IllegalTransition(self.status, OrderEvent.APPROVED)
+        self.updated_at = at
+        self.status = RECORDED
+        return RECORDED
 
     def _apply_fill(
         self, event: OrderEvent, at: int, fill: Fill, cause: Cause | None

@@ -41,3 +41,9 @@ TEXT_MAX = 300
 
 REBUILD_BATCH = 4_096
 """Entries of a stored journal held in memory at a time: about 2 MB."""
+
+PIPE_BATCHES = 64
+"""Batches on their way to the projections' process: a few megabytes, enough for its start."""
+
+FINISH_TIMEOUT_S = 120.0
+"""How long the projections' process may take to end once it has answered: it is done by then."""
