@@ -89,3 +89,11 @@ def test_a_test_that_only_runs_is_recognised() -> None:
     found = {test.name: checks_something(test, module) for test in functions_of(module)}
 
     assert found == {"test_idle": False, "test_of_errors": True, "test_by_another": True}
+
+
+def test_no_two_modules_beside_the_tests_have_one_name() -> None:
+    """Folders of tests share one import path: of two modules with one name, one would be found."""
+    names = [path.name for path in modules() if path.name != "conftest.py"]
+    twice = sorted({name for name in names if names.count(name) > 1})
+
+    assert twice == []
