@@ -110,10 +110,7 @@ def _executed(use: str, path: Path, module_name: str) -> ModuleType:
     if spec is None or spec.loader is None:
         raise StrategyLoadError(f"strategy {use!r}: {path} cannot be imported")
     module = importlib.util.module_from_spec(spec)
-    folder = str(path.parent)
-    if folder not in sys.path:
-        # Last, so that a neighbour of the strategy never hides an installed package.
-        sys.path.append(folder)
+    _also_import_from(path.parent)
     sys.modules[module_name] = module
     try:
         spec.loader.exec_module(module)
@@ -123,7 +120,14 @@ def _executed(use: str, path: Path, module_name: str) -> ModuleType:
     return module
 
 
+def _also_import_from(folder: Path) -> None:
+    # Last, so that a neighbour of the strategy never hides an installed package.
+    if str(folder) not in sys.path:
+        sys.path.append(str(folder))
+
+
 def _from_module(use: str, module_name: str, class_name: str) -> LoadedStrategy:
+    _also_import_from(Path.cwd())
     factory = _class_of(use, _imported(use, module_name), class_name)
     return _described(_snake(factory.__name__), factory, use)
 

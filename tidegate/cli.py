@@ -28,7 +28,7 @@ from tidegate.commands import (
     version,
 )
 from tidegate.front import finish
-from tidegate.origin import require_own_floors
+from tidegate.origin import require_assertions, require_own_floors
 
 
 class FrontDoor(TyperGroup):
@@ -76,7 +76,8 @@ app = typer.Typer(
 
 @app.callback()
 def front_door() -> None:
-    """Refuse floors that come from elsewhere, before any command runs."""
+    """Refuse an installation that is not whole, before any command runs."""
+    require_assertions()
     require_own_floors()
 
 

@@ -1,5 +1,5 @@
 """
-Refuse floors that come from elsewhere.
+Refuse an installation that is not whole: floors from elsewhere, assertions switched off.
 
 The names of the floors are plain words (``messages``, ``state``, ``actors``): another package,
 or a folder of the working directory, may carry one of them and be found first.
@@ -16,6 +16,15 @@ from tidegate.exits import StartRefused
 FLOORS = ("actors", "brokers", "feeds", "messages", "scenarios", "state", "strategies")
 RESERVED_NAMES = frozenset({*FLOORS, "docs", "tests", "tidegate"})
 """What ``init`` and ``new-strategy`` never call a file or a folder."""
+
+
+def require_assertions() -> None:
+    """Refuse to start under ``python -O``: assertions state what must hold, and stay on."""
+    if not __debug__:
+        raise StartRefused(
+            "start-up refused: python runs without assertions (-O or PYTHONOPTIMIZE), "
+            "expected them on: they guard the books"
+        )
 
 
 def require_own_floors(home: Path | None = None) -> None:

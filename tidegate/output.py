@@ -49,15 +49,13 @@ def console() -> Console:
     return Console(highlight=False, width=10_000, no_color=True)
 
 
-def say_table(
-    columns: Sequence[str], rows: Sequence[Sequence[Any]], *, title: str | None = None
-) -> None:
+def say_table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     """Show a table on standard output; the texts are shown as they are, without markup."""
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(title=title, box=box.SIMPLE, title_justify="left", pad_edge=False)
+    table = Table(box=box.SIMPLE, pad_edge=False, show_header=any(columns))
     for column in columns:
         table.add_column(column, overflow="fold")
     for row in rows:
@@ -82,7 +80,6 @@ def progress_bar(label: str, total: int | None = None) -> Iterator[Progress | No
     from rich.console import Console
     from rich.progress import (
         BarColumn,
-        MofNCompleteColumn,
         TextColumn,
         TimeElapsedColumn,
     )
@@ -93,7 +90,7 @@ def progress_bar(label: str, total: int | None = None) -> Iterator[Progress | No
     with Bar(
         TextColumn("{task.description}"),
         BarColumn(),
-        MofNCompleteColumn(),
+        TextColumn("{task.completed:,} bars"),
         TimeElapsedColumn(),
         console=Console(stderr=True),
         transient=True,

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
-from itertools import islice
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from actors.artifacts import recorded_facts
-from state.journal import Entry, Sink
-from state.journal.entry import encode_lines
+from state.journal import JournalDamaged, SchemaTooNew
 from state.journal.reader import read_journal
 from state.manifest import file_sha256
-from state.ndjson import NdjsonSink
+from state.ndjson import write_events
 from state.projections import (
     CsvArtifacts,
     Summary,
@@ -20,16 +19,16 @@ from state.projections import (
     write_session_html,
     write_session_md,
 )
+from state.projections.rebuild import project
 from tidegate.archive import Recorded
-
-BATCH = 4_096
-"""Entries held in memory at a time."""
+from tidegate.exits import Wanting
 
 
 def summary_of(recorded: Recorded) -> Summary:
     """Return a session's summary, added up from its journal."""
     projection = SummaryProjection()
-    _project(recorded.journal, [projection])
+    with _readable(recorded):
+        project(read_journal(recorded.journal), projection)
     projection.set_facts(recorded_facts(recorded.manifest, recorded.folder))
     return projection.summary()
 
@@ -44,10 +43,9 @@ def rebuild(recorded: Recorded) -> dict[str, str]:
     with tempfile.TemporaryDirectory(dir=recorded.folder, prefix=".rebuild-") as name:
         fresh = Path(name)
         projection = SummaryProjection()
-        _project(
-            recorded.journal,
-            [NdjsonSink(fresh / "events.ndjson"), CsvArtifacts(fresh), projection],
-        )
+        with _readable(recorded):
+            write_events(fresh / "events.ndjson", recorded.journal)
+            project(read_journal(recorded.journal), CsvArtifacts(fresh), projection)
         projection.set_facts(recorded_facts(recorded.manifest, recorded.folder))
         summary = projection.summary()
         write_session_md(summary, fresh / "session.md")
@@ -55,18 +53,14 @@ def rebuild(recorded: Recorded) -> dict[str, str]:
         return {path.name: _put(path, recorded.folder) for path in sorted(fresh.iterdir())}
 
 
-def _project(journal: Path, sinks: Sequence[Sink]) -> None:
-    entries = read_journal(journal)
-    while batch := list(islice(entries, BATCH)):
-        _write(batch, sinks)
-    for sink in sinks:
-        sink.close()
-
-
-def _write(batch: list[Entry], sinks: Sequence[Sink]) -> None:
-    lines = encode_lines(batch)
-    for sink in sinks:
-        sink.write(batch, lines)
+@contextmanager
+def _readable(recorded: Recorded) -> Iterator[None]:
+    """Tell a journal that cannot be read from a fault of ours."""
+    try:
+        yield
+    except (JournalDamaged, SchemaTooNew, FileNotFoundError) as error:
+        session_id = recorded.manifest.session_id
+        raise Wanting(f"session {session_id}: its journal cannot be read: {error}") from None
 
 
 def _put(path: Path, folder: Path) -> str:

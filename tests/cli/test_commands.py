@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import shutil
 import signal
 import subprocess
@@ -92,6 +93,14 @@ def test_a_floor_from_elsewhere_is_refused_by_name(process: Process, own_folder:
 
     assert ended.returncode == 5
     assert f"package 'messages' is imported from {own_folder / 'messages'}" in ended.stderr
+
+
+def test_python_without_assertions_is_refused(process: Process) -> None:
+    """Assertions guard the books, so they may not be optimised away."""
+    ended = process("version", PYTHONOPTIMIZE="1")
+
+    assert ended.returncode == 5
+    assert "python runs without assertions" in ended.stderr
 
 
 def test_a_fault_of_ours_is_one_line_and_a_traceback_in_the_log(own_folder: Path) -> None:
@@ -364,6 +373,42 @@ def test_a_whole_session_can_come_from_a_file(
     summary = one_document(ended.stdout)["summary"]
     assert [row["strategy"] for row in summary["strategies"]] == ["one", "two"]
     assert summary["accounts"][0]["currency"] == "EUR"
+
+
+def test_an_instrument_file_rules_and_can_be_verified_without_it(
+    tidegate: Tidegate, bars: Callable[..., Path]
+) -> None:
+    """Its fee and lot step hold; the manifest keeps them, so the file may go."""
+    bars("a.csv", WAVES)
+    Path("i.toml").write_text("['X/USD']\nlot_step = '0.5'\ntaker_fee_bps = '0'\n")
+    Path("c.toml").write_text("[universe]\ninstruments = 'i.toml'\n")
+    options = ("--symbol", "X/USD", *SMALL, "--param", "quantity=1.7")
+
+    ran = tidegate("replay", "--data", "a.csv", *options, "-c", "c.toml", "--out", "o", "--json")
+    Path("i.toml").unlink()
+
+    summary = one_document(ran.stdout)["summary"]
+    assert summary["accounts"][0]["fees"] == "0"
+    assert ",1.5," in Path("o/trades.csv").read_text()
+    assert tidegate("verify", "o").exit_code == 0
+
+
+def test_progress_is_shown_on_a_terminal_only(own_folder: Path) -> None:
+    """A bar where somebody watches; standard output stays the answer's."""
+    watched, terminal = pty.openpty()
+    ended = subprocess.run(
+        [sys.executable, "-m", "tidegate", "replay", "--data", "fixture:crypto", *SMALL, "--json"],
+        stdout=subprocess.PIPE,
+        stderr=terminal,
+        check=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "TERM": "xterm"},
+    )
+    os.close(terminal)
+    shown = os.read(watched, 65_536).decode()
+    os.close(watched)
+
+    assert "bars" in shown
+    assert one_document(ended.stdout.decode())["exit_code"] == 0
 
 
 def test_a_strategy_file_that_does_not_import_is_named_by_line(

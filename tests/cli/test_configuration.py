@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tidegate.config import Configuration, load
 from tidegate.exits import ConfigError
-from tidegate.layers import Layer
+from tidegate.layers import Layer, leaves, merge
 from tidegate.redaction import MASK
 
 SECRET = "s3cr3t-0f-the-tide"
@@ -81,6 +84,30 @@ def test_tables_merge_and_lists_are_replaced() -> None:
 
     assert ("C/USD",) == found.universe.symbols
     assert {"timeout": 5, "urls": {"a": "x", "b": "y"}} == found.venue.ccxt
+
+
+TREES = st.recursive(
+    st.integers(0, 9),
+    lambda inner: st.dictionaries(st.sampled_from("abc"), inner, max_size=3),
+    max_leaves=8,
+)
+TABLES = st.dictionaries(st.sampled_from("abc"), TREES, max_size=3)
+
+
+@given(st.lists(TABLES, max_size=4))
+def test_every_leaf_is_that_of_the_last_layer_that_has_it(tables: list[dict[str, Any]]) -> None:
+    """Whatever the layers hold, the winner's value is the merged one, and it is named."""
+    layers = [Layer(str(place), table) for place, table in enumerate(tables)]
+
+    merged, sources = merge(layers)
+
+    assert set(sources) == {key for key, _ in leaves(merged)}
+    for key, value in leaves(merged):
+        winner: Any = tables[int(sources[key])]
+        for part in key:
+            winner = winner[part]
+        if value != {}:
+            assert value == winner
 
 
 def test_the_three_formats_mean_the_same() -> None:

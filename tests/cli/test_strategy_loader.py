@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 from decimal import Decimal
 from pathlib import Path
 
@@ -58,6 +59,17 @@ def test_a_strategy_is_found_in_a_file(tmp_path: Path) -> None:
     assert alone.factory is named.factory
     assert alone.name == "night_owl"
     assert alone.source_sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_a_module_in_the_working_directory_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the command itself was started from elsewhere."""
+    written(tmp_path, GOOD, "owl_of_the_house.py")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+
+    assert load_strategy("owl_of_the_house:NightOwl").name == "night_owl"
 
 
 def test_an_edited_file_is_loaded_anew(tmp_path: Path) -> None:
