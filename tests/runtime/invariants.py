@@ -110,13 +110,11 @@ def check_messages_are_conserved(world: World) -> None:
         message = entry.message
         if isinstance(message, Intent | CancelIntent):
             expected["risk"] += 1
-        elif isinstance(message, RiskDecision):
+        elif isinstance(message, RiskDecision) and message.verdict is Verdict.DENIED:
             expected[f"strategy:{message.strategy}"] += 1
-        elif isinstance(message, ExecutionReport):
-            expected[f"strategy:{message.strategy}"] += 1
-            if message.event not in PROGRESS:
-                expected["risk"] += 1
-                expected["telemetry"] += 1
+        elif isinstance(message, ExecutionReport) and message.event not in PROGRESS:
+            for name in ("risk", "telemetry", f"strategy:{message.strategy}"):
+                expected[name] += 1
     for name in ("risk", "telemetry"):
         assert expected[name] == world.cell(name).stats().accepted, name
     for cell in world.assembly.dispatcher.cells.values():

@@ -1,0 +1,126 @@
+"""The only sources of time and of chance."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from actors.runtime import SimulatedClock
+from actors.runtime.clock import NEVER, next_midnight
+from actors.runtime.entropy import DefaultTape, RecordedTape, SeededTape, session_entropy
+from actors.runtime.stall import StallWatch
+
+DAY = 86_400_000
+
+commands = st.lists(
+    st.one_of(
+        st.tuples(st.just("arm"), st.integers(0, 50)),
+        st.tuples(st.just("cancel"), st.integers(0, 20)),
+        st.tuples(st.just("due"), st.integers(0, 60)),
+    ),
+    max_size=40,
+)
+
+
+@given(commands)
+def test_timers_come_in_order_of_time_and_among_equals_of_arming(
+    script: Sequence[tuple[str, int]],
+) -> None:
+    """Against a plain list: what is due, what was cancelled, and when the next one is."""
+    clock = SimulatedClock()
+    model: list[tuple[int, int]] = []
+    handles: list[int] = []
+    for verb, number in script:
+        if verb == "arm":
+            handles.append(clock.call_at(number, lambda at: at))
+            model.append((number, handles[-1]))
+        elif verb == "cancel" and number < len(handles):
+            clock.cancel(handles[number])
+            model = [one for one in model if one[1] != handles[number]]
+        elif verb == "due":
+            due = [one for one in sorted(model) if one[0] <= number]
+            fired = []
+            while (one := clock.pop_due(number)) is not None:
+                fired.append(one[0])
+
+            assert [at for at, _ in due] == fired
+            model = [one for one in model if one not in due]
+        earliest = min((at for at, _ in model), default=NEVER)
+
+        # A cancelled timer may still be announced; it is never given out.
+        assert clock.next_timer_at <= earliest
+
+
+def test_time_never_runs_backwards() -> None:
+    """``advance`` to the past changes nothing."""
+    clock = SimulatedClock(100)
+    clock.advance(50)
+
+    assert clock.now == 100
+    clock.advance(101)
+    assert clock.now == 101
+
+
+@pytest.mark.parametrize(
+    ("at", "expected"), [(0, DAY), (1, DAY), (DAY - 1, DAY), (DAY, 2 * DAY), (-1, 0)]
+)
+def test_the_next_midnight_is_strictly_later(at: int, expected: int) -> None:
+    """At midnight itself the next one is a day away."""
+    assert expected == next_midnight(at)
+
+
+@given(st.integers(0, 5), st.lists(st.tuples(st.sampled_from("abc"), st.integers(1, 9))))
+def test_a_label_draws_the_same_whatever_the_others_draw(
+    seed: int, draws: list[tuple[str, int]]
+) -> None:
+    """One more draw somewhere does not reshuffle everything else."""
+    together = SeededTape(seed)
+    mixed = [(label, together.choose(label, n)) for label, n in draws]
+    for name in "abc":
+        alone = SeededTape(seed)
+
+        assert [c for label, c in mixed if label == name] == [
+            alone.choose(name, n) for label, n in draws if label == name
+        ]
+    assert [choice for _, choice in mixed] == together.drawn
+    assert all(0 <= choice < n for (_, choice), (_, n) in zip(mixed, draws, strict=True))
+
+
+def test_a_recorded_tape_ends_in_boredom() -> None:
+    """Past its end, and for choices that no longer exist, there is always an answer."""
+    tape = RecordedTape([1, 5])
+
+    assert [tape.choose("x", 3) for _ in range(4)] == [1, 2, 0, 0]
+    assert DefaultTape().choose("x", 3) == 0
+
+
+def test_live_sessions_are_named_by_the_machine() -> None:
+    """Two sessions that start in the same millisecond have different ids."""
+    names = {session_entropy() for _ in range(20)}
+
+    assert len(names) == 20
+    assert all(len(name) == 10 and int(name, 16) >= 0 for name in names)
+
+
+def test_a_loop_that_does_not_beat_is_reported_once() -> None:
+    """A stall is counted once for as long as it lasts, with its length."""
+    stalled = threading.Event()
+    lengths: list[float] = []
+
+    def on_stall(late_s: float) -> None:
+        lengths.append(late_s)
+        stalled.set()
+
+    watch = StallWatch(after_s=0.02, on_stall=on_stall)
+    watch.start()
+    try:
+        assert stalled.wait(10.0)
+    finally:
+        watch.stop()
+
+    assert watch.stalls == len(lengths) == 1
+    assert lengths[0] >= 0.02

@@ -1,0 +1,155 @@
+"""The paced driver: the same decisions as the fast one, on asyncio and on uvloop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from session_world import (
+    BTC,
+    ETH,
+    START,
+    World,
+    flat,
+    instruments_of,
+    make_spec,
+    make_world,
+    on_bars,
+)
+from workloads import busy_steps, market, trader
+
+from actors.runtime import Pacer
+from actors.turns import drive_paced
+from feeds.memory import MemoryFeed
+from messages import OrderCommitted, Side
+
+BARS = 40
+
+
+def busy() -> World:
+    steps = busy_steps(3, 3 * BARS, 1.0)
+    return World(
+        make_spec(
+            MemoryFeed(market(BARS)),
+            trader(steps).spec("one", (BTC, ETH)),
+            instruments=instruments_of(market(2), Decimal(10)),
+            cash=5_000,
+        )
+    )
+
+
+def paced(world: World, stop: Callable[[], bool] = lambda: False) -> bool:
+    """Drive a started world by the paced driver without waiting; return whether it ended."""
+
+    async def drive() -> bool:
+        return await drive_paced(
+            world.session,
+            world.session.groups(world._opened),
+            Pacer(0),
+            stop,
+            lambda _count: None,
+        )
+
+    return run_loop(drive)
+
+
+def run_loop(main: Callable[[], Any]) -> Any:
+    with asyncio.Runner() as runner:
+        return runner.run(main())
+
+
+def test_paced_and_fast_sessions_decide_the_same() -> None:
+    """Waiting and committing between turns changes no event of the journal."""
+    fast = busy().run()
+    slow = busy()
+    slow.start()
+    ended = paced(slow)
+    slow.finish()
+
+    assert ended
+    assert fast.story() == slow.story()
+    assert fast.lines == slow.lines
+
+
+def test_the_paced_driver_runs_on_uvloop() -> None:
+    """The other event loop gives the same journal."""
+    uvloop = pytest.importorskip("uvloop", reason="uvloop is not installed here")
+    world = busy()
+    world.start()
+
+    async def drive() -> bool:
+        return await drive_paced(
+            world.session,
+            world.session.groups(world._opened),
+            Pacer(0),
+            lambda: False,
+            lambda _count: None,
+        )
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        assert runner.run(drive())
+    world.finish()
+
+    assert busy().run().lines == world.lines
+
+
+def test_a_stop_ends_between_turns() -> None:
+    """Asked to stop, the driver says that the feed was not at its end; the session ends whole."""
+    world = busy()
+    answers: Iterator[bool] = iter([False] * 10)
+    world.start()
+
+    assert not paced(world, lambda: next(answers, True))
+    world.finish()
+    assert 0 < world.session.turns <= 10
+
+
+def test_a_faster_pace_waits_less() -> None:
+    """The pacer's own arithmetic: speed 0 waits for nothing and still yields to the loop."""
+    turns: list[str] = []
+
+    async def other() -> None:
+        turns.append("other")
+
+    async def main() -> None:
+        task = asyncio.ensure_future(other())
+        await Pacer(0).wait_until(START + 10**9)
+        turns.append("paced")
+        await task
+
+    run_loop(main)
+
+    assert turns == ["other", "paced"]
+
+
+def test_orders_wait_for_the_commit_and_leave_after_it() -> None:
+    """No order is handed to the broker before the journal says that its record is durable."""
+    world = make_world(
+        flat(BTC, 3),
+        on_bars({0: lambda desk: [desk.open(BTC, Side.BUY, Decimal(1))]}).spec(),
+    )
+    order: list[str] = []
+    journal = world.journal
+    world.poison(
+        "execution", OrderCommitted, when=lambda _m, _c: order.append("sent") or False
+    )
+
+    class Watched:
+        """A journal that notes its commits."""
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(journal, name)
+
+        async def commit(self) -> int:
+            order.append("committed")
+            return journal.seq
+
+    world.session.journal = Watched()  # type: ignore[assignment]
+    world.start()
+    paced(world)
+    world.finish()
+
+    assert order[:2] == ["committed", "sent"]

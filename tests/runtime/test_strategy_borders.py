@@ -1,0 +1,328 @@
+"""What a strategy may say: intents of its own, and nothing else, through no hook."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from message_examples import concrete_classes, example
+from session_world import BTC, PERP, START, Script, World, flat, make_world, on_bars
+
+from messages import (
+    ActorFailed,
+    ApprovedOpen,
+    CancelIntent,
+    DeadLetter,
+    ExecutionPolicy,
+    ExecutionReport,
+    Fill,
+    HoldLifted,
+    Message,
+    OpenIntent,
+    OrderRequest,
+    OrderType,
+    PositionSide,
+    ReduceIntent,
+    RiskDecision,
+    Scope,
+    Side,
+    TimeInForce,
+    Verdict,
+)
+from strategies import Desk
+
+ONE = Decimal(1)
+OWN = {OpenIntent, ReduceIntent, CancelIntent}
+FOREIGN = [kind for kind in concrete_classes() if kind not in OWN]
+FAR_BELOW = ExecutionPolicy(order_type=OrderType.LIMIT, limit_price=Decimal(50))
+
+
+def beside_a_neighbour(evil: Script, **settings: Any) -> World:
+    """Return a world of ``evil`` and of a strategy that buys at its fourth bar."""
+    neighbour = on_bars({3: lambda desk: [desk.open(BTC, Side.BUY, ONE)]})
+    world = make_world(flat(BTC, 8), evil.spec("evil"), neighbour.spec("good"), **settings)
+    supervisor = world.assembly.supervisor
+    # A hold that only a forged command would lift.
+    return world.before_turn(
+        0, lambda _w: supervisor.hold_open("kill", "drill", scope=Scope(symbol="nobody's"))
+    )
+
+
+def check_only_evil_failed(world: World) -> None:
+    """See that one strategy failed, and nobody and nothing else changed."""
+    assert {failed.actor for failed in world.all(ActorFailed)} == {"strategy:evil"}
+    assert {letter.actor for letter in world.all(DeadLetter)} == {"strategy:evil"}
+    assert world.session.halted is None
+    assert list(world.assembly.holds.view()) == ["kill"]
+    assert [report.event.value for report in world.reports()] == [
+        "journaled",
+        "sent",
+        "accepted",
+        "filled",
+    ]
+    assert {report.strategy for report in world.reports()} == {"good"}
+    assert {i.strategy for i in world.all(OpenIntent)} == {"good"}
+
+
+@pytest.mark.parametrize("queued", [False, True], ids=["fused", "queued"])
+@pytest.mark.parametrize("kind", FOREIGN, ids=lambda kind: kind.__name__)
+def test_a_forged_message_is_a_failure_of_its_strategy_alone(
+    kind: type[Message], queued: bool
+) -> None:
+    """No class but the three intents leaves a strategy: no command, approval, report or price."""
+    forged = example(kind, strategy="evil", hold_id="kill")
+    script = on_bars({1: lambda _desk: [forged]})
+    world = beside_a_neighbour(script, queued=queued).run()
+
+    check_only_evil_failed(world)
+    assert not [entry for entry in world.entries if entry.message == forged]
+
+
+REQUEST = OrderRequest(
+    "forged",
+    "tg-forged",
+    "evil",
+    BTC,
+    Side.BUY,
+    PositionSide.BOTH,
+    OrderType.MARKET,
+    TimeInForce.GTC,
+    ONE,
+    START,
+)
+
+
+def hook_script(hook: str, answer: Any) -> Script:
+    """Return a script that gives ``answer`` from one hook, once."""
+    script = Script()
+    given = [False]
+
+    def once(*_: Any) -> Any:
+        if given[0]:
+            return None
+        given[0] = True
+        return answer(script.made[-1].desk) if callable(answer) else answer
+
+    setattr(script, hook, once)
+    if hook not in ("on_bar", "on_start"):
+        quantity = Decimal(-1) if hook == "on_refusal" else ONE
+        script.on_bar = lambda strategy, _bar: (
+            [strategy.desk.open(BTC, Side.BUY, quantity)] if len(script.seen) == 1 else None
+        )
+    return script
+
+
+HOOKS = ("on_start", "on_bar", "on_fill", "on_update", "on_refusal")
+
+
+@pytest.mark.parametrize("queued", [False, True], ids=["fused", "queued"])
+@pytest.mark.parametrize("hook", HOOKS)
+@pytest.mark.parametrize(
+    "forged",
+    [
+        (ApprovedOpen(REQUEST),),
+        (example(HoldLifted),),
+        (OpenIntent("x-1", "good", BTC, Side.BUY, ONE, START),),
+        5,
+    ],
+    ids=["approval", "lifted hold", "another's intent", "no effects at all"],
+)
+def test_no_hook_is_a_back_door(hook: str, forged: Any, queued: bool) -> None:
+    """What ``on_bar`` may not say, no other hook may: not even at the start."""
+    world = beside_a_neighbour(hook_script(hook, forged), queued=queued).run()
+
+    assert {failed.actor for failed in world.all(ActorFailed)} == {"strategy:evil"}
+    assert "forged" not in [report.order_id for report in world.reports()]
+    assert list(world.assembly.holds.view()) == ["kill"]
+    assert [i.intent_id for i in world.all(OpenIntent) if i.strategy == "good"] == ["abc-2-1"]
+    assert world.life("abc-2-1")[-1] == "filled"
+
+
+@pytest.mark.parametrize("hook", HOOKS)
+def test_an_exception_in_any_hook_is_a_failure_of_that_strategy_alone(hook: str) -> None:
+    """The contract of ``Strategy``, for every hook: the session starts and goes on without it."""
+
+    def fails(_desk: Desk) -> Any:
+        raise RuntimeError("a bug of the user's")
+
+    world = beside_a_neighbour(hook_script(hook, fails)).run()
+
+    assert {failed.actor for failed in world.all(ActorFailed)} == {"strategy:evil"}
+    assert world.life("abc-2-1")[-1] == "filled"
+
+
+def market(desk: Desk, **changed: Any) -> OpenIntent:
+    terms: dict[str, Any] = {"symbol": BTC, "side": Side.BUY, "quantity": ONE, **changed}
+    return desk.open(**terms)
+
+
+@pytest.mark.parametrize(
+    "malformed",
+    [
+        {"quantity": 0.5},
+        {"quantity": "1"},
+        {"quantity": None},
+        {"quantity": Decimal("NaN")},
+        {"quantity": Decimal("sNaN")},
+        {"quantity": Decimal("Infinity")},
+        {"side": "buy"},
+        {"side": None},
+        {"symbol": None},
+        {"symbol": ["BTC/USDT"]},
+        {"position_side": "both"},
+        {"policy": None},
+        {"policy": ExecutionPolicy(order_type=OrderType.LIMIT, limit_price=99.5)},  # type: ignore[arg-type]
+        {"policy": ExecutionPolicy(order_type=OrderType.LIMIT, limit_price=Decimal("NaN"))},
+        {"policy": ExecutionPolicy(order_type=OrderType.STOP, stop_price=Decimal("Infinity"))},
+        {"policy": ExecutionPolicy(order_type="limit", limit_price=ONE)},  # type: ignore[arg-type]
+        {"valid_until": "soon"},
+    ],
+    ids=lambda value: str(value)[:60],
+)
+def test_a_malformed_intent_is_its_strategys_failure_and_not_risks(
+    malformed: dict[str, Any],
+) -> None:
+    """A float where money belongs, NaN, a text for a side: refused, or a failure of the strategy."""
+    script = on_bars({1: lambda desk: [market(desk, **malformed)]})
+    world = beside_a_neighbour(script).run()
+
+    assert {failed.actor for failed in world.all(ActorFailed)} <= {"strategy:evil"}
+    assert world.session.halted is None
+    assert "abc-1-1" not in world.sent()
+    assert world.life("abc-2-1")[-1] == "filled"
+
+
+def test_a_strategy_that_keeps_sending_malformed_intents_never_halts_the_session() -> None:
+    """A user's float at every bar ends in a quarantine of that strategy, not in exit code 6."""
+    script = Script()
+    script.on_bar = lambda strategy, _bar: [market(strategy.desk, quantity=0.5)]
+    world = beside_a_neighbour(script).run()
+
+    assert world.session.halted is None
+    assert world.life("abc-2-1")[-1] == "filled"
+
+
+@pytest.mark.parametrize("price", [100.0, 100.01, 0.1])
+def test_a_quantity_that_is_a_quotient_never_breaks_the_books(price: float) -> None:
+    """Cash divided by a price has no last digit; the order is put on a grid before it is sent."""
+    script = on_bars({1: lambda desk: [desk.open(BTC, Side.BUY, Decimal(1) / Decimal(3))]})
+    world = make_world(flat(BTC, 5, price), script.spec()).run()
+
+    assert world.session.halted is None
+    assert world.life("abc-1-1")[-1] == "filled"
+
+
+@pytest.mark.parametrize("field", ["limit_price", "stop_price"])
+def test_a_price_that_is_a_quotient_never_breaks_the_books(field: str) -> None:
+    """An average of closes as a limit or stop is on a grid before money is multiplied by it."""
+    price = Decimal(100) + Decimal(1) / Decimal(3)
+    kind = OrderType.LIMIT if field == "limit_price" else OrderType.STOP
+    terms: dict[str, Any] = {"order_type": kind, field: price}
+    script = on_bars(
+        {1: lambda desk: [desk.open(PERP, Side.SELL, ONE, policy=ExecutionPolicy(**terms))]}
+    )
+    bars = [*flat(PERP, 3, 100.0), *flat(PERP, 3, 101.0, start=START + 180_000)]
+    if field == "stop_price":
+        bars = [*flat(PERP, 3, 101.0), *flat(PERP, 3, 100.0, start=START + 180_000)]
+    world = make_world(bars, script.spec(symbols=(PERP,))).run()
+
+    assert world.session.halted is None
+    assert world.life("abc-1-1")[-1] == "filled"
+
+
+def test_a_strategy_cannot_cancel_the_order_of_another() -> None:
+    """An order id of somebody else is an unknown order to a strategy."""
+    owner = on_bars({0: lambda desk: [desk.open(BTC, Side.BUY, ONE, policy=FAR_BELOW)]})
+    thief = on_bars({2: lambda desk: [desk.cancel(BTC, "abc-1-1")]})
+    world = make_world(flat(BTC, 5), owner.spec("owner"), thief.spec("thief")).run()
+
+    assert world.life("abc-1-1") == ["journaled", "sent", "accepted"]
+
+
+def test_cancelling_all_of_a_symbol_cancels_ones_own_orders_only() -> None:
+    """An empty order id means every order of this strategy on the symbol, and of nobody else."""
+
+    def two_orders(desk: Desk) -> Any:
+        return [desk.open(symbol, Side.BUY, ONE, policy=FAR_BELOW) for symbol in (BTC, "ETH/USDT")]
+
+    owner = on_bars({0: two_orders})
+    other = on_bars(
+        {
+            0: lambda desk: [desk.open(BTC, Side.BUY, ONE, policy=FAR_BELOW)],
+            2: lambda desk: [desk.cancel(BTC)],
+        }
+    )
+    bars = {symbol: flat(symbol, 5) for symbol in (BTC, "ETH/USDT")}
+    world = make_world(bars, owner.spec("owner", tuple(bars)), other.spec("other")).run()
+
+    assert world.life("abc-1-1")[-1] == world.life("abc-1-2")[-1] == "accepted"
+    assert world.life("abc-2-1")[-1] == "cancelled"
+
+
+def test_a_strategy_cannot_use_up_the_ids_of_another() -> None:
+    """An intent id that belongs to somebody else's desk is not accepted from a strategy."""
+    thief = on_bars({0: lambda _desk: [OpenIntent("abc-2-1", "thief", BTC, Side.BUY, ONE, START)]})
+    owner = on_bars({2: lambda desk: [desk.open(BTC, Side.BUY, ONE)]})
+    world = make_world(flat(BTC, 5), thief.spec("thief"), owner.spec("owner")).run()
+
+    approved = {d.strategy for d in world.all(RiskDecision) if d.verdict is Verdict.APPROVED}
+
+    assert approved == {"owner"}
+
+
+def test_an_intent_sent_twice_is_refused_once_and_its_order_stays_pending() -> None:
+    """One intent makes one order; the refusal of its copy does not make the desk forget it."""
+    script = Script()
+    kept: list[OpenIntent] = []
+    pending: list[int] = []
+
+    def decide(strategy: Any, _bar: Any) -> Any:
+        if not kept:
+            kept.append(strategy.desk.open(BTC, Side.BUY, ONE, policy=FAR_BELOW))
+            return kept
+        pending.append(strategy.desk.pending(BTC))
+        return kept if len(script.seen) == 3 else None
+
+    script.on_bar = decide
+    world = make_world(flat(BTC, 6), script.spec()).run()
+
+    assert [d.verdict.value for d in world.all(RiskDecision)] == ["approved", "denied"]
+    assert world.sent() == ["abc-1-1"]
+    assert pending == [1] * 5
+
+
+def test_hooks_see_the_desk_as_it_is_after_what_they_are_told() -> None:
+    """In ``on_fill`` the position includes the fill, and a refusal is no longer pending."""
+    script = on_bars(
+        {0: lambda desk: [desk.open(BTC, Side.BUY, ONE), desk.open(BTC, Side.BUY, Decimal(-1))]}
+    )
+    views: list[tuple[str, Decimal, int]] = []
+
+    def view(name: str) -> Any:
+        def look(strategy: Any, _message: Any) -> None:
+            desk = strategy.desk
+            views.append((name, desk.position(BTC), desk.pending(BTC)))
+
+        return look
+
+    script.on_fill, script.on_refusal = view("fill"), view("refusal")
+    make_world(flat(BTC, 3), script.spec()).run()
+
+    assert views == [("refusal", Decimal(0), 1), ("fill", ONE, 0)]
+
+
+def test_every_step_of_an_own_order_is_told_to_its_strategy_alone() -> None:
+    """``on_order_update`` hears of every step, after ``on_fill`` if it is a fill."""
+    owner = on_bars({0: lambda desk: [desk.open(BTC, Side.BUY, ONE)]})
+    other = on_bars({})
+    make_world(flat(BTC, 3), owner.spec("owner"), other.spec("other")).run()
+
+    told = [
+        "fill" if isinstance(message, Fill) else message.event.value
+        for message in owner.told
+        if isinstance(message, Fill | ExecutionReport)
+    ]
+
+    assert told == ["journaled", "sent", "accepted", "fill", "filled"]
+    assert other.told == []
