@@ -132,7 +132,7 @@
       annotations: [
         panelTitle(`Equity, ${currency}`, 1.005),
         panelTitle("Drawdown from the peak", 0.425),
-        panelTitle(`Exposure: all positions at their marks, ${currency}`, 0.175),
+        panelTitle(`Exposure: all positions at their marks, sampled, ${currency}`, 0.175),
       ],
       shapes,
     });
