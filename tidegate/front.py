@@ -25,6 +25,7 @@ USAGE_ERRORS: tuple[type[Exception], ...] = typer.BadParameter.__bases__
 """Typer's errors of the command line. It names only this one of them in public."""
 
 OPERATING_ERRORS = {
+    "brokers.settings": "VenueUnavailable",
     "feeds.errors": "FeedError",
     "state.instruments": "InstrumentError",
     "strategies.loader": "StrategyLoadError",

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from brokers.settings import VenueUnavailable
 from feeds.contract import BarFeed
 from feeds.errors import FeedError
 from feeds.timeframe import format_timeframe
@@ -58,8 +59,11 @@ def _findings(configuration: Configuration) -> Iterator[Finding]:
 
 def _parts(configuration: Configuration) -> Iterator[Finding]:
     """Yield a finding for each part of a session; the first that fails is the last."""
-    subject = "feed"
+    subject = "venue"
     try:
+        configuration.settings.venue.engine_config("")
+        yield Finding("ok", subject, configuration.settings.venue.adapter.value)
+        subject = "feed"
         feed = feed_of(configuration)
         yield Finding("ok", subject, _described_feed(feed))
         subject = "universe"
@@ -75,7 +79,13 @@ def _parts(configuration: Configuration) -> Iterator[Finding]:
         strategies = strategies_of(configuration, symbols)
         names = ", ".join(f"{spec.name} ({spec.source})" for spec in strategies)
         yield Finding("ok", subject, names)
-    except (ConfigError, FeedError, InstrumentError, StrategyLoadError) as error:
+    except (
+        ConfigError,
+        FeedError,
+        InstrumentError,
+        StrategyLoadError,
+        VenueUnavailable,
+    ) as error:
         yield Finding("fail", subject, str(error))
 
 

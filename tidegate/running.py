@@ -32,6 +32,10 @@ def replay_session(
 ) -> int:
     """Run a replay and say what came of it; return its exit code."""
     refuse_used_folder(out)
+    if events is not None and (problem := unwritable(events.parent)) is not None:
+        raise UsageRefused(f"--events {events}: {problem}")
+    if events is not None:
+        events.parent.mkdir(parents=True, exist_ok=True)
     with session_logs(configuration) as (_, log):
         parts = compose(configuration)
         if parts.feed.synthetic and configuration.settings.feed.source == "synthetic":

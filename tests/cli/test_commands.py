@@ -160,6 +160,7 @@ def test_a_fault_of_ours_is_one_line_and_a_traceback_in_the_log(own_folder: Path
         (["replay", "--data", "fixture:crypto", *SMALL, "--timeframe", "1y"], "calendar year"),
         (["replay", "--data", "fixture:crypto@BTC/USD:BTC", *SMALL], "not supported"),
         (["replay", "-c", "none.toml"], "none.toml: no such file"),
+        (["replay", "--data", "fixture:crypto", *SMALL, "--events", "/dev/null/e"], "--events"),
         (["report", "latest"], "session 'latest': there is no session in runs"),
         (["verify", "r-1"], "session 'r-1': found none in runs"),
         (["new-strategy", "Bad"], "strategy name: found 'Bad'"),
@@ -624,6 +625,8 @@ def test_check_says_what_is_wanting(tidegate: Tidegate) -> None:
     good = tidegate("check", "--json")
     bad = tidegate("check", "--json", TIDEGATE_FEED__FILES='["none.csv@BTC/USDT"]')
     unlimited = tidegate("check", TIDEGATE_HEALTH__PAUSE_S="3")
+    elsewhere = tidegate("check", TIDEGATE_VENUE__ADAPTER="ccxt")
+    refused = tidegate("trade", TIDEGATE_VENUE__ADAPTER="ccxt")
 
     assert good.exit_code == 0
     assert {row["status"] for row in one_document(good.stdout)["checks"]} == {"ok"}
@@ -633,6 +636,10 @@ def test_check_says_what_is_wanting(tidegate: Tidegate) -> None:
     assert "none.csv" in failing[0]["detail"]
     assert unlimited.exit_code == 1
     assert "no circuit watches a venue yet" in unlimited.stdout
+    assert elsewhere.exit_code == 1
+    assert "found 'ccxt', expected 'paper'" in elsewhere.stdout
+    assert refused.exit_code == 2
+    assert "found 'ccxt', expected 'paper'" in refused.stderr
 
 
 def test_a_secret_is_in_no_output_and_in_no_file(
