@@ -87,7 +87,9 @@ def check_orders(world: World, watch: Watch) -> None:
     }
     clients = Counter(request.client_order_id for request, _ in watch.left)
     assert set(clients.values()) <= {1}
-    assert set(clients) == {r.client_order_id for r in world.reports() if r.event is OrderEvent.SENT}
+    assert set(clients) == {
+        r.client_order_id for r in world.reports() if r.event is OrderEvent.SENT
+    }
 
 
 def check_no_opening_order_left_while_held(watch: Watch) -> None:

@@ -92,7 +92,9 @@ def covers_by_hand(scope: Scope, message: OpenIntent) -> bool:
 
 
 @given(holds, intents)
-def test_the_strictest_of_all_covering_holds_decides(found: list[Hold], message: OpenIntent) -> None:
+def test_the_strictest_of_all_covering_holds_decides(
+    found: list[Hold], message: OpenIntent
+) -> None:
     """DRAIN over REFUSE over BLOCK over nothing, and each scope field that is set must agree."""
     modes = [one.mode for one in found if covers_by_hand(one.scope, message)]
     expected = max(modes, key=STRICTEST_LAST.index) if modes else None
@@ -133,7 +135,9 @@ def test_the_order_of_placing_changes_nothing_but_the_order_of_the_report(
 
 
 @given(holds, st.data())
-def test_lifting_one_hold_leaves_the_others_in_force(found: list[Hold], data: st.DataObject) -> None:
+def test_lifting_one_hold_leaves_the_others_in_force(
+    found: list[Hold], data: st.DataObject
+) -> None:
     """The set after a lift is the set without that hold, and empty means inactive."""
     placed = HoldSet("paper", found)
     names = data.draw(st.permutations([one.hold_id for one in found]))

@@ -152,7 +152,9 @@ def test_blocked_intents_wait_and_are_released_in_their_order(queued: bool) -> N
     world.before_turn(2, place(HoldMode.BLOCK)).before_turn(6, lift()).run()
 
     decided = [decision.intent_id for decision in world.all(RiskDecision)]
-    held = [d for d in world.all(RiskDecision) if d.intent_id in {f"abc-1-{n}" for n in range(3, 7)}]
+    held = [
+        d for d in world.all(RiskDecision) if d.intent_id in {f"abc-1-{n}" for n in range(3, 7)}
+    ]
 
     assert decided == [f"abc-1-{number}" for number in range(1, 9)]
     assert set(verdicts(world)) == {"approved"}
@@ -168,9 +170,7 @@ def test_what_expired_while_blocked_is_refused_and_not_executed_late(queued: boo
     world = make_world(flat(BTC, 6), script.spec(), queued=queued)
     world.before_turn(0, place(HoldMode.BLOCK)).before_turn(5, lift()).run()
 
-    outcomes = [
-        (d.intent_id, [cause.code for cause in d.causes]) for d in world.all(RiskDecision)
-    ]
+    outcomes = [(d.intent_id, [cause.code for cause in d.causes]) for d in world.all(RiskDecision)]
 
     expired = [ReasonCode.INTENT_EXPIRED]
     # Five were blocked at minutes 1 to 5 and released at minute 5; three minutes is not too late.

@@ -169,7 +169,9 @@ def test_a_suppressed_order_gives_back_what_was_reserved(queued: bool) -> None:
     supervisor = world.assembly.supervisor
     between_commit_and_send(
         world,
-        lambda: world.assembly.clock.now == START + MINUTE and supervisor.hold_open("kill", "drill"),
+        lambda: (
+            world.assembly.clock.now == START + MINUTE and supervisor.hold_open("kill", "drill")
+        ),
     )
     world.before_turn(2, lambda _world: supervisor.lift("kill", "test", "over")).run()
 

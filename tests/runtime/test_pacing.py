@@ -133,9 +133,7 @@ def test_orders_wait_for_the_commit_and_leave_after_it() -> None:
     )
     order: list[str] = []
     journal = world.journal
-    world.poison(
-        "execution", OrderCommitted, when=lambda _m, _c: order.append("sent") or False
-    )
+    world.poison("execution", OrderCommitted, when=lambda _m, _c: order.append("sent") or False)
 
     class Watched:
         """A journal that notes its commits."""

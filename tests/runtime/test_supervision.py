@@ -498,7 +498,9 @@ def test_a_strategy_whose_order_was_lost_in_a_failure_hears_of_it_and_trades_on(
 
 
 def is_reducing(world: World, order_id: str) -> bool:
-    return any(isinstance(m, ReduceIntent) and m.intent_id == order_id for m in world.all(ReduceIntent))
+    return any(
+        isinstance(m, ReduceIntent) and m.intent_id == order_id for m in world.all(ReduceIntent)
+    )
 
 
 def test_execution_takes_those_after_it_along() -> None:

@@ -194,7 +194,9 @@ def test_the_houses_own_intensities(intensity: Intensity, burst: int) -> None:
 
 def test_a_strategy_without_a_name_cannot_be_quarantined_and_halts() -> None:
     """Quarantine is for strategies: any other child that asks for it ends the session."""
-    spec = ChildSpec("odd", when_exhausted=WhenExhausted.QUARANTINE, intensity=Intensity(0, 1, 0, 1))
+    spec = ChildSpec(
+        "odd", when_exhausted=WhenExhausted.QUARANTINE, intensity=Intensity(0, 1, 0, 1)
+    )
     empty: Mapping[str, Sequence[int]] = {}
 
     actions = plan([spec], empty, "odd", 0)

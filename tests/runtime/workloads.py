@@ -112,7 +112,8 @@ def trader(steps: Sequence[Step], *, reacts: bool = True) -> Script:
 
     def on_bar(strategy: Scripted, bar: Bar) -> Any:
         intents = [
-            act(strategy.desk, bar, step, newest[0]) for step in by_bar.get(len(script.seen) - 1, ())
+            act(strategy.desk, bar, step, newest[0])
+            for step in by_bar.get(len(script.seen) - 1, ())
         ]
         return intents or None
 
