@@ -36,7 +36,8 @@ from actors.turns import (
 )
 from feeds.contract import Group
 from feeds.errors import FeedError
-from state.journal import DurableJournal, Journal
+from state.journal import Journal
+from state.journal.durable import DurableJournal
 from state.manifest import live_session_id, simulation_session_id
 
 EXIT_DONE = 0

@@ -1,13 +1,10 @@
 """
 The journal: the one truth of a session, append-only. Everything else is a projection of it.
 
-``Journal`` is the form of simulations, ``DurableJournal`` that of live sessions; the files and
-the thread that writes them are in ``state.journal.bulk``, reading is in ``state.journal.reader``.
+``Journal`` is the form of simulations; ``state.journal.durable`` has that of live sessions,
+``state.journal.bulk`` the file of simulations, ``state.journal.reader`` the way back. Here is
+only what needs neither event loops nor threads nor SQLite.
 """
-
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
 
 from state.journal.entry import (
     ENTRY_TYPES,
@@ -28,12 +25,8 @@ from state.journal.errors import (
 from state.journal.memory import Journal
 from state.journal.sink import JournalWriter, LineSink, Sink
 
-if TYPE_CHECKING:
-    from state.journal.durable import DurableJournal
-
 __all__ = [
     "ENTRY_TYPES",
-    "DurableJournal",
     "Entry",
     "Journal",
     "JournalClosed",
@@ -50,12 +43,3 @@ __all__ = [
     "journaled_types",
     "make_entry",
 ]
-
-
-def __getattr__(name: str) -> type[DurableJournal]:
-    """Import ``DurableJournal`` when it is first asked for: only live sessions need aiosqlite."""
-    if name != "DurableJournal":
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from state.journal.durable import DurableJournal
-
-    return DurableJournal

@@ -56,7 +56,9 @@ MIGRATIONS: tuple[str, ...] = (
 
 INSERT = """
     INSERT INTO journal (seq, line)
-    SELECT ?1 + key, CAST(substr(?2, value >> 32, value & 4294967295) AS TEXT)
+    SELECT
+        ?1 + key,
+        CAST(substr(?2, (value >> 32) + 1, (value & 4294967295) - (value >> 32)) AS TEXT)
     FROM json_each(CAST(?3 AS TEXT))
 """
 """
@@ -71,12 +73,13 @@ _encode = msgspec.json.Encoder().encode
 
 
 def cut_points(lines: bytes) -> bytes:
-    """Return where each of ``lines`` starts (from 1) and how long it is, as ``INSERT`` wants it."""
-    points = []
-    start = 0
+    """Return where each of ``lines`` starts (upper half) and ends, in the form of ``INSERT``."""
+    points: list[int] = []
+    add = points.append
     find = lines.find
+    start = 0
     while (end := find(b"\n", start)) >= 0:
-        points.append((start + 1) << 32 | (end - start))
+        add(start << 32 | end)
         start = end + 1
     assert start == len(lines), "every line ends with a newline"
     return _encode(points)

@@ -33,7 +33,7 @@ from messages import (
 )
 from state.instruments import Instrument
 from state.journal import Journal, Sink
-from state.journal.bulk import Background, SqliteSink
+from state.journal.bulk import SqliteSink
 from state.ledger import Ledger
 from state.ndjson import NdjsonSink
 
@@ -51,12 +51,6 @@ def journal_with_files() -> float:
     """Return ns per entry that ends in both files."""
     with tempfile.TemporaryDirectory(prefix="tidegate-bench-") as folder:
         return _journal([_ndjson(folder), _sqlite(folder)])
-
-
-def journal_with_files_behind() -> float:
-    """Return ns per entry as replay has it: SQLite written by the background thread."""
-    with tempfile.TemporaryDirectory(prefix="tidegate-bench-") as folder:
-        return _journal([Background([_sqlite(folder)]), _ndjson(folder)])
 
 
 def _ndjson(folder: str) -> NdjsonSink:
@@ -116,7 +110,6 @@ def _fill(number: int) -> Fill:
 COSTS: dict[str, Callable[[], float]] = {
     "journal entry, encoded only": journal_without_sinks,
     "journal entry, both files": journal_with_files,
-    "journal entry, both files, SQLite behind": journal_with_files_behind,
     "fill booked and checked": ledger,
 }
 

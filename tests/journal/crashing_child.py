@@ -15,7 +15,8 @@ sys.path[:0] = [str(ROOT), str(Path(__file__).parent)]
 
 from journal_makers import T0, gap  # noqa: E402
 
-from state.journal import DurableJournal, JournalFailed  # noqa: E402
+from state.journal import JournalFailed  # noqa: E402
+from state.journal.durable import DurableJournal  # noqa: E402
 from state.ndjson import NdjsonSink  # noqa: E402
 
 

@@ -18,7 +18,6 @@ from journal_makers import DEAD, T0, Failing, Remembering, fill_journal, gap, wr
 
 from messages import Bar, DeadLetter
 from state.journal import (
-    DurableJournal,
     Entry,
     Journal,
     JournalClosed,
@@ -29,6 +28,7 @@ from state.journal import (
     durable,
     schema,
 )
+from state.journal.durable import DurableJournal
 from state.journal.reader import read_journal
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from state.journal import DurableJournal
+from state.journal.durable import DurableJournal
 from state.journal.reader import read_journal, read_lines
 from state.ndjson import catch_up
 

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from journal_makers import DEAD, MESSAGES, T0, fill_journal, gap, write_session
 
 from messages import Message
-from state.journal import DurableJournal, Journal, JournalDamaged, JournalError, make_entry
+from state.journal import Journal, JournalDamaged, JournalError, make_entry
 from state.journal.bulk import SqliteSink
+from state.journal.durable import DurableJournal
 from state.journal.reader import first_difference, read_journal, read_lines
 from state.ndjson import NdjsonSink
 

@@ -16,6 +16,7 @@ from state.manifest import (
     SessionStatus,
     StrategySource,
     config_sha256,
+    file_sha256,
     live_session_id,
     load_manifest,
     seal,
@@ -61,10 +62,11 @@ def test_a_manifest_comes_back_as_it_was(tmp_path: Path) -> None:
 
 
 def test_a_sealed_manifest_tells_how_the_session_ended(tmp_path: Path) -> None:
-    """Status, outcome, exit code, and the hash of every artifact that there is."""
+    """Status, outcome, exit code, facts, and the hash of every artifact; the rest stays."""
     path = tmp_path / "manifest.json"
     write_manifest(path, manifest())
-    (tmp_path / "trades.csv").write_bytes(b"trade_id\n")
+    trades = tmp_path / "trades.csv"
+    trades.write_bytes(b"trade_id\n")
 
     sealed = seal(
         path,
@@ -72,7 +74,8 @@ def test_a_sealed_manifest_tells_how_the_session_ended(tmp_path: Path) -> None:
         ended_at=T0 + 1,
         outcome="completed",
         exit_code=0,
-        artifacts=["trades.csv", "session.html"],
+        artifacts={"trades.csv": file_sha256(trades)},
+        facts={"bars": 3},
     )
 
     assert sealed == load_manifest(path)
@@ -83,7 +86,7 @@ def test_a_sealed_manifest_tells_how_the_session_ended(tmp_path: Path) -> None:
         sealed.exit_code,
     )
     assert {"trades.csv": hashlib.sha256(b"trade_id\n").hexdigest()} == sealed.artifacts
-    assert sealed.config == CONFIG
+    assert (CONFIG, {"bars": 3}) == (sealed.config, sealed.facts)
 
 
 @pytest.mark.parametrize(

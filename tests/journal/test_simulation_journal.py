@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-import threading
 from pathlib import Path
 
 import pytest
@@ -12,10 +11,9 @@ from hypothesis import strategies as st
 from journal_makers import DEAD, T0, Failing, Remembering, fill_journal, gap, write_session
 
 from messages import Bar
-from state.journal import Journal, JournalClosed, JournalError, JournalFailed, LineSink
-from state.journal.bulk import Background, SqliteSink
+from state.journal import Journal, JournalClosed, JournalError, JournalFailed
+from state.journal.bulk import SqliteSink
 from state.journal.reader import read_journal, read_lines
-from state.ndjson import NdjsonSink
 
 
 @given(st.integers(0, 40), st.integers(1, 15))
@@ -115,60 +113,6 @@ def test_lines_of_any_length_and_alphabet_are_cut_apart_exactly(tmp_path: Path) 
     journal.close()
 
     assert log.entries == list(read_journal(tmp_path / "journal.sqlite"))
-
-
-def test_the_background_writes_what_the_foreground_would(tmp_path: Path) -> None:
-    """Files written by the thread are the same, byte by byte and row by row."""
-    _, plain = write_session(tmp_path / "plain", 500)
-    folder = tmp_path / "background"
-    folder.mkdir()
-    events, rows = folder / "events.ndjson", folder / "journal.sqlite"
-    files: list[LineSink] = [NdjsonSink(events), SqliteSink(rows)]
-    journal = Journal([Background(files, batches=1)], batch=3)
-    for number in range(1, 501):
-        journal.append(T0 + number, "feed", f"c{number}", "bar", gap(number))
-    journal.close()
-
-    assert plain.read_bytes() == events.read_bytes()
-    assert plain.read_bytes().splitlines() == list(read_lines(rows))
-
-
-def test_the_background_is_a_bounded_number_of_batches_behind() -> None:
-    """Memory is bounded: when the thread is stuck, the simulation waits."""
-    entered, release = threading.Event(), threading.Event()
-
-    class Stuck(Remembering):
-        def write_lines(self, first: int, lines: bytes) -> None:
-            entered.set()
-            release.wait()
-            super().write_lines(first, lines)
-
-    stuck = Stuck()
-    background = Background([stuck], batches=2)
-    journal = Journal([background], batch=1)
-    fill_journal(journal, 1)
-    entered.wait()  # one batch is in the thread's hands
-    fill_journal(journal, 2)
-    full = background._work.full()
-    release.set()
-    fill_journal(journal, 1)
-    journal.close()
-
-    assert full
-    assert [1, 2, 3, 4] == [entry.seq for entry in stuck.entries]
-
-
-def test_an_error_in_the_background_reaches_the_simulation() -> None:
-    """No later than at the end, and without hanging, however full the queue was."""
-    failing = Failing()
-    journal = Journal([Background([failing], batches=1)], batch=1)
-
-    with pytest.raises(JournalFailed, match="No space left on device"):  # noqa: PT012
-        fill_journal(journal, 50)
-        journal.close()
-
-    with pytest.raises(JournalError):
-        journal.flush()
 
 
 def test_an_existing_journal_is_never_written_over(tmp_path: Path) -> None:
