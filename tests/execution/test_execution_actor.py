@@ -149,7 +149,8 @@ def test_a_cancel_before_the_send_suppresses_the_order() -> None:
     bench.commit()
 
     assert bench.life(request) == ["journaled", "suppressed"]
-    assert bench.broker.submitted == bench.broker.cancelled == []
+    assert bench.broker.submitted == []
+    assert bench.broker.cancelled == []
 
 
 def test_a_cancel_of_a_sent_order_goes_to_the_venue_and_changes_nothing_yet() -> None:
@@ -286,13 +287,12 @@ def test_a_lost_answer_leaves_the_order_in_doubt_until_the_venue_says_otherwise(
     bench.commit()
     bench.hear(request, OrderEvent.SILENCE)
     bench.tell(OrderCommitted(request.order_id))
+    bench.hear(request, OrderEvent.PROVEN_ABSENT)
+
+    states = [r.status for r in bench.said if isinstance(r, ExecutionReport)]
 
     assert bench.broker.submitted == [request]
-    order = bench.books.orders.by_order_id(request.order_id)
-    assert order is not None
-    assert order.status is OrderStatus.IN_DOUBT
-    bench.hear(request, OrderEvent.PROVEN_ABSENT)
-    assert order.status is OrderStatus.REJECTED
+    assert states[-2:] == [OrderStatus.IN_DOUBT, OrderStatus.REJECTED]
 
 
 def test_partial_fills_add_up() -> None:
@@ -384,7 +384,7 @@ news = st.lists(
 def test_whatever_the_venue_says_in_whatever_order_money_balances(
     script: Sequence[tuple[int, OrderEvent, int, int]],
 ) -> None:
-    """Any news in any order: no exception, each trade once, position = sum of fills, books exact."""
+    """Any news in any order: each trade is booked once, position = sum of fills, books exact."""
     bench = Bench()
     requests = [bench.approve(quantity=3, symbol=PERP if n % 2 else BTC) for n in range(4)]
     bench.commit()

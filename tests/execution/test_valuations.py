@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -105,7 +106,7 @@ def test_equity_by_hand_on_a_spot_round_trip() -> None:
     world = make_world(
         bars, script.spec(), cash=1000, instruments=instruments_of([BTC], Decimal(10))
     ).run()
-    rows = [(m.occasion, m.cash, m.equity, m.fees) for m in world.all(PortfolioMarked)]
+    rows: list[Any] = [(m.occasion, m.cash, m.equity, m.fees) for m in world.all(PortfolioMarked)]
 
     # A fill is valued at the open of its own bar, which is the newest price then.
     assert rows == [
@@ -129,7 +130,7 @@ def test_equity_by_hand_on_a_short_perpetual() -> None:
         for n, (open_, close) in enumerate([(90, 100), (100, 105), (105, 110), (120, 130)])
     ]
     world = make_world(bars, script.spec(symbols=(PERP,)), cash=1000).run()
-    rows = [
+    rows: list[Any] = [
         (m.occasion, m.cash, m.equity, m.realized_pnl, m.unrealized_pnl)
         for m in world.all(PortfolioMarked)
     ]

@@ -159,7 +159,8 @@ def test_rounding_never_crosses_what_was_asked(
     bench = Bench(price_tick=Decimal("0.1"))
     if side is SELL:
         bench.fill(bench.open(BUY))
-    policy = ExecutionPolicy(order_type, **{field: Decimal(asked)})
+    terms: dict[str, Any] = {field: Decimal(asked)}
+    policy = ExecutionPolicy(order_type, **terms)
     decision = (
         bench.reduce(side, policy=policy) if side is SELL else bench.open(side, policy=policy)
     )

@@ -17,12 +17,14 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parents[1])]
 
-from session_world import BTC, ETH, PERP, instruments_of, make_spec  # noqa: E402
+from session_world import BTC, ETH, PERP, Scripted, instruments_of, make_spec  # noqa: E402
 from workloads import busy_steps, market, trader  # noqa: E402
 
 from actors.session import run_replay  # noqa: E402
 from actors.spec import SessionSpec  # noqa: E402
 from feeds.memory import MemoryFeed  # noqa: E402
+from messages import Bar  # noqa: E402
+from strategies.contract import Intents  # noqa: E402
 
 BARS = 160
 FILES = ("events.ndjson", "orders.csv", "trades.csv", "positions.csv", "account.csv")
@@ -33,7 +35,7 @@ def spec(out: Path, *, queued: bool, fails: bool) -> SessionSpec:
     failing = trader(busy_steps(9, 3 * BARS, 0.2))
     act = failing.on_bar
 
-    def sometimes(strategy, bar):  # type: ignore[no-untyped-def]
+    def sometimes(strategy: Scripted, bar: Bar) -> Intents:
         if fails and len(failing.seen) % 57 == 0:
             raise RuntimeError("a bug")
         return act(strategy, bar)

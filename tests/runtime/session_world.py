@@ -20,7 +20,15 @@ from actors.turns import Session, drive
 from brokers.matching import EngineConfig
 from feeds.contract import BarFeed, Group
 from feeds.memory import MemoryFeed
-from messages import Bar, ExecutionReport, Message, OrderEvent
+from messages import (
+    EVERYTHING,
+    Bar,
+    ExecutionReport,
+    HoldMode,
+    Message,
+    OrderEvent,
+    Scope,
+)
 from state.instruments import Instrument
 from state.journal import Entry, Journal, decode_line
 from strategies import Desk, Strategy, StrategyParams
@@ -219,6 +227,25 @@ class World:
         """Call ``act`` right before the turn of that number (from 0)."""
         self._before.setdefault(turn, []).append(act)
         return self
+
+    def hold_between(
+        self,
+        first: int,
+        last: int,
+        name: str,
+        mode: HoldMode = HoldMode.REFUSE,
+        scope: Scope = EVERYTHING,
+    ) -> World:
+        """Place a hold before turn ``first`` and lift it before turn ``last``."""
+        supervisor = self.assembly.supervisor
+
+        def place(_world: World) -> None:
+            supervisor.hold_open(name, "a test", mode=mode, scope=scope, set_by="test")
+
+        def lift(_world: World) -> None:
+            supervisor.lift(name, "test", "the test is over")
+
+        return self.before_turn(first, place).before_turn(last, lift)
 
     def poison(
         self,

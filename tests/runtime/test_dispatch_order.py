@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
@@ -192,13 +193,8 @@ def busy_world(
         queued=queued,
         **engine,
     )
-    supervisor = world.assembly.supervisor
     for number, (turn, mode, scope, lasts) in enumerate(holds):
-        name = f"hold-{number}"
-        world.before_turn(
-            turn, lambda _w, n=name, m=mode, s=scope: supervisor.hold_open(n, "x", mode=m, scope=s)
-        )
-        world.before_turn(turn + lasts, lambda _w, n=name: supervisor.lift(n, "test", "over"))
+        world.hold_between(turn, turn + lasts, f"hold-{number}", mode, scope)
     return world
 
 
@@ -279,14 +275,7 @@ def test_fused_and_queued_agree_while_a_pause_keeps_messages() -> None:
 
     def paused(*, queued: bool) -> World:
         world = two_symbols(back_and_forth(), queued=queued)
-        supervisor = world.assembly.supervisor
-        world.before_turn(
-            2,
-            lambda _w: supervisor.hold_open(
-                "pause", "x", mode=HoldMode.BLOCK, scope=Scope(symbol=BTC)
-            ),
-        )
-        return world.before_turn(6, lambda _w: supervisor.lift("pause", "test", "over"))
+        return world.hold_between(2, 6, "pause", HoldMode.BLOCK, Scope(symbol=BTC))
 
     check_same_journal(*both(paused))
 
@@ -438,10 +427,10 @@ def test_an_effect_that_no_actor_may_return_is_a_failure_of_that_actor() -> None
         actor = make()
         handlers = actor.handlers
 
-        def bad(_report: Any) -> Any:
-            return [42]
+        def with_a_bad_one() -> Any:
+            return {**handlers(), ExecutionReport: lambda _report: [42]}
 
-        setattr(actor, "handlers", lambda: {**handlers(), ExecutionReport: bad})  # noqa: B010
+        setattr(actor, "handlers", with_a_bad_one)  # noqa: B010 - a method of one instance
         return actor
 
     cell.factory = made
@@ -458,8 +447,12 @@ def test_timers_fire_in_order_of_time_then_of_arming() -> None:
     fired: list[tuple[str, int]] = []
     clock = world.assembly.clock
     at = clock.now + 90_000
+
+    def note(name: str) -> Callable[[int], object]:
+        return lambda now: fired.append((name, now))
+
     for name, when in (("late", at + 1), ("first", at), ("second", at)):
-        clock.call_at(when, lambda now, name=name: fired.append((name, now)))
+        clock.call_at(when, note(name))
     world.run()
 
     assert fired == [("first", at), ("second", at), ("late", at + 1)]

@@ -182,7 +182,7 @@ def test_a_suppressed_order_gives_back_what_was_reserved(queued: bool) -> None:
 @both_dispatchers
 def test_every_order_is_journaled_before_it_is_sent(queued: bool) -> None:
     """The write-ahead rule, from the order of the events of every order of a busy session."""
-    script = on_bars({number: open_and_close for number in range(30)})
+    script = on_bars(dict.fromkeys(range(30), open_and_close))
     world = make_world(flat(BTC, 32), script.spec(), queued=queued)
     left = submissions(world)
     world.run()

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 from session_world import (
@@ -27,6 +27,8 @@ from feeds.memory import MemoryFeed
 from messages import OrderCommitted, Side
 
 BARS = 40
+
+Result = TypeVar("Result")
 
 
 def busy() -> World:
@@ -56,7 +58,7 @@ def paced(world: World, stop: Callable[[], bool] = lambda: False) -> bool:
     return run_loop(drive)
 
 
-def run_loop(main: Callable[[], Any]) -> Any:
+def run_loop(main: Callable[[], Coroutine[Any, Any, Result]]) -> Result:
     with asyncio.Runner() as runner:
         return runner.run(main())
 
@@ -133,7 +135,12 @@ def test_orders_wait_for_the_commit_and_leave_after_it() -> None:
     )
     order: list[str] = []
     journal = world.journal
-    world.poison("execution", OrderCommitted, when=lambda _m, _c: order.append("sent") or False)
+
+    def sends(_message: OrderCommitted, _count: int) -> bool:
+        order.append("sent")
+        return False
+
+    world.poison("execution", OrderCommitted, when=sends)
 
     class Watched:
         """A journal that notes its commits."""
@@ -145,7 +152,7 @@ def test_orders_wait_for_the_commit_and_leave_after_it() -> None:
             order.append("committed")
             return journal.seq
 
-    world.session.journal = Watched()  # type: ignore[assignment]
+    world.session.journal = Watched()
     world.start()
     paced(world)
     world.finish()

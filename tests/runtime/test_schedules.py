@@ -35,17 +35,9 @@ def busy_world(tape: Tape) -> World:
         tape=tape,
         participation=Decimal("0.05"),
     )
-    supervisor = world.assembly.supervisor
-    for turn, mode, scope in (
-        (4, HoldMode.REFUSE, Scope(symbol=BTC)),
-        (8, HoldMode.BLOCK, Scope(strategy="two")),
-        (11, HoldMode.DRAIN, Scope()),
-    ):
-        name = f"hold-{turn}"
-        world.before_turn(
-            turn, lambda _w, n=name, m=mode, s=scope: supervisor.hold_open(n, "x", mode=m, scope=s)
-        )
-        world.before_turn(turn + 2, lambda _w, n=name: supervisor.lift(n, "test", "over"))
+    world.hold_between(4, 6, "stop", HoldMode.REFUSE, Scope(symbol=BTC))
+    world.hold_between(8, 10, "pause", HoldMode.BLOCK, Scope(strategy="two"))
+    world.hold_between(11, 13, "kill", HoldMode.DRAIN)
     return world
 
 

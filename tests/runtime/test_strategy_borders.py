@@ -183,7 +183,7 @@ def market(desk: Desk, **changed: Any) -> OpenIntent:
 def test_a_malformed_intent_is_its_strategys_failure_and_not_risks(
     malformed: dict[str, Any],
 ) -> None:
-    """A float where money belongs, NaN, a text for a side: refused, or a failure of the strategy."""
+    """A float where money belongs, NaN, a text for a side: refused, or its own failure."""
     script = on_bars({1: lambda desk: [market(desk, **malformed)]})
     world = beside_a_neighbour(script).run()
 
