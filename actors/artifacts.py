@@ -176,9 +176,7 @@ def snapshot_of(session: Session) -> Snapshot:
             for order in assembly.books.orders.live()
         ),
         holds=tuple(assembly.holds.view().values()),
-        strategies={
-            name: json.dumps(state, sort_keys=True) for name, state in assembly.saved.items()
-        },
+        strategies=dict(assembly.saved),
         actors={"venue": json.dumps(assembly.broker.snapshot(), sort_keys=True, default=str)},
     )
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any
 
 from actors.board import Board
 from actors.execution import Books, ExecutionActor
@@ -18,6 +17,7 @@ from actors.feed import FeedActor
 from actors.portfolio import EquityTrack
 from actors.reconciler import ReconcilerActor
 from actors.risk import RiskActor, RiskLimits, RiskView, guards_for
+from actors.risk.view import INTENTS_REMEMBERED
 from actors.runtime import (
     Cell,
     ChildSpec,
@@ -48,13 +48,12 @@ from messages import (
     Reconciled,
     ReduceIntent,
     RiskDecision,
-    TakeSnapshot,
     Verdict,
 )
 from state.instruments import Instrument
 from state.journal import JournalWriter
 from state.ledger import Ledger, LedgerError, LotMethod
-from state.orders import OrderStore
+from state.orders import OrderStore, RecentIds
 from state.reconciliation import AccountView
 from strategies import Desk, Strategy, StrategyParams
 
@@ -96,7 +95,7 @@ class Assembly:
     reconciler_cell: Cell
     readers: dict[str, tuple[Cell, ...]]
     strategy_cells: dict[str, Cell]
-    saved: dict[str, dict[str, Any]] = field(default_factory=dict)
+    saved: dict[str, str] = field(default_factory=dict)
     last_delivered: int = -1
 
 
@@ -163,6 +162,8 @@ def assemble(parts: Parts, journal: JournalWriter) -> Assembly:
     def make_execution() -> ExecutionActor:
         return ExecutionActor(books, broker, board, clock, holds)
 
+    decided = RecentIds(INTENTS_REMEMBERED)
+
     def make_risk() -> RiskActor:
         view = RiskView(
             parts.instruments,
@@ -171,6 +172,7 @@ def assemble(parts: Parts, journal: JournalWriter) -> Assembly:
             cash=books.ledger.cash,
             position_mode=parts.engine.position_mode,
             slippage_bps=parts.engine.slippage_bps,
+            decided=decided,
         )
         view.rebuild(books.ledger, books.orders)
         return RiskActor(view, guards_for(parts.limits))
@@ -196,7 +198,7 @@ def assemble(parts: Parts, journal: JournalWriter) -> Assembly:
     supervisor.declare(ChildSpec("telemetry", when_exhausted=WhenExhausted.ABANDON), telemetry)
     supervisor.declare(ChildSpec("feed", intensity=FEED_INTENSITY), feed)
 
-    saved: dict[str, dict[str, Any]] = {}
+    saved: dict[str, str] = {}
     cells: dict[str, Cell] = {}
     readers: dict[str, list[Cell]] = {symbol: [] for symbol in parts.feed.symbols}
     for ordinal, spec in enumerate(parts.strategies, start=1):
@@ -231,11 +233,10 @@ def assemble(parts: Parts, journal: JournalWriter) -> Assembly:
 
     def keep_state(cell: Cell) -> None:
         if isinstance(cell.actor, StrategyActor):
-            for effect in cell.actor.on_take_snapshot(TakeSnapshot()):
-                dispatcher.publish(cell.name, effect)
+            dispatcher.publish(cell.name, cell.actor.snapshot())
 
     supervisor.on_quarantine = cancel_orders
-    supervisor.before_restart = keep_state
+    supervisor.on_keep_state = keep_state
     assembly = Assembly(
         clock,
         board,
@@ -287,12 +288,12 @@ def _strategy_cell(
     spec: StrategySpec,
     prefix: str,
     clock: SimulatedClock,
-    saved: dict[str, dict[str, Any]],
+    saved: dict[str, str],
     bounds: dict[Lane, int] | None,
 ) -> Cell:
     desk = Desk(spec.name, spec.symbols, prefix=prefix, clock=clock)
 
-    def save(state: dict[str, Any]) -> None:
+    def save(state: str) -> None:
         saved[spec.name] = state
 
     def make() -> StrategyActor:
@@ -304,5 +305,5 @@ def _strategy_cell(
         f"strategy:{spec.name}",
         make,
         bounds,
-        check=lambda effects: own_intents(spec.name, effects),
+        check=lambda effects: own_intents(desk, effects),
     )

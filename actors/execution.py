@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from decimal import Decimal
 
 from actors.board import Board
 from actors.runtime import Actor, AfterCommit, Clock, Effect, Effects, HoldSet, SetTimer
@@ -42,6 +41,9 @@ from state.ledger import Ledger
 from state.orders import IllegalTransition, Order, OrderStore
 
 MIDNIGHT = "midnight"
+
+NOT_SENT = frozenset({OrderStatus.INTENDED, OrderStatus.APPROVED, OrderStatus.JOURNALED})
+"""States of an order that the venue cannot know."""
 
 
 @dataclass(slots=True)
@@ -84,8 +86,30 @@ class ExecutionActor(Actor):
         }
 
     def on_start(self) -> Effects:
-        """Arm the midnight valuation."""
-        return (SetTimer(MIDNIGHT, next_midnight(self.clock.now)),)
+        """End what an earlier incarnation never sent, and arm the midnight valuation."""
+        cause = Cause(ReasonCode.EXECUTION_RESTARTED)
+        unsent = [order for order in self.orders.live() if order.status in NOT_SENT]
+        return (
+            *(self._step(order, OrderEvent.SUPPRESSED, self.clock.now, cause) for order in unsent),
+            SetTimer(MIDNIGHT, next_midnight(self.clock.now)),
+        )
+
+    def lost(self, message: Message) -> Effects:
+        """Suppress an order that the failed handler did not send; a sent one is the venue's."""
+        if isinstance(message, ApprovedOpen | ApprovedReduce):
+            order_id = message.request.order_id
+            order = self.orders.by_order_id(order_id) or self.orders.add(message.request)
+        elif isinstance(message, OrderCommitted):
+            found = self.orders.by_order_id(message.order_id)
+            if found is None:
+                return None
+            order = found
+        else:
+            return None
+        if order.status not in NOT_SENT:
+            return None
+        cause = Cause(ReasonCode.HANDLER_FAILED, "actor=execution")
+        return (self._step(order, OrderEvent.SUPPRESSED, self.clock.now, cause),)
 
     # -- the way out
 
@@ -118,7 +142,7 @@ class ExecutionActor(Actor):
         now = self.clock.now
         causes = self.last_look(order.request, now)
         if causes:
-            return (self._step(order, OrderEvent.SUPPRESSED, now, causes[0]),)
+            return (self._step(order, OrderEvent.SUPPRESSED, now, joined(causes)),)
         report = self._step(order, OrderEvent.SENT, now)
         self.broker.submit(order.request, now)
         return (report,)
@@ -137,7 +161,8 @@ class ExecutionActor(Actor):
         """Ask the venue to cancel; an order that has not been sent is suppressed instead."""
         if cancel.order_id:
             order = self.orders.by_order_id(cancel.order_id)
-            live = [order] if order is not None and order.live else []
+            own = order is not None and order.request.strategy == cancel.strategy
+            live = [order] if order is not None and own and order.live else []
         else:
             live = self.orders.live_of(
                 strategy=cancel.strategy or None, symbol=cancel.symbol or None
@@ -263,4 +288,11 @@ class ExecutionActor(Actor):
         order = self.orders.add(message.request)
         now = self.clock.now
         order.apply(OrderEvent.APPROVED, now)
-        return (self._step(order, OrderEvent.SUPPRESSED, now, causes[0]),)
+        return (self._step(order, OrderEvent.SUPPRESSED, now, joined(causes)),)
+
+
+def joined(causes: tuple[Cause, ...]) -> Cause:
+    """Return one cause that names all: the first one's code, every one's figures."""
+    if len(causes) == 1:
+        return causes[0]
+    return Cause(causes[0].code, "; ".join(cause.detail for cause in causes))

@@ -23,8 +23,9 @@ class SessionSpec:
 
     ``out`` is the session's folder; without it the session gets
     ``runs_dir/<mode>/sessions/<session id>``. ``config`` is the configuration as merged,
-    without secrets and without places; ``places`` says where its inputs lie. ``session_id`` is given only to run a recorded session again. ``events``
-    is one more place for a copy of ``events.ndjson``; ``sinks`` get the journal's entries too.
+    without secrets and without places; ``places`` says where its inputs lie. ``session_id`` is
+    given only to run a recorded session again. ``events`` is one more place for a copy of
+    ``events.ndjson``; ``sinks`` get the journal's entries too.
     """
 
     mode: str

@@ -10,24 +10,30 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping
+from decimal import Decimal
 from typing import Any
 
-from actors.runtime import Actor, Effects
+from actors.runtime import Actor, Effect, Effects
 from actors.runtime.cell import Handler
 from messages import (
+    MARKET,
     Bar,
     CancelIntent,
     Cause,
+    ExecutionPolicy,
     ExecutionReport,
     Intent,
     Message,
     OpenIntent,
+    OrderType,
+    PositionSide,
     Quote,
     ReduceIntent,
     RiskDecision,
+    Side,
     SnapshotTaken,
-    TakeSnapshot,
     Tick,
+    TimeInForce,
 )
 from strategies import Desk, Strategy
 
@@ -42,15 +48,16 @@ class StrategyActor(Actor):
         self,
         desk: Desk,
         make: Callable[[Desk], Strategy],
-        saved: dict[str, Any] | None,
-        save: Callable[[dict[str, Any]], None],
+        saved: str | None,
+        save: Callable[[str], None],
     ) -> None:
         """Make the strategy at ``desk`` and restore it from ``saved``, if there is anything."""
+        desk.settle_drafts(())  # what an earlier incarnation made and never returned
         self.desk = desk
         self.strategy = make(desk)
         self._save = save
         if saved is not None:
-            self.strategy.restore(saved)
+            self.strategy.restore(json.loads(saved)["strategy"])
         kind = type(self.strategy)
         self._wants_fills = kind.on_fill is not Strategy.on_fill
         self._wants_updates = kind.on_order_update is not Strategy.on_order_update
@@ -64,7 +71,6 @@ class StrategyActor(Actor):
             Tick: self.strategy.on_tick,
             ExecutionReport: self.on_report,
             RiskDecision: self.on_decision,
-            TakeSnapshot: self.on_take_snapshot,
         }
 
     def on_start(self) -> Effects:
@@ -90,33 +96,110 @@ class StrategyActor(Actor):
         self.desk.record_decision(decision)
         return self.strategy.on_order_rejected(decision)
 
-    def on_take_snapshot(self, _command: TakeSnapshot) -> tuple[SnapshotTaken]:
-        """Journal the state that a restart comes back with."""
+    def snapshot(self) -> SnapshotTaken:
+        """Return the state that a restart comes back with, having noted it for that."""
         state = {"strategy": self.strategy.snapshot(), "desk": self.desk.snapshot()}
-        self._save(state["strategy"])
         text = json.dumps(state, separators=(",", ":"), sort_keys=True)
-        return (SnapshotTaken(f"strategy:{self.desk.strategy}", self.desk.now, text),)
+        self._save(text)
+        return SnapshotTaken(f"strategy:{self.desk.strategy}", self.desk.now, text)
+
+    def withdrawn(self, effects: Iterable[Effect]) -> None:
+        """Take intents that will not be sent off the desk."""
+        self.desk.withdraw(effect.intent_id for effect in effects if isinstance(effect, Intent))
+
+
+class MalformedIntent(Exception):
+    """An intent whose fields are not what they must be: says which, what it is, what is needed."""
+
+    def __init__(self, name: str, found: object, expected: str) -> None:
+        """Name the field."""
+        super().__init__(f"{name} is {found!r}, expected {expected}")
 
 
 class ForeignEffect(Exception):
     """A strategy returned something that is not an intent of its own."""
 
 
-def own_intents(strategy: str, effects: Iterable[Any]) -> tuple[Intent | CancelIntent, ...]:
-    """Return the effects as a tuple, or raise ``ForeignEffect`` naming the first wrong one."""
+def own_intents(desk: Desk, effects: Iterable[Any]) -> tuple[Intent | CancelIntent, ...]:
+    """
+    Return the effects as a tuple, or raise ``ForeignEffect`` naming the first wrong one.
+
+    Intents that were made at the desk and not returned are withdrawn from it.
+    """
+    strategy = desk.strategy
     checked = tuple(effects)
     for effect in checked:
         kind = type(effect)
-        if kind not in ALLOWED and kind is not SnapshotTaken:
+        if kind not in ALLOWED:
             raise ForeignEffect(
                 f"strategy {strategy!r} returned {kind.__name__}, expected OpenIntent, "
                 f"ReduceIntent or CancelIntent"
             )
-        if kind is not SnapshotTaken and effect.strategy != strategy:
+        if effect.strategy != strategy:
             raise ForeignEffect(
                 f"strategy {strategy!r} returned an intent in the name of {effect.strategy!r}"
             )
+        if not effect.intent_id.startswith(desk.id_prefix):
+            raise ForeignEffect(
+                f"strategy {strategy!r} returned the id {effect.intent_id!r}, expected one of its "
+                f"desk's, which start with {desk.id_prefix!r}"
+            )
+        if kind is not CancelIntent:
+            check_intent(effect)
+    desk.settle_drafts(checked)
     return checked
+
+
+def check_intent(intent: Intent) -> None:
+    """
+    Raise ``MalformedIntent`` naming the first field that is not of its type.
+
+    Nothing checks a message's fields when it is made, and what a strategy's slip would break
+    later on is not the strategy's alone.
+    """
+    policy = intent.policy
+    for name, value, kind in (
+        ("symbol", intent.symbol, str),
+        ("side", intent.side, Side),
+        ("position_side", intent.position_side, PositionSide),
+        ("quantity", intent.quantity, Decimal),
+        ("created_at", intent.created_at, int),
+        ("policy", policy, ExecutionPolicy),
+        ("tag", intent.tag, str),
+    ):
+        if not isinstance(value, kind):
+            raise MalformedIntent(name, value, kind.__name__)
+    _check_amounts(
+        ("quantity", intent.quantity),
+        ("decision_price", intent.decision_price),
+    )
+    if not isinstance(intent.valid_until, int | None):
+        raise MalformedIntent("valid_until", intent.valid_until, "int or None")
+    if policy is not MARKET:
+        _check_policy(policy)
+
+
+def _check_policy(policy: ExecutionPolicy) -> None:
+    for name, value, kind in (
+        ("policy.order_type", policy.order_type, OrderType),
+        ("policy.time_in_force", policy.time_in_force, TimeInForce),
+        ("policy.post_only", policy.post_only, bool),
+    ):
+        if not isinstance(value, kind):
+            raise MalformedIntent(name, value, kind.__name__)
+    _check_amounts(
+        ("policy.limit_price", policy.limit_price),
+        ("policy.stop_price", policy.stop_price),
+        ("policy.trail_bps", policy.trail_bps),
+    )
+    if not isinstance(policy.expire_at, int | None):
+        raise MalformedIntent("policy.expire_at", policy.expire_at, "int or None")
+
+
+def _check_amounts(*amounts: tuple[str, Any]) -> None:
+    for name, value in amounts:
+        if value is not None and not (isinstance(value, Decimal) and value.is_finite()):
+            raise MalformedIntent(name, value, "a finite Decimal")
 
 
 def refusal_text(causes: tuple[Cause, ...]) -> str:

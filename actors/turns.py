@@ -14,18 +14,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Any
+from functools import partial
 
 from actors.assembly import Assembly, Parts, assemble
 from actors.execution import ExecutionActor
 from actors.feed import FeedActor
 from actors.reconciler import ReconcilerActor
-from actors.runtime import CellState, Dispatcher, Pacer
+from actors.runtime import CellState, Dispatcher, Origin, Pacer
 from actors.runtime.clock import NEVER, next_midnight
 from actors.runtime.schedule import QueuedDispatcher
 from actors.spec import SessionSpec
 from feeds.contract import Group
-from messages import FeedGap, Message, SessionEnded, SessionStarted, TakeSnapshot, VenueReport
+from messages import FeedGap, Message, SessionEnded, SessionStarted, VenueReport
 from state.journal import JournalWriter
 from state.money import use_exact_context
 
@@ -80,7 +80,7 @@ class Session:
         )
         assembly = self.assembly
         assembly.broker.bind(self._deliver)
-        self._origin: Any = "start"
+        self._origin: Origin = None
         # What every turn needs, one attribute away.
         self._clock = assembly.clock
         self._working = assembly.broker.working
@@ -92,7 +92,10 @@ class Session:
 
     def _deliver(self, report: VenueReport) -> None:
         assembly = self.assembly
-        assembly.dispatcher.tell(assembly.execution_cell, report, self._origin)
+        if self._origin is None:  # the broker answers a handler that is running
+            assembly.dispatcher.tell_what_follows(assembly.execution_cell, report)
+        else:
+            assembly.dispatcher.tell(assembly.execution_cell, report, self._origin)
 
     def start(self) -> None:
         """Journal the start, start every actor, value the account."""
@@ -119,9 +122,8 @@ class Session:
     def take_snapshots(self) -> None:
         """Have every running strategy journal its durable state."""
         for cell in self.assembly.strategy_cells.values():
-            if cell.state is CellState.RUNNING:
-                self.assembly.dispatcher.tell(cell, TakeSnapshot(), "snapshot")
-        self.assembly.dispatcher.settle()
+            if cell.runs:
+                self.assembly.supervisor.keep_state(cell)
 
     @property
     def last_bar_at(self) -> int | None:
@@ -147,10 +149,11 @@ class Session:
                 raise  # the input is at fault, not the actor: reading it again would not help
             except Exception as error:  # noqa: BLE001 - the supervisor's business, never lost
                 assembly.last_delivered = -1 if self.last_bar_at is None else self.last_bar_at
-                assembly.supervisor.actor_failed(cell, TakeSnapshot(), error)
+                cell.failures += 1
+                assembly.supervisor.actor_failed(cell, None, error)
             while cell.state is CellState.RESTARTING and assembly.clock.next_timer_at < NEVER:
                 self.fire_next(assembly.clock.next_timer_at)
-            if cell.state is not CellState.RUNNING or not isinstance(cell.actor, FeedActor):
+            if self.halted or not cell.runs or not isinstance(cell.actor, FeedActor):
                 return
             opened = cell.actor.groups()
 
@@ -182,17 +185,20 @@ class Session:
     def _match(self, group: Group) -> None:
         assembly = self.assembly
         board = assembly.board
-        working = assembly.broker.working
-        self._origin = "clock"
-        assembly.broker.on_time(group[0].timestamp)  # a day that ended before these bars
+        working = self._working
+        self._from_venue("clock", partial(assembly.broker.on_time, group[0].timestamp))
         board.opening(group)
         for bar in group:
             if bar.symbol in working:
-                self._origin = bar
-                assembly.broker.on_bar(bar)
-                assembly.dispatcher.settle()
+                self._from_venue(bar, partial(assembly.broker.on_bar, bar))
         board.closed()
-        self._origin = "venue"
+
+    def _from_venue(self, origin: Origin, act: Callable[[], None]) -> None:
+        """Let the venue act by itself; what it reports follows from ``origin``."""
+        self._origin = origin
+        act()
+        self._origin = None
+        self._dispatcher.settle()
 
     def fire_next(self, until: int) -> bool:
         """Fire the earliest timer not later than ``until``, at its time; return whether one was."""
@@ -274,6 +280,8 @@ def drive(session: Session, groups: Iterator[Group], on_progress: Callable[[int]
             if clock.next_timer_at < at:
                 while session.fire_next(at - 1):
                     dispatcher.settle_all()
+                if supervisor.halted is not None:
+                    break
             turn(group, at)
             if dispatcher.pending:
                 dispatcher.settle_all()

@@ -58,6 +58,14 @@ class ReasonCode(StrEnum):
     HELD = ("held", "a hold covers what the order would do")
     STRATEGY_QUARANTINED = ("strategy_quarantined", "the strategy failed too often and is stopped")
     MAILBOX_FULL = ("mailbox_full", "the receiver's lane is full")
+    HANDLER_FAILED = (
+        "handler_failed",
+        "the actor that had to handle it failed on it; it is never handled again",
+    )
+    EXECUTION_RESTARTED = (
+        "execution_restarted",
+        "journaled and never sent when Execution restarted",
+    )
     UNKNOWN_ORDER = ("unknown_order", "no live order has this id")
     POST_ONLY_WOULD_TAKE = ("post_only_would_take", "a post-only order would have taken liquidity")
     FOK_UNFILLABLE = ("fok_unfillable", "a fill-or-kill order could not be filled whole at once")

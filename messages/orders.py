@@ -84,7 +84,7 @@ class CancelIntent(Message, frozen=True):
     """Ask to cancel one live order of the strategy, or (empty ``order_id``) all of a symbol."""
 
     lane: ClassVar[Lane] = Lane.REDUCE
-    overflow: ClassVar[Overflow] = Overflow.REFUSE
+    overflow: ClassVar[Overflow] = Overflow.ESCALATE
     journaled: ClassVar[bool] = True
 
     intent_id: str

@@ -28,6 +28,7 @@ from messages import (
     OrderStatus,
     PositionSide,
     Quote,
+    ReasonCode,
     ReduceIntent,
     RiskDecision,
     Side,
@@ -60,7 +61,16 @@ class Desk:
     and a restart goes on counting.
     """
 
-    __slots__ = ("_clock", "_count", "_pending", "_positions", "_prefix", "strategy", "symbols")
+    __slots__ = (
+        "_clock",
+        "_count",
+        "_drafts",
+        "_pending",
+        "_positions",
+        "_prefix",
+        "strategy",
+        "symbols",
+    )
 
     def __init__(
         self, strategy: str, symbols: Sequence[str], *, prefix: str, clock: HasNow
@@ -71,8 +81,14 @@ class Desk:
         self._clock = clock
         self._prefix = prefix
         self._count = 0
+        self._drafts: list[str] = []
         self._positions: dict[tuple[str, PositionSide], Decimal] = {}
         self._pending: dict[str, tuple[str, PositionSide]] = {}
+
+    @property
+    def id_prefix(self) -> str:
+        """Return what the ids of all of this strategy's intents start with."""
+        return f"{self._prefix}-"
 
     @property
     def now(self) -> int:
@@ -155,7 +171,22 @@ class Desk:
         self._count += 1
         intent_id = f"{self._prefix}-{self._count}"
         self._pending[intent_id] = (symbol, position_side)
+        self._drafts.append(intent_id)
         return intent_id
+
+    def settle_drafts(self, sent: Iterable[Intent | CancelIntent]) -> None:
+        """Forget intents that were made here since the last call and are not among ``sent``."""
+        if self._drafts:
+            kept = {intent.intent_id for intent in sent}
+            for intent_id in self._drafts:
+                if intent_id not in kept:
+                    self._pending.pop(intent_id, None)
+            self._drafts.clear()
+
+    def withdraw(self, intent_ids: Iterable[str]) -> None:
+        """Forget intents that were returned and will not be sent."""
+        for intent_id in intent_ids:
+            self._pending.pop(intent_id, None)
 
     # -- kept up to date by the strategy actor, before the strategy's own hooks run
 
@@ -170,8 +201,10 @@ class Desk:
             self._pending.pop(report.order_id, None)
 
     def record_decision(self, decision: RiskDecision) -> None:
-        """Take a refusal into the view."""
-        if decision.verdict is Verdict.DENIED:
+        """Take a refusal into the view; that of a repeat says nothing about the first."""
+        if decision.verdict is not Verdict.DENIED:
+            return
+        if all(cause.code is not ReasonCode.DUPLICATE_INTENT for cause in decision.causes):
             self._pending.pop(decision.intent_id, None)
 
     def snapshot(self) -> dict[str, Any]:

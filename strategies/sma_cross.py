@@ -16,7 +16,7 @@ from typing import Any
 
 from pydantic import Field, model_validator
 
-from messages import Bar, Side
+from messages import Bar, Fill, Side
 from strategies.contract import ZERO, Desk, Intents, Strategy, StrategyParams
 
 
@@ -62,11 +62,13 @@ class ExactWindows:
         "_scale",
         "_slow_sum",
         "fast",
+        "holds",
         "slow",
     )
 
     def __init__(self, fast: int, slow: int) -> None:
         """Start empty."""
+        self.holds = False  # what the desk says of this symbol, kept up to date by its fills
         self.fast = fast
         self.slow = slow
         self._missing = slow  # bars until the slow window is full
@@ -168,21 +170,39 @@ class SmaCross(Strategy):
 
     def on_bar(self, bar: Bar) -> Intents:
         """Decide at the close."""
+        windows = self._windows.get(bar.symbol)
+        if windows is None or self._kept_at:
+            windows = self._warm_up(bar)
+        wants_long = windows.push(bar.close)
+        if wants_long is windows.holds or wants_long is None:
+            return None
+        return self._order(bar, wants_long=wants_long)
+
+    def _warm_up(self, bar: Bar) -> ExactWindows:
         symbol = bar.symbol
         windows = self._windows.get(symbol)
-        if self._kept_at and bar.timestamp > self._kept_at.pop(symbol, bar.timestamp):
-            windows = None  # bars were missed since the snapshot: warm up again
-        if windows is None:
+        # Bars missed since the snapshot would leave a hole in the averages: start anew.
+        if windows is None or bar.timestamp > self._kept_at.get(symbol, bar.timestamp):
             windows = self._windows[symbol] = ExactWindows(self._fast, self._slow)
-        wants_long = windows.push(bar.close)
-        if wants_long is None:
-            return None
-        held = self.desk.position(symbol)
-        if wants_long == (held > ZERO) or self.desk.pending(symbol):
+        self._kept_at.pop(symbol, None)
+        windows.holds = self.desk.position(symbol) > ZERO
+        return windows
+
+    def _order(self, bar: Bar, *, wants_long: bool) -> Intents:
+        symbol = bar.symbol
+        if self.desk.pending(symbol):
             return None
         if wants_long:
             return (self.desk.open(symbol, Side.BUY, self._quantity, decision_price=bar.close),)
+        held = self.desk.position(symbol)
         return (self.desk.reduce(symbol, Side.SELL, held, decision_price=bar.close),)
+
+    def on_fill(self, fill: Fill) -> Intents:
+        """Note what is held now."""
+        windows = self._windows.get(fill.symbol)
+        if windows is not None:
+            windows.holds = self.desk.position(fill.symbol) > ZERO
+        return None
 
     def snapshot(self) -> dict[str, Any]:
         """Return the windows by symbol, and the time up to which they have seen every bar."""

@@ -135,6 +135,12 @@ class RiskActor(Actor):
         self.view.record(report)
         return None
 
+    def lost(self, message: Message) -> Effects:
+        """Refuse an intent on which a guard failed: its strategy must not wait for ever."""
+        if not isinstance(message, Intent):
+            return None
+        return (self._denied(message, (Cause(ReasonCode.HANDLER_FAILED, "actor=risk"),)),)
+
     def refuse(self, message: Message, causes: tuple[Cause, ...]) -> Effects:
         """Answer an intent that a hold or a full lane turned away."""
         assert isinstance(message, Intent), f"only intents are refused here, not {message!r}"

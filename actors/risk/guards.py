@@ -28,6 +28,7 @@ from state.instruments import Instrument
 from state.money import ZERO, plain
 
 NEEDS_LIMIT = frozenset({OrderType.LIMIT, OrderType.STOP_LIMIT, OrderType.TAKE_PROFIT_LIMIT})
+TARGETS = frozenset({OrderType.TAKE_PROFIT, OrderType.TAKE_PROFIT_LIMIT})
 NEEDS_STOP = frozenset(
     {
         OrderType.STOP,
@@ -67,19 +68,15 @@ def propose(intent: Intent, instrument: Instrument, view: RiskView) -> Proposal:
     """Round an intent in the directions that never cross what its strategy asked for; value it."""
     policy = intent.policy
     side = intent.side
-    quantity = intent.quantity
-    if instrument.lot_step is not None:
-        quantity = instrument.round_quantity(quantity)
+    quantity = instrument.round_quantity(intent.quantity)
     limit = policy.limit_price
     stop = policy.stop_price
-    if instrument.price_tick is not None:
-        limit = instrument.round_limit(limit, side) if limit is not None else None
-        stop = instrument.round_stop(stop, side) if stop is not None else None
-    price = limit if limit is not None else stop
-    if price is None:
-        price = view.board.mark(intent.symbol)
-        if price is not None and view.slippage:
-            price += price * view.slippage * side.sign
+    if limit is not None:
+        limit = instrument.round_limit(limit, side)
+    if stop is not None:
+        rounded = instrument.round_target if policy.order_type in TARGETS else instrument.round_stop
+        stop = rounded(stop, side)
+    price = _worst_price(intent, limit, stop, view)
     reducing = type(intent) is ReduceIntent
     return Proposal(
         intent,
@@ -96,6 +93,26 @@ def propose(intent: Intent, instrument: Instrument, view: RiskView) -> Proposal:
         else ZERO,
         view.clock.now,
     )
+
+
+def _worst_price(
+    intent: Intent, limit: Decimal | None, stop: Decimal | None, view: RiskView
+) -> Decimal | None:
+    """
+    Return the highest price at which the order may trade: what exposure is measured by.
+
+    A buy pays its limit at most. Everything else may trade at the market, with slippage, or
+    at its own price, whichever is higher.
+    """
+    if limit is not None and intent.side is Side.BUY:
+        return limit
+    mark = view.board.mark(intent.symbol)
+    if mark is not None and view.slippage and limit is None:
+        mark += mark * view.slippage * intent.side.sign
+    own = limit if limit is not None else stop
+    if own is None or mark is None:
+        return mark if own is None else own
+    return max(own, mark)
 
 
 def duplicate_intent(proposal: Proposal, view: RiskView) -> Cause | None:
@@ -140,7 +157,8 @@ def price_rules(proposal: Proposal, view: RiskView) -> Cause | None:  # noqa: AR
         return Cause(ReasonCode.PRICE_MISSING, f"type={order_type.value} needs=stop_price")
     elif order_type is OrderType.TRAILING_STOP and proposal.intent.policy.trail_bps is None:
         return Cause(ReasonCode.PRICE_MISSING, f"type={order_type.value} needs=trail_bps")
-    for price in (proposal.limit_price, proposal.stop_price):
+    trail = proposal.intent.policy.trail_bps
+    for price in (proposal.limit_price, proposal.stop_price, trail):
         if price is not None and price <= ZERO:
             return Cause(ReasonCode.PRICE_NOT_POSITIVE, f"price={plain(price)}")
     if proposal.price is None:
@@ -189,17 +207,15 @@ def reduce_only(proposal: Proposal, view: RiskView) -> Cause | None:
     """
     if not proposal.reducing:
         return None
+    side = proposal.intent.side
     held = view.position(proposal.book)
-    if proposal.intent.side is Side.SELL:
-        left = held - view.reducing(proposal.book)
-    else:
-        left = -held - view.reducing(proposal.book)
+    taken = view.reducing(proposal.book) + view.opening(proposal.book, side)
+    left = (held if side is Side.SELL else -held) - taken
     if proposal.quantity <= left:
         return None
     return Cause(
         ReasonCode.REDUCE_ONLY_WOULD_OPEN,
-        f"quantity={plain(proposal.quantity)} position={plain(held)} "
-        f"reducing={plain(view.reducing(proposal.book))}",
+        f"quantity={plain(proposal.quantity)} position={plain(held)} in_flight={plain(taken)}",
     )
 
 
@@ -212,7 +228,7 @@ def spot_short(proposal: Proposal, view: RiskView) -> Cause | None:
     ):
         return None
     held = view.position(proposal.book)
-    left = held - view.reducing(proposal.book) - view.selling(proposal.book)
+    left = held - view.reducing(proposal.book) - view.opening(proposal.book, Side.SELL)
     if proposal.quantity <= left:
         return None
     return Cause(

@@ -8,7 +8,6 @@ states that the venue reported.
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Mapping
 from decimal import Decimal
 
@@ -25,7 +24,7 @@ from messages import (
 from state.instruments import Instrument
 from state.ledger import Ledger
 from state.money import BASIS_POINT, ZERO
-from state.orders import TERMINAL, OrderStore
+from state.orders import TERMINAL, OrderStore, RecentIds
 
 Book = tuple[str, str, PositionSide]
 """(strategy, symbol, position side)."""
@@ -71,8 +70,9 @@ class RiskView:
         cash: Decimal,
         position_mode: PositionMode,
         slippage_bps: Decimal = ZERO,
+        decided: RecentIds | None = None,
     ) -> None:
-        """Start flat with ``cash``."""
+        """Start flat with ``cash``; ``decided`` remembers intents across incarnations."""
         self.instruments = instruments
         self.board = board
         self.clock = clock
@@ -84,23 +84,19 @@ class RiskView:
         self.reservations: dict[str, Reservation] = {}
         self.reserved_cash = ZERO
         self._reducing: dict[Book, Decimal] = {}
-        self._seen: OrderedDict[str, None] = OrderedDict()
+        self._decided = decided if decided is not None else RecentIds(INTENTS_REMEMBERED)
 
     # -- questions
 
     def decided_before(self, intent_id: str) -> bool:
         """Return whether an intent of this id was decided."""
-        return intent_id in self._seen
+        return intent_id in self._decided
 
-    def selling(self, book: Book) -> Decimal:
-        """Return the quantity of the book's spot sales that were not declared as reducing."""
+    def opening(self, book: Book, side: Side) -> Decimal:
+        """Return the unfinished quantity of a book's orders on ``side`` that are not reducing."""
         total = ZERO
         for reservation in self.reservations.values():
-            if (
-                reservation.book == book
-                and reservation.side is Side.SELL
-                and not reservation.reducing
-            ):
+            if not reservation.reducing and reservation.side is side and reservation.book == book:
                 total += reservation.quantity
         return total
 
@@ -113,19 +109,24 @@ class RiskView:
         return self._reducing.get(book, ZERO)
 
     def free_cash(self) -> Decimal:
-        """Return cash less everything reserved."""
-        return self.cash - self.reserved_cash
+        """Return the cash that nothing else needs: reservations, margin in use, open losses."""
+        profit, margin = self._perpetuals()
+        return self.cash - self.reserved_cash - margin + min(ZERO, profit)
 
     def free_margin(self) -> Decimal:
         """Return equity less the margin that positions use and everything reserved."""
-        free = self.cash - self.reserved_cash
+        profit, margin = self._perpetuals()
+        return self.cash - self.reserved_cash - margin + profit
+
+    def _perpetuals(self) -> tuple[Decimal, Decimal]:
+        profit = margin = ZERO
         for book, quantity in self.positions.items():
             instrument = self.instruments[book[1]]
-            if instrument.kind is InstrumentKind.LINEAR_PERPETUAL:
+            if not instrument.is_spot:
                 mark = self.board.known(book[1])
-                free += quantity * (mark - self.averages[book])
-                free -= abs(quantity) * mark * instrument.initial_margin
-        return free
+                profit += quantity * (mark - self.averages[book])
+                margin += abs(quantity) * mark * instrument.initial_margin
+        return profit, margin
 
     def cash_per_unit(
         self, instrument: Instrument, side: Side, price: Decimal, *, reducing: bool
@@ -170,9 +171,7 @@ class RiskView:
 
     def remember(self, intent_id: str) -> None:
         """Note that an intent was decided."""
-        self._seen[intent_id] = None
-        if len(self._seen) > INTENTS_REMEMBERED:
-            self._seen.popitem(last=False)
+        self._decided.add(intent_id)
 
     def reserve(self, request: OrderRequest, price: Decimal, cash_per_unit: Decimal) -> None:
         """Count an approved order as if the worst had happened already."""

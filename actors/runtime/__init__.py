@@ -4,7 +4,7 @@ from actors.runtime.cell import Actor, AfterCommit, Cell, CellState, Effect, Eff
 from actors.runtime.clock import Clock, Pacer, SimulatedClock
 from actors.runtime.dispatch import Dispatcher
 from actors.runtime.holds import HoldSet
-from actors.runtime.mailbox import Mailbox, MailboxFull, MailboxStats
+from actors.runtime.mailbox import Mailbox, MailboxFull, MailboxStats, Origin
 from actors.runtime.supervisor import (
     Backoff,
     ChildSpec,
@@ -31,6 +31,7 @@ __all__ = [
     "Mailbox",
     "MailboxFull",
     "MailboxStats",
+    "Origin",
     "Pacer",
     "Restart",
     "SetTimer",

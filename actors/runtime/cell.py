@@ -56,6 +56,14 @@ class Actor:
         """Return the effects of a new incarnation's start."""
         return None
 
+    def lost(self, message: Message) -> Effects:
+        """Return the answer to a message on which the handler failed; ``None`` if none is due."""
+        del message
+        return None
+
+    def withdrawn(self, effects: Iterable[Effect]) -> None:
+        """Take note that effects which were returned will not happen."""
+
     def refuse(self, message: Message, causes: tuple[Cause, ...]) -> Effects:
         """Answer an OPEN message that a hold or a full lane turned away; override to answer."""
         raise TypeError(f"{type(self).__name__} cannot refuse {type(message).__name__}: {causes}")
@@ -105,6 +113,7 @@ class Cell:
     """
 
     __slots__ = (
+        "abandoned",
         "actor",
         "check",
         "dead",
@@ -146,6 +155,7 @@ class Cell:
         self.dead = 0
         self.direct = False
         self.eager = False
+        self.abandoned = False
         self.actor: Actor | None = None
         self.handlers: dict[type[Message], Handler] = {}
 

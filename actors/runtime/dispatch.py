@@ -34,13 +34,13 @@ from state.journal import JournalWriter
 class Guardian(Protocol):
     """Who is told when something goes wrong: the supervisor."""
 
-    def actor_failed(self, cell: Cell, message: Message, error: Exception) -> None:
-        """Take note that ``cell``'s handler raised on ``message``."""
+    def actor_failed(self, cell: Cell, message: Message | None, error: Exception) -> None:
+        """Take note that ``cell`` failed: on ``message``, or by what it returned (``None``)."""
 
     def lane_overflowed(self, cell: Cell, message: Message) -> None:
         """Take note that a lane whose messages may not be dropped is over its bound."""
 
-    def dead_letter(self, cell: Cell, message: Message, reason: str) -> None:
+    def dead_letter(self, cell: Cell, message: Message, reason: str, detail: str = "") -> None:
         """Take note of a message that no handler will see."""
 
 
@@ -70,6 +70,10 @@ class Route:
         self.correlation: Callable[[Any], str] = attrgetter(name) if name else _uncorrelated
 
 
+UNCLAIMED = "unclaimed"
+"""The origin of what a running handler brings about, until that handler's first event."""
+
+
 def _uncorrelated(_message: Any) -> str:
     return ""
 
@@ -95,9 +99,10 @@ class Dispatcher:
         self.guardian: Guardian | None = None
         self.cells: dict[str, Cell] = {}
         self._routes: dict[type, Route] = {}
-        self._inbox: deque[tuple[Cell, Message, Origin]] = deque()
+        # Both are emptied at every quiescence: they hold what one stimulus brings about.
+        self._inbox: deque[tuple[Cell, Message, Origin]] = deque()  # seam: see above
         self._ready: dict[str, Cell] = {}
-        self._commits: deque[tuple[Cell, Message, Origin]] = deque()
+        self._commits: deque[tuple[Cell, Message, Origin]] = deque()  # seam: see above
         self._timers: dict[tuple[str, str], tuple[int, int]] = {}
         self._generation = 0
         self._depth = 0
@@ -134,6 +139,16 @@ class Dispatcher:
     def tell(self, cell: Cell, message: Message, origin: Origin = None) -> None:
         """Hand over a message from outside any handler; it is delivered by the next ``settle``."""
         self._inbox.append((cell, message, origin))
+        self.pending = True
+
+    def tell_what_follows(self, cell: Cell, message: Message) -> None:
+        """
+        Hand over a message that the handler that is running brings about.
+
+        Its cause is the first event that the handler's effects will journal: an acceptance
+        follows from its send.
+        """
+        self._inbox.append((cell, message, UNCLAIMED))
         self.pending = True
 
     def publish(self, source: str, message: Message, origin: Origin = None) -> None:
@@ -188,6 +203,19 @@ class Dispatcher:
         self._handle(cell, letter[0], letter[1])
         return True
 
+    def start(self, cell: Cell) -> None:
+        """Tell a new incarnation that it starts, under the same guard as any handler."""
+        assert cell.actor is not None, "an incarnation was made"
+        try:
+            effects = cell.actor.on_start()
+            if effects is not None:
+                effects = self._checked(cell, effects)
+        except Exception as error:  # noqa: BLE001 - the supervisor's business, never lost
+            self._failed(cell, None, error)
+            return
+        if effects:
+            self.emit(cell, effects, "start")
+
     def wake(self, cell: Cell) -> None:
         """Look into ``cell``'s mailbox at the next ``settle``."""
         if len(cell.mailbox):
@@ -210,6 +238,8 @@ class Dispatcher:
                     continue
                 if route.journaled:
                     following = self._journal(cell.name, route, effect, origin)
+                    if self._inbox:
+                        self._claim(following)
                 matters = route.matters is None or route.matters(effect)
                 if matters:
                     for receiver in route.cells:
@@ -220,6 +250,12 @@ class Dispatcher:
                         deliver(named, effect, following)  # type: ignore[arg-type]
         finally:
             self._depth -= 1
+
+    def _claim(self, origin: Origin) -> None:
+        inbox = self._inbox
+        for index, (cell, message, old) in enumerate(inbox):
+            if old is UNCLAIMED:
+                inbox[index] = (cell, message, origin)
 
     def _journal(self, source: str, route: Route, message: Any, origin: Origin) -> int:
         return self._append(
@@ -267,7 +303,7 @@ class Dispatcher:
         elif isinstance(effect, Message):
             self._send(cell.name, effect, origin)
         else:
-            raise TypeError(f"{cell.name} returned {effect!r}, which is no effect")
+            self._failed(cell, None, TypeError(f"{effect!r} is no effect"))
 
     def _arm(self, cell: Cell, timer: SetTimer) -> None:
         key = (cell.name, timer.key)
@@ -290,13 +326,13 @@ class Dispatcher:
             return
         # From here on as in _handle, without the call: this is the hottest path of all.
         handler = cell.handlers.get(type(message))
-        if handler is None or self._depth > limits.DISPATCH_DEPTH_MAX:
+        if handler is None:
             self._undeliverable(cell, message)
             return
         try:
             effects = handler(message)
-            if effects is not None and cell.check is not None:
-                effects = cell.check(effects)
+            if effects is not None:
+                effects = self._checked(cell, effects)
         except Exception as error:  # noqa: BLE001 - the supervisor's business, never lost
             self._failed(cell, message, error)
             return
@@ -311,13 +347,13 @@ class Dispatcher:
 
     def _handle(self, cell: Cell, message: Message, origin: Origin) -> None:
         handler = cell.handlers.get(type(message))
-        if handler is None or self._depth > limits.DISPATCH_DEPTH_MAX:
+        if handler is None:
             self._undeliverable(cell, message)
             return
         try:
             effects = handler(message)
-            if effects is not None and cell.check is not None:
-                effects = cell.check(effects)
+            if effects is not None:
+                effects = self._checked(cell, effects)
         except Exception as error:  # noqa: BLE001 - the supervisor's business, never lost
             self._failed(cell, message, error)
             return
@@ -325,17 +361,46 @@ class Dispatcher:
         if effects:
             self.emit(cell, effects, origin)
 
-    def _failed(self, cell: Cell, message: Message, error: Exception) -> None:
+    def _failed(self, cell: Cell, message: Message | None, error: Exception) -> None:
         assert self.guardian is not None, "a dispatcher runs under a supervisor"
-        cell.dead += 1
+        if message is not None:
+            cell.dead += 1
         cell.failures += 1
         self.guardian.actor_failed(cell, message, error)
+        if message is not None and cell.actor is not None:
+            self._answer_for(cell, message)
+
+    def _answer_for(self, cell: Cell, message: Message) -> None:
+        assert self.guardian is not None, "a dispatcher runs under a supervisor"
+        assert cell.actor is not None, "only an actor that has lived can fail"
+        try:
+            effects = tuple(cell.actor.lost(message) or ())
+        except Exception as error:  # noqa: BLE001 - journaled: nobody can be told any more
+            self.guardian.dead_letter(cell, message, "unanswered", repr(error))
+            return
+        if effects:
+            self.emit(cell, effects, "failure")
 
     def _undeliverable(self, cell: Cell, message: Message) -> None:
         assert self.guardian is not None, "a dispatcher runs under a supervisor"
         cell.dead += 1
-        reason = "no_handler" if type(message) not in cell.handlers else "dispatch_depth"
-        self.guardian.dead_letter(cell, message, reason)
+        self.guardian.dead_letter(cell, message, "no_handler")
+
+    def _checked(self, cell: Cell, effects: Iterable[Any]) -> tuple[Effect, ...]:
+        """Keep code that is not ours to what it may say, and to how long it may go on."""
+        if cell.check is None:
+            return effects if type(effects) is tuple else tuple(effects)
+        assert cell.actor is not None, "only an actor that has lived can have effects"
+        checked = cell.check(effects)
+        if not checked or self._depth <= limits.DISPATCH_DEPTH_MAX:
+            return checked
+        # A strategy that answers every answer: what it says now is not said.
+        assert self.guardian is not None, "a dispatcher runs under a supervisor"
+        cell.actor.withdrawn(checked)
+        for effect in checked:
+            if isinstance(effect, Message):
+                self.guardian.dead_letter(cell, effect, "dispatch_depth")
+        return ()
 
     # -- the slow road: mailboxes and holds
 
@@ -346,7 +411,9 @@ class Dispatcher:
         assert self.guardian is not None, "a dispatcher runs under a supervisor"
         if cell.state in (CellState.QUARANTINED, CellState.STOPPED):
             cell.dead += 1
-            self.guardian.dead_letter(cell, message, cell.state.value)
+            # Market data and what an abandoned actor missed is counted, not journaled each time.
+            if message.lane is not Lane.DATA and not cell.abandoned:
+                self.guardian.dead_letter(cell, message, cell.state.value)
             return
         if message.lane is Lane.OPEN and self.holds.active:
             mode = self.holds.mode(message)

@@ -50,11 +50,19 @@ class HoldSet:
         self.active = bool(self._holds)
 
     def place(self, hold: Hold) -> bool:
-        """Put a hold in force; return whether it is new (the same id twice is one hold)."""
-        new = hold.hold_id not in self._holds
+        """
+        Put a hold in force and return whether that changed anything.
+
+        The same id twice is one hold: the newer one takes the older one's place, unless the
+        older is latched and the newer would be weaker (not latched, a milder mode or another
+        scope).
+        """
+        older = self._holds.get(hold.hold_id)
+        if older is not None and (hold == older or (older.latched and not _as_strong(hold, older))):
+            return False
         self._holds[hold.hold_id] = hold
         self.active = True
-        return new
+        return True
 
     def lift(self, hold_id: str) -> Hold | None:
         """Take a hold out of force and return it."""
@@ -90,6 +98,11 @@ class HoldSet:
     def view(self) -> Mapping[str, Hold]:
         """Return the holds in force, by id."""
         return dict(self._holds)
+
+
+def _as_strong(newer: Hold, older: Hold) -> bool:
+    wide_enough = newer.scope in (older.scope, Scope())
+    return newer.latched and wide_enough and STRICTNESS[newer.mode] >= STRICTNESS[older.mode]
 
 
 def _order_of(message: Message) -> OpenIntent | OrderRequest | None:

@@ -2,10 +2,11 @@
 Queued dispatch: every message through a mailbox, a tape choosing what steps next.
 
 Theory of operation. Effects wait in the sender's outbox until their turn; sending one puts it
-into its receivers' mailboxes. At any moment the possible steps are: send the next effect of
-an unfinished outbox, or handle the next message of a mailbox. Option 0 is depth first, the
-same as fused dispatch, so with the default tape the journal is the same byte for byte. Other
-tapes explore interleavings; then only the invariants must hold.
+into its receivers' mailboxes. At any moment the possible steps are: let a receiver that was
+idle handle what it got, or send the next effect of an unfinished outbox. Option 0 is depth
+first, the same as fused dispatch, so with the default tape the journal is the same byte for
+byte. Other tapes explore interleavings; then only the invariants must hold. What waits in a
+mailbox behind a hold or a restart is worked off by ``settle``, as in fused dispatch.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from actors.runtime.dispatch import Dispatcher
 from actors.runtime.entropy import DefaultTape, Tape
 from actors.runtime.holds import HoldSet
 from actors.runtime.mailbox import Origin
-from messages import MarketData, Message
+from messages import Message
 from state.journal import JournalWriter
 
 
@@ -34,7 +35,8 @@ class Outbox:
         self.effects: Iterator[Effect] = iter(effects)
         self.origin = origin
         self.following = origin
-        self.receivers: deque[tuple[Cell, Message, Origin]] = deque()
+        # seam: one effect's receivers, emptied before the next effect is sent
+        self.receivers: deque[tuple[Cell, Message, Origin]] = deque()  # seam: see above
 
 
 class QueuedDispatcher(Dispatcher):
@@ -47,24 +49,29 @@ class QueuedDispatcher(Dispatcher):
         super().__init__(journal, clock, holds)
         self.tape: Tape = tape if tape is not None else DefaultTape()
         self._outboxes: list[Outbox] = []
+        self._fresh: list[Cell] = []
         self._running = False
 
     def emit(self, cell: Cell, effects: Iterable[Effect], origin: Origin) -> None:
         """Open an outbox; the loop that is running, or one started here, works it off."""
         self._outboxes.append(Outbox(cell, effects, origin))
         if not self._running:
-            self._run(0)
-
-    def deliver_data(self, cells: Iterable[Cell], data: MarketData) -> None:
-        """Hand market data to its readers through their mailboxes."""
-        for cell in cells:
-            self._deliver(cell, data, data)
+            self._run()
 
     def _deliver(self, cell: Cell, message: Message, origin: Origin) -> None:
-        cell.direct = False  # everything goes through the mailbox
-        self._queue(cell, message, origin)
+        self._put(cell, message, origin)
         if not self._running:
-            self._run(0)
+            self._run()
+
+    def _put(self, cell: Cell, message: Message, origin: Origin) -> None:
+        # Through the mailbox, always; who had nothing else to do is the next to step.
+        idle = cell.direct
+        cell.direct = False
+        self._queue(cell, message, origin)
+        if not len(cell.mailbox):
+            cell.direct = idle
+        elif idle:
+            self._fresh.append(cell)
 
     def _to_all(self, receivers: list[tuple[Cell, Message, Origin]]) -> None:
         # Published in the middle of something: finish this first, as fused dispatch would.
@@ -72,33 +79,31 @@ class QueuedDispatcher(Dispatcher):
         outbox.receivers.extend(receivers)
         base = len(self._outboxes)
         self._outboxes.append(outbox)
-        self._run(base)
+        self._run(base, len(self._fresh))
 
-    def _run(self, base: int) -> None:
-        """Take steps until no outbox above ``base`` has anything to send and nobody can step."""
+    def _run(self, base: int = 0, fresh: int = 0) -> None:
+        """Take steps until no outbox and no idle receiver is left above ``base`` and ``fresh``."""
         outer, self._running = self._running, True
         try:
-            while True:
+            while len(self._outboxes) > base or len(self._fresh) > fresh:
                 options: list[Cell | Outbox] = [
-                    *reversed(self._ready.values()),
+                    *reversed(self._fresh[fresh:]),
                     *reversed(self._outboxes[base:]),
                 ]
-                if not options:
-                    return
                 option = options[self.tape.choose("schedule", len(options))]
                 if isinstance(option, Outbox):
                     self._send_next(option)
                     continue
+                self._fresh.remove(option)
                 self._depth = len(self._outboxes)
-                if not self.step(option):
-                    self._ready.pop(option.name, None)
+                self.step(option)
         finally:
             self._running = outer
-            self._depth = 0
+            self._depth = len(self._outboxes) if outer else 0
 
     def _send_next(self, outbox: Outbox) -> None:
         if outbox.receivers:
-            self._queue_for(*outbox.receivers.popleft())
+            self._put(*outbox.receivers.popleft())
             return
         effect = next(outbox.effects, None)
         if effect is None:
@@ -114,8 +119,6 @@ class QueuedDispatcher(Dispatcher):
         receivers = self._addressed(outbox.cell.name, route, effect, origin)
         if route.journaled:
             outbox.following = self.journal.seq
+            if self._inbox:
+                self._claim(outbox.following)
         outbox.receivers.extend(receivers)
-
-    def _queue_for(self, cell: Cell, message: Message, origin: Origin) -> None:
-        cell.direct = False
-        self._queue(cell, message, origin)

@@ -39,7 +39,6 @@ from messages import (
     Message,
     Scope,
     StrategyQuarantined,
-    TakeSnapshot,
 )
 
 
@@ -208,7 +207,7 @@ class Supervisor:
         self.halted: str | None = None
         self.quarantined: dict[str, str] = {}
         self.on_quarantine: Callable[[str], Iterable[Message]] = lambda _strategy: ()
-        self.before_restart: Callable[[Cell], None] = lambda _cell: None
+        self.on_keep_state: Callable[[Cell], None] = lambda _cell: None
 
     # -- life
 
@@ -225,12 +224,10 @@ class Supervisor:
         self.dispatcher.settle()
 
     def _incarnate(self, cell: Cell) -> None:
-        actor = cell.incarnate()
+        cell.incarnate()
         now = self.dispatcher.clock.now
         self.dispatcher.publish("supervisor", ActorStarted(cell.name, now, cell.incarnation))
-        effects = actor.on_start()
-        if effects:
-            self.dispatcher.emit(cell, effects, "start")
+        self.dispatcher.start(cell)
         self.dispatcher.wake(cell)
 
     def stop(self, reason: str) -> None:
@@ -247,16 +244,17 @@ class Supervisor:
 
     # -- failure: the Guardian's duties
 
-    def actor_failed(self, cell: Cell, message: Message, error: Exception) -> None:
+    def actor_failed(self, cell: Cell, message: Message | None, error: Exception) -> None:
         """Journal the failure, make the message a dead letter, and carry out the plan."""
         now = self.dispatcher.clock.now
         text = "".join(traceback.format_exception(error))
-        name = type(message).__name__
+        name = type(message).__name__ if message is not None else ""
         where = f"{type(error).__name__}: {error}"
         self.dispatcher.publish(
             "supervisor", ActorFailed(cell.name, now, cell.incarnation, where, text, name)
         )
-        self.dead_letter(cell, message, "handler_raised", where)
+        if message is not None:
+            self.dead_letter(cell, message, "handler_raised", where)
         if isinstance(error, self.fatal):
             self.apply(HoldOpen(f"fatal:{cell.name}", where))
             self.apply(Halt(where))
@@ -290,6 +288,7 @@ class Supervisor:
             case QuarantineChild():
                 self._quarantine(action)
             case AbandonChild():
+                self.dispatcher.cells[action.name].abandoned = True
                 self._retire(self.dispatcher.cells[action.name], CellState.STOPPED)
                 now = self.dispatcher.clock.now
                 self.dispatcher.publish(
@@ -298,21 +297,23 @@ class Supervisor:
             case HoldOpen():
                 self.hold_open(action.hold_id, action.cause)
             case Halt():
-                now = self.dispatcher.clock.now
-                self.dispatcher.publish(
-                    "supervisor", Escalated("supervisor", now, "halt", action.reason)
-                )
-                self.halted = self.halted or action.reason
-                self.dispatcher.pending = True  # so that the driver looks
+                self._halt(action.reason)
             case _:
                 assert_never(action)
+
+    def _halt(self, reason: str) -> None:
+        if self.halted is None:
+            self.halted = reason
+            now = self.dispatcher.clock.now
+            self.dispatcher.publish("supervisor", Escalated("supervisor", now, "halt", reason))
+            self.dispatcher.pending = True  # so that the driver looks
 
     def _schedule_restart(self, action: RestartChild) -> None:
         cell = self.dispatcher.cells[action.name]
         if cell.state is not CellState.RUNNING:
             return
         if action.healthy:
-            self._keep_state(cell)
+            self.keep_state(cell)
         cell.become(CellState.RESTARTING)
         clock = self.dispatcher.clock
         self.histories[action.name].append(clock.now)
@@ -322,11 +323,13 @@ class Supervisor:
         )
         clock.call_at(clock.now + round(action.delay_s * 1000), lambda _at: self._restart(cell))
 
-    def _keep_state(self, cell: Cell) -> None:
+    def keep_state(self, cell: Cell) -> None:
+        """Have ``cell``'s durable state journaled; a failure of that is a failure of the actor."""
         try:
-            self.before_restart(cell)
+            self.on_keep_state(cell)
         except Exception as error:  # noqa: BLE001 - its last good snapshot has to do
-            self.dead_letter(cell, TakeSnapshot(), "snapshot_failed", repr(error))
+            cell.failures += 1
+            self.actor_failed(cell, None, error)
 
     def _restart(self, cell: Cell) -> None:
         if cell.state is not CellState.RESTARTING:
@@ -335,7 +338,7 @@ class Supervisor:
             self._incarnate(cell)
         except Exception as error:  # noqa: BLE001 - a factory that fails is a failure like any other
             cell.become(CellState.RUNNING)
-            self.actor_failed(cell, ActorStarted(cell.name, 0, cell.incarnation), error)
+            self.actor_failed(cell, None, error)
             return
         if cell.runs:
             self.lift(f"restarting:{cell.name}", "supervisor", f"{cell.name} runs again")
@@ -349,6 +352,14 @@ class Supervisor:
             StrategyQuarantined(action.name, now, action.strategy, action.reason),
         )
         self._retire(cell, CellState.QUARANTINED)
+        # Its orders on the way are stopped like anybody's under a kill, for this strategy alone.
+        self.hold_open(
+            f"quarantine:{action.strategy}",
+            action.reason,
+            mode=HoldMode.DRAIN,
+            scope=Scope(strategy=action.strategy),
+            latched=True,
+        )
         for message in self.on_quarantine(action.strategy):
             self.dispatcher.publish("supervisor", message)
 
@@ -371,18 +382,27 @@ class Supervisor:
         until: int | None = None,
         latched: bool = False,
     ) -> Hold:
-        """Place a hold, answer what it covers and is already queued, and journal it."""
+        """
+        Place a hold, answer what it covers and is already queued, and journal it.
+
+        Returns the hold in force, which may be a stronger one of the same id.
+        """
         now = self.dispatcher.clock.now
-        hold = Hold(hold_id, cause, mode, set_by, now, scope or Scope(), until, latched)
-        if self.dispatcher.holds.place(hold):
+        asked = Hold(hold_id, cause, mode, set_by, now, scope or Scope(), until, latched)
+        changed = self.dispatcher.holds.place(asked)
+        hold = self.dispatcher.holds.view()[hold_id]
+        if changed:
             self.dispatcher.publish("supervisor", HoldPlaced(hold))
-            if until is not None:
-                self.dispatcher.clock.call_at(
-                    until, lambda _at: self.lift(hold_id, "clock", "its time has come")
-                )
-        if mode is not HoldMode.BLOCK:
-            self.dispatcher.drain(mode)
+            if hold.until is not None:
+                self.dispatcher.clock.call_at(hold.until, lambda _at: self._lift_at_end(hold))
+        if hold.mode is not HoldMode.BLOCK:
+            self.dispatcher.drain(hold.mode)
         return hold
+
+    def _lift_at_end(self, hold: Hold) -> None:
+        # Only the very hold that was to end then: not a newer one of the same id.
+        if self.dispatcher.holds.view().get(hold.hold_id) is hold:
+            self.lift(hold.hold_id, "clock", "its time has come")
 
     def lift(self, hold_id: str, lifted_by: str, reason: str) -> bool:
         """Lift a hold and let what it blocked go on; return whether it was in force."""

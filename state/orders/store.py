@@ -126,6 +126,10 @@ class RecentIds:
         """Return how many ids are remembered."""
         return len(self._young) + len(self._old)
 
+    def __contains__(self, name: object) -> bool:
+        """Return whether an id is remembered."""
+        return name in self._young or name in self._old
+
     def add(self, name: str) -> bool:
         """Remember ``name``; return whether it was new."""
         if name in self._young or name in self._old:
