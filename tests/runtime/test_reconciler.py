@@ -33,9 +33,7 @@ def test_a_difference_holds_opening_until_a_comparison_finds_none() -> None:
     script = Script()
     script.on_bar = lambda strategy, _bar: [strategy.desk.open(BTC, Side.BUY, ONE)]
     bars = [
-        bar
-        for day in range(3)
-        for bar in flat(BTC, 4, start=START + (day + 1) * DAY - 2 * MINUTE)
+        bar for day in range(3) for bar in flat(BTC, 4, start=START + (day + 1) * DAY - 2 * MINUTE)
     ]
     world = make_world(bars, script.spec())
     world.before_turn(1, add_to_the_venues_cash(7))
