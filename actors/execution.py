@@ -90,7 +90,7 @@ class ExecutionActor(Actor):
         cause = Cause(ReasonCode.EXECUTION_RESTARTED)
         unsent = [order for order in self.orders.live() if order.status in NOT_SENT]
         return (
-            *(self._step(order, OrderEvent.SUPPRESSED, self.clock.now, cause) for order in unsent),
+            *(self._give_up(order, cause) for order in unsent),
             SetTimer(MIDNIGHT, next_midnight(self.clock.now)),
         )
 
@@ -108,8 +108,7 @@ class ExecutionActor(Actor):
             return None
         if order.status not in NOT_SENT:
             return None
-        cause = Cause(ReasonCode.HANDLER_FAILED, "actor=execution")
-        return (self._step(order, OrderEvent.SUPPRESSED, self.clock.now, cause),)
+        return (self._give_up(order, Cause(ReasonCode.HANDLER_FAILED, "actor=execution")),)
 
     # -- the way out
 
@@ -285,10 +284,14 @@ class ExecutionActor(Actor):
     def refuse(self, message: Message, causes: tuple[Cause, ...]) -> Effects:
         """Suppress an approved order that a hold turned away before it was journaled."""
         assert isinstance(message, ApprovedOpen), f"only openings are refused, not {message!r}"
-        order = self.orders.add(message.request)
+        return (self._give_up(self.orders.add(message.request), joined(causes)),)
+
+    def _give_up(self, order: Order, cause: Cause) -> ExecutionReport:
+        """Suppress an order that was never sent."""
         now = self.clock.now
-        order.apply(OrderEvent.APPROVED, now)
-        return (self._step(order, OrderEvent.SUPPRESSED, now, joined(causes)),)
+        if order.status is OrderStatus.INTENDED:
+            order.apply(OrderEvent.APPROVED, now)
+        return self._step(order, OrderEvent.SUPPRESSED, now, cause)
 
 
 def joined(causes: tuple[Cause, ...]) -> Cause:

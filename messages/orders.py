@@ -119,7 +119,11 @@ class RiskDecision(Message, frozen=True):
 
 
 class OrderRequest(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
-    """The exact order a broker is asked to place; on disk before it is sent."""
+    """
+    The exact order a broker is asked to place; on disk before it is sent.
+
+    ``valued_price`` is the worst price by which Risk reserved its exposure.
+    """
 
     order_id: str
     client_order_id: str
@@ -139,6 +143,7 @@ class OrderRequest(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     expire_at: int | None = None
     valid_until: int | None = None
     decision_price: Decimal | None = None
+    valued_price: Decimal | None = None
 
 
 class ApprovedOpen(Message, frozen=True):

@@ -99,6 +99,7 @@ class RiskActor(Actor):
             policy.expire_at,
             intent.valid_until,
             intent.decision_price,
+            price,
         )
         self.view.remember(intent.intent_id)
         self.view.reserve(request, price, proposal.cash_per_unit)

@@ -162,7 +162,8 @@ class RiskView:
         for order in orders.live():
             request = order.request
             self.remember(request.order_id)
-            price = request.price or request.stop_price or self.board.known(request.symbol)
+            price = request.valued_price
+            assert price is not None, "Risk has valued every order that it approved"
             per_unit = self.cash_per_unit(
                 self.instruments[request.symbol], request.side, price, reducing=request.reduce_only
             )

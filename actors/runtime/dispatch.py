@@ -27,14 +27,14 @@ from actors.runtime.cell import AfterCommit, Cell, CellState, Effect, SetTimer
 from actors.runtime.clock import Clock
 from actors.runtime.holds import HoldSet
 from actors.runtime.mailbox import MailboxFull, Origin
-from messages import Bar, Cause, HoldMode, Lane, MarketData, Message, ReasonCode, Wake
+from messages import Bar, Cause, HoldMode, Lane, MarketData, Message, Overflow, ReasonCode, Wake
 from state.journal import JournalWriter
 
 
 class Guardian(Protocol):
     """Who is told when something goes wrong: the supervisor."""
 
-    def actor_failed(self, cell: Cell, message: Message | None, error: Exception) -> None:
+    def actor_failed(self, cell: Cell, message: Message | None, error: BaseException) -> None:
         """Take note that ``cell`` failed: on ``message``, or by what it returned (``None``)."""
 
     def lane_overflowed(self, cell: Cell, message: Message) -> None:
@@ -210,7 +210,7 @@ class Dispatcher:
             effects = cell.actor.on_start()
             if effects is not None:
                 effects = self._checked(cell, effects)
-        except Exception as error:  # noqa: BLE001 - the supervisor's business, never lost
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - the supervisor's business
             self._failed(cell, None, error)
             return
         if effects:
@@ -300,10 +300,9 @@ class Dispatcher:
             self.pending = True
         elif type(effect) is SetTimer:
             self._arm(cell, effect)
-        elif isinstance(effect, Message):
-            self._send(cell.name, effect, origin)
         else:
-            self._failed(cell, None, TypeError(f"{effect!r} is no effect"))
+            assert isinstance(effect, Message), f"{effect!r} was let through as an effect"
+            self._send(cell.name, effect, origin)
 
     def _arm(self, cell: Cell, timer: SetTimer) -> None:
         key = (cell.name, timer.key)
@@ -333,7 +332,7 @@ class Dispatcher:
             effects = handler(message)
             if effects is not None:
                 effects = self._checked(cell, effects)
-        except Exception as error:  # noqa: BLE001 - the supervisor's business, never lost
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - the supervisor's business
             self._failed(cell, message, error)
             return
         cell.handled += 1
@@ -354,14 +353,14 @@ class Dispatcher:
             effects = handler(message)
             if effects is not None:
                 effects = self._checked(cell, effects)
-        except Exception as error:  # noqa: BLE001 - the supervisor's business, never lost
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - the supervisor's business
             self._failed(cell, message, error)
             return
         cell.handled += 1
         if effects:
             self.emit(cell, effects, origin)
 
-    def _failed(self, cell: Cell, message: Message | None, error: Exception) -> None:
+    def _failed(self, cell: Cell, message: Message | None, error: BaseException) -> None:
         assert self.guardian is not None, "a dispatcher runs under a supervisor"
         if message is not None:
             cell.dead += 1
@@ -389,7 +388,11 @@ class Dispatcher:
     def _checked(self, cell: Cell, effects: Iterable[Any]) -> tuple[Effect, ...]:
         """Keep code that is not ours to what it may say, and to how long it may go on."""
         if cell.check is None:
-            return effects if type(effects) is tuple else tuple(effects)
+            effects = effects if type(effects) is tuple else tuple(effects)
+            for effect in effects:
+                if type(effect) not in self._routes and not isinstance(effect, Effect):
+                    raise TypeError(f"{effect!r} is no effect")
+            return effects
         assert cell.actor is not None, "only an actor that has lived can have effects"
         checked = cell.check(effects)
         if not checked or self._depth <= limits.DISPATCH_DEPTH_MAX:
@@ -437,7 +440,10 @@ class Dispatcher:
 
     def _full(self, cell: Cell, message: Message, origin: Origin) -> None:
         assert self.guardian is not None, "a dispatcher runs under a supervisor"
-        if message.overflow.value == "refuse":
+        if message.overflow is Overflow.DROP_NEWEST:
+            cell.dead += 1  # counted; an observation is not worth a journal entry
+            return
+        if message.overflow is Overflow.REFUSE:
             cause = Cause(ReasonCode.MAILBOX_FULL, f"actor={cell.name} lane={message.lane.name}")
             self._refuse(cell, message, (cause,), origin)
             return
@@ -449,8 +455,12 @@ class Dispatcher:
         self, cell: Cell, message: Message, causes: tuple[Cause, ...], origin: Origin
     ) -> None:
         assert cell.actor is not None, "only an actor that has lived can be asked"
+        try:
+            effects = tuple(cell.actor.refuse(message, causes) or ())
+        except Exception as error:  # noqa: BLE001 - the supervisor's business, never lost
+            self._failed(cell, message, error)
+            return
         cell.refused += 1
-        effects = cell.actor.refuse(message, causes)
         if effects:
             self.emit(cell, effects, origin)
 

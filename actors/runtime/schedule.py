@@ -35,8 +35,7 @@ class Outbox:
         self.effects: Iterator[Effect] = iter(effects)
         self.origin = origin
         self.following = origin
-        # seam: one effect's receivers, emptied before the next effect is sent
-        self.receivers: deque[tuple[Cell, Message, Origin]] = deque()  # seam: see above
+        self.receivers: deque[tuple[Cell, Message, Origin]] = deque()  # seam: of one effect
 
 
 class QueuedDispatcher(Dispatcher):

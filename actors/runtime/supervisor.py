@@ -20,6 +20,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from pathlib import Path
 from typing import assert_never
 
 from actors.runtime import limits
@@ -188,6 +189,28 @@ def plan(
     return actions
 
 
+def portable_traceback(error: BaseException) -> str:
+    """
+    Return where an error came from, the same on every machine and for every dispatcher.
+
+    One line a frame, from the handler inwards: the last two parts of the file's path, line,
+    function; then the error, and what it was raised from.
+    """
+    frames = traceback.extract_tb(error.__traceback__)
+    lines = [
+        f"{'/'.join(Path(frame.filename).parts[-2:])}:{frame.lineno} in {frame.name}"
+        for frame in frames
+        if Path(frame.filename).parent != RUNTIME
+    ]
+    lines.append(f"{type(error).__name__}: {error}")
+    if error.__cause__ is not None:
+        lines.append(f"raised from {type(error.__cause__).__name__}: {error.__cause__}")
+    return "\n".join(lines)
+
+
+RUNTIME = Path(__file__).parent
+
+
 class Supervisor:
     """
     The owner of children and holds.
@@ -244,10 +267,10 @@ class Supervisor:
 
     # -- failure: the Guardian's duties
 
-    def actor_failed(self, cell: Cell, message: Message | None, error: Exception) -> None:
+    def actor_failed(self, cell: Cell, message: Message | None, error: BaseException) -> None:
         """Journal the failure, make the message a dead letter, and carry out the plan."""
         now = self.dispatcher.clock.now
-        text = "".join(traceback.format_exception(error))
+        text = portable_traceback(error)
         name = type(message).__name__ if message is not None else ""
         where = f"{type(error).__name__}: {error}"
         self.dispatcher.publish(

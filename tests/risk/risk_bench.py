@@ -36,7 +36,7 @@ from messages import (
 from state.instruments import Instrument
 from state.ledger import Ledger
 from state.money import use_exact_context
-from state.orders import OrderStore
+from state.orders import OrderStore, RecentIds
 
 SPOT = "BTC/USDT"
 OTHER = "ETH/USDT"
@@ -81,6 +81,7 @@ class Bench:
         self.clock = SimulatedClock(NOW)
         self.ledger = Ledger(self.instruments, currency="USDT", deposit=Decimal(cash))
         self.orders = OrderStore()
+        self.decided = RecentIds(1_000)  # outlives an incarnation, as in a session
         self.mode = mode
         self.slippage_bps = Decimal(slippage_bps)
         self.limits = limits or RiskLimits()
@@ -99,6 +100,7 @@ class Bench:
             cash=self.ledger.cash,
             position_mode=self.mode,
             slippage_bps=self.slippage_bps,
+            decided=self.decided,
         )
         view.rebuild(self.ledger, self.orders)
         return RiskActor(view, guards_for(self.limits))

@@ -138,7 +138,8 @@ def views_agree(live: RiskView, rebuilt: RiskView) -> None:
     assert live.exposure() == rebuilt.exposure()
     for book in {r.book for r in live.reservations.values()} | set(live.positions):
         assert live.reducing(book) == rebuilt.reducing(book)
-        assert live.selling(book) == rebuilt.selling(book)
+        for side in Side:
+            assert live.opening(book, side) == rebuilt.opening(book, side)
 
 
 class RiskMachine(RuleBasedStateMachine):

@@ -166,7 +166,7 @@ def test_a_strategy_that_fails_from_bar_1000_on_is_quarantined_while_another_tra
     assert sum(report.event is OrderEvent.FILLED for report in after) > 10
     assert world.session.halted is None
     assert len(script.seen) == 1003
-    assert not world.assembly.holds.active
+    assert list(world.assembly.holds.view()) == ["quarantine:bad"]
 
 
 @both_dispatchers
