@@ -23,7 +23,7 @@ from state.journal.errors import (
     SchemaTooNew,
 )
 from state.journal.memory import Journal
-from state.journal.sink import JournalWriter, LineSink, Sink
+from state.journal.sink import JournalWriter, Sink
 
 __all__ = [
     "ENTRY_TYPES",
@@ -35,7 +35,6 @@ __all__ = [
     "JournalFailed",
     "JournalFull",
     "JournalWriter",
-    "LineSink",
     "SchemaTooNew",
     "Sink",
     "decode_line",

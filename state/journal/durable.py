@@ -13,8 +13,8 @@ holds, and a second attempt may report success over lost data, so nothing is tri
 everybody who waits, and every later call, gets ``JournalFailed``. The session must end, and the
 next one starts from what the disk really has.
 
-Checkpoints move the write-ahead log into the file. They cost milliseconds, so they wait for a
-moment when nobody waits, unless the log has grown very long.
+Checkpoints move the write-ahead log into the file. They cost milliseconds, so they are put off
+until nobody has waited for a while, unless the log has grown very long.
 """
 
 from __future__ import annotations
@@ -74,7 +74,8 @@ class DurableJournal:
         self._waiters: list[tuple[int, asyncio.Future[int]]] = []  # by number, rising
         self._linger: asyncio.TimerHandle | None = None
         self._wake: asyncio.Future[None] | None = None
-        self._log_pages = 0
+        self._log_pages = 0  # written to the write-ahead log since the last checkpoint
+        self._quiet = False
         self._failure: JournalFailed | None = None
         self._closed = False
         self._began: asyncio.Future[None] = self._loop.create_future()
@@ -199,6 +200,8 @@ class DurableJournal:
 
     def _lingered(self) -> None:
         self._linger = None
+        # A moment after the last append was met, and nobody waits: a quiet one.
+        self._quiet = not self._waiters
         self._want(self.seq)
 
     def _want(self, seq: int) -> None:
@@ -230,7 +233,11 @@ class DurableJournal:
         while True:
             while self._failure is None and self.durable_seq < self._commit_to:
                 await self._commit_batch()
-                await self._checkpoint_in_a_quiet_moment()
+                if self._log_pages >= CHECKPOINT_PAGES_LATEST:
+                    await self._checkpoint()
+            if self._quiet and self._log_pages >= CHECKPOINT_PAGES:
+                await self._checkpoint()
+            self._quiet = False
             if self._failure is not None:
                 raise self._failure
             if self._closed:
@@ -286,11 +293,9 @@ class DurableJournal:
             self._fail(error)
             self._want(self.seq)
 
-    async def _checkpoint_in_a_quiet_moment(self) -> None:
-        quiet = not self._waiters and self._log_pages >= CHECKPOINT_PAGES
-        if quiet or self._log_pages >= CHECKPOINT_PAGES_LATEST:
-            self._log_pages = 0
-            await self._connection.execute_fetchall("PRAGMA wal_checkpoint(PASSIVE)")
+    async def _checkpoint(self) -> None:
+        self._log_pages = 0
+        await self._connection.execute_fetchall("PRAGMA wal_checkpoint(PASSIVE)")
 
     def _close_sinks(self) -> None:
         for sink in self._sinks:

@@ -24,16 +24,6 @@ class Sink(Protocol):
         """Finish: everything written is durable when this returns."""
 
 
-class LineSink(Protocol):
-    """A sink that needs the lines only, so that the entries need not outlive their batch."""
-
-    def write_lines(self, first: int, lines: bytes) -> None:
-        """Take one batch of lines, the first of which is entry number ``first``."""
-
-    def close(self) -> None:
-        """Finish: everything written is durable when this returns."""
-
-
 class JournalWriter(Protocol):
     """What the runtime and its actors need of a journal, be it of a simulation or live."""
 
