@@ -25,6 +25,7 @@ from actors.runtime.clock import NEVER, next_midnight
 from actors.runtime.schedule import QueuedDispatcher
 from actors.spec import SessionSpec
 from feeds.contract import Group
+from feeds.errors import FeedError
 from messages import FeedGap, Message, SessionEnded, SessionStarted, VenueReport
 from state.journal import JournalWriter
 from state.money import use_exact_context
@@ -145,7 +146,7 @@ class Session:
             try:
                 yield from opened
                 return
-            except (ValueError, OSError):
+            except (FeedError, ValueError, OSError):
                 raise  # the input is at fault, not the actor: reading it again would not help
             except Exception as error:  # noqa: BLE001 - the supervisor's business, never lost
                 assembly.last_delivered = -1 if self.last_bar_at is None else self.last_bar_at

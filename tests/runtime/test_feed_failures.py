@@ -10,6 +10,7 @@ import pytest
 from session_world import BTC, ETH, Script, World, flat, make_spec, walk
 
 from feeds.contract import Group
+from feeds.errors import FeedError
 from feeds.memory import MemoryFeed
 from messages import (
     ActorFailed,
@@ -86,7 +87,7 @@ def test_a_feed_that_keeps_failing_halts_the_session() -> None:
     assert world.session.halted is not None
 
 
-@pytest.mark.parametrize("error", [ValueError, OSError])
+@pytest.mark.parametrize("error", [FeedError, ValueError, OSError])
 def test_a_feed_that_refuses_its_input_is_not_read_again(error: type[Exception]) -> None:
     """Bad input stays bad: the refusal goes to the caller, who ends with exit code 2."""
     feed = Flaky({BTC: flat(BTC, 20)}, [10], lambda: error("line 11: close is 'x'"))
