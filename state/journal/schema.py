@@ -57,9 +57,9 @@ MIGRATIONS: tuple[str, ...] = (
 INSERT = """
     INSERT INTO journal (seq, line)
     SELECT
-        ?1 + key,
-        CAST(substr(?2, (value >> 32) + 1, (value & 4294967295) - (value >> 32)) AS TEXT)
-    FROM json_each(CAST(?3 AS TEXT))
+        ? + key,
+        CAST(substr(?, (value >> 32) + 1, (value & 4294967295) - (value >> 32)) AS TEXT)
+    FROM json_each(CAST(? AS TEXT))
 """
 """
 Add one batch: number of its first line, its lines, their ``cut_points``.
