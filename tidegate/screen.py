@@ -46,6 +46,8 @@ def rows_of(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
             ("fees", f"{amount(account['fees'])} {currency}"),
         ]
     refused = sum(int(row["count"]) for row in summary.get("refusals") or ())
+    if summary.get("incidents_total"):
+        rows.append(("incidents", _incidents(summary)))
     rows += [
         ("orders", f"{summary['orders_total']:,}"),
         ("fills", f"{summary['fills']:,}"),
@@ -63,6 +65,13 @@ def rows_of(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
         rows.append(("bars/s", f"{speed:,.0f}"))
     rows.append(("seed", str(summary["seed"])))
     return rows
+
+
+def _incidents(summary: Mapping[str, Any]) -> str:
+    """Return how many there were, and which strategies were stopped for good."""
+    stopped = [row["strategy"] for row in summary["strategies"] if row["quarantined"]]
+    quarantined = f"; quarantined: {', '.join(stopped)}" if stopped else ""
+    return f"{summary['incidents_total']:,} (see session.md{quarantined})"
 
 
 def amount(value: Any) -> str:

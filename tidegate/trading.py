@@ -29,6 +29,11 @@ def trade_session(
     """Run a paper session and say what came of it; return its exit code."""
     _refuse_what_is_not_there(configuration, acknowledged=acknowledged)
     _refuse_going_on(resume=resume, session=session, new=new)
+    if not configuration.settings.strategies:
+        raise UsageRefused(
+            "trade: no strategy configured; expected [[strategies]] in ./tidegate.toml "
+            "(`tidegate init` writes one) or in a file given by -c"
+        )
     with session_logs(configuration) as (_, log):
         parts = compose(configuration)
         spec = session_spec(configuration, parts, log)

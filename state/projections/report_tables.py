@@ -294,14 +294,6 @@ def next_steps(summary: Summary) -> Table:
         ("manifest.json", "configuration as merged, seed, fingerprints of code and data"),
         (f"tidegate verify {session}", "run it again and compare, event by event"),
     ]
-    refused = next(
-        (one for one in summary.refusals if one.status in {"denied", "suppressed", "rejected"}),
-        None,
-    )
-    if refused is not None:
-        rows.insert(
-            0, (f"tidegate explain {refused.first_order_id}", f"why it was {refused.status}")
-        )
     if summary.incidents_total or summary.dead_letters_total:
         rows.insert(0, ("logs/", "what the actors said when they failed"))
     return Table("Where to look next", (), tuple(rows), names_are_code=True)

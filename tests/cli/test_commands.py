@@ -169,7 +169,7 @@ def test_a_fault_of_ours_is_one_line_and_a_traceback_in_the_log(own_folder: Path
         (["trade", "--mode", "shadow"], "found 'shadow', expected 'paper'"),
         (["trade", "--resume"], "--resume: this version cannot go on"),
         (["trade", "--session", "x", "--new"], "--session and --new contradict"),
-        (["trade"], "universe.symbols: found none"),
+        (["trade"], "`tidegate init` writes one"),
     ],
 )
 def test_wrong_use_is_one_line_and_exit_2(

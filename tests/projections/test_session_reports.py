@@ -127,7 +127,7 @@ def test_markdown_tells_what_ran_what_came_out_and_what_was_held() -> None:
         "| 2024-01-01 15:00:00Z | max_daily_loss | refuse | strategy trend | risk |",
         "data is fresh again",
         "| denied | cash_insufficient |",
-        "`tidegate explain o12`: why it was denied",
+        "`orders.csv`: every order with its end and the reason for it",
         "- Bars: 4,320\n",
     ):
         assert expected in text

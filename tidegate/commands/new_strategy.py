@@ -5,6 +5,7 @@ from __future__ import annotations
 import keyword
 import re
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
@@ -37,7 +38,10 @@ def register(app: typer.Typer) -> None:
             say_document({"strategy": strategy, "test": test, "class": class_name})
             return
         print(f"wrote {strategy} and {test}")
-        print(f"test it:  python -m pytest {test}")
+        missing = (
+            "" if find_spec("pytest") else "   (pytest is not installed: `make test` brings it)"
+        )
+        print(f"test it:  python -m pytest {test}{missing}")
         print(f"run it:   tidegate replay --data FILE --strategy {strategy}")
 
 
