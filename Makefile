@@ -11,7 +11,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input --quiet
 SEALED := $(BIN)/python .ci/sealed.py
 SESSION ?= runs/demo
 
-.PHONY: help run test check lint format style types floors seams bench pins clean
+.PHONY: help run test check lint format style types floors seams environment bench pins clean
 .DEFAULT_GOAL := help
 
 help:
@@ -28,6 +28,8 @@ run: $(VENV)/.core
 
 test: $(VENV)/.peers
 	$(SEALED) $(BIN)/python -m pytest $(PYTEST_ARGS)
+
+environment: $(VENV)/.peers
 
 lint: format style types floors seams
 
