@@ -33,6 +33,7 @@ from messages import (
     CancelIntent,
     ExecutionPolicy,
     ExecutionReport,
+    HoldMode,
     Intent,
     Message,
     OpenIntent,
@@ -123,6 +124,29 @@ def test_fused_and_queued_agree_on_any_failure(
     queued, _ = failing_world(first, second, planted, queued=True)
 
     for one, other in zip(story(fused.run()), story(queued.run()), strict=False):
+        assert one == other
+    assert len(fused.entries) == len(queued.entries)
+
+
+def test_fused_and_queued_agree_when_a_failure_drains_what_a_pause_kept() -> None:
+    """A hold that a failure places answers what waits in the very step, in both dispatchers."""
+
+    def paused(*, queued: bool) -> World:
+        script = on_bars(
+            {
+                0: lambda desk: [desk.open(BTC, Side.BUY, ONE)],
+                2: lambda desk: [desk.open(BTC, Side.BUY, ONE), desk.open(BTC, Side.BUY, ONE)],
+                3: lambda desk: [desk.reduce(BTC, Side.SELL, ONE), desk.open(BTC, Side.BUY, ONE)],
+            }
+        )
+        world = make_world(flat(BTC, 8), script.spec(), queued=queued)
+        world.hold_between(2, 6, "pause", HoldMode.BLOCK)
+        world.poison("execution", ApprovedReduce)
+        return world.run()
+
+    fused, queued = paused(queued=False), paused(queued=True)
+
+    for one, other in zip(story(fused), story(queued), strict=False):
         assert one == other
     assert len(fused.entries) == len(queued.entries)
 
