@@ -173,6 +173,7 @@ def assemble(parts: Parts, journal: JournalWriter) -> Assembly:
             position_mode=parts.engine.position_mode,
             slippage_bps=parts.engine.slippage_bps,
             decided=decided,
+            quarantined=supervisor.quarantined,
         )
         view.rebuild(books.ledger, books.orders)
         return RiskActor(view, guards_for(parts.limits))

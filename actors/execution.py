@@ -143,7 +143,11 @@ class ExecutionActor(Actor):
         if causes:
             return (self._step(order, OrderEvent.SUPPRESSED, now, joined(causes)),)
         report = self._step(order, OrderEvent.SENT, now)
-        self.broker.submit(order.request, now)
+        try:
+            self.broker.submit(order.request, now)
+        except Exception as error:  # noqa: BLE001 - whatever it was, the venue may have the order
+            cause = Cause(ReasonCode.ANSWER_LOST, f"error={error!r}")
+            return (report, self._step(order, OrderEvent.SILENCE, now, cause))
         return (report,)
 
     def last_look(self, request: OrderRequest, now: int) -> tuple[Cause, ...]:

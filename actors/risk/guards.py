@@ -122,6 +122,14 @@ def duplicate_intent(proposal: Proposal, view: RiskView) -> Cause | None:
     return None
 
 
+def quarantine(proposal: Proposal, view: RiskView) -> Cause | None:
+    """Refuse whatever a quarantined strategy still had on its way, closes included."""
+    reason = view.quarantined.get(proposal.intent.strategy)
+    if reason is None:
+        return None
+    return Cause(ReasonCode.STRATEGY_QUARANTINED, reason)
+
+
 def expiry(proposal: Proposal, view: RiskView) -> Cause | None:  # noqa: ARG001 - one signature
     """Refuse an intent whose ``valid_until`` has passed."""
     until = proposal.intent.valid_until
@@ -294,6 +302,7 @@ def max_gross_exposure(limit: Decimal) -> Guard:
 
 ALWAYS: tuple[Guard, ...] = (
     duplicate_intent,
+    quarantine,
     expiry,
     quantity_rules,
     price_rules,

@@ -71,8 +71,14 @@ class RiskView:
         position_mode: PositionMode,
         slippage_bps: Decimal = ZERO,
         decided: RecentIds | None = None,
+        quarantined: Mapping[str, str] | None = None,
     ) -> None:
-        """Start flat with ``cash``; ``decided`` remembers intents across incarnations."""
+        """
+        Start flat with ``cash``.
+
+        ``decided`` remembers intents across incarnations; ``quarantined`` are the strategies,
+        with reasons, whose intents are refused: the supervisor's own mapping.
+        """
         self.instruments = instruments
         self.board = board
         self.clock = clock
@@ -84,6 +90,7 @@ class RiskView:
         self.reservations: dict[str, Reservation] = {}
         self.reserved_cash = ZERO
         self._reducing: dict[Book, Decimal] = {}
+        self.quarantined = quarantined if quarantined is not None else {}
         self._decided = decided if decided is not None else RecentIds(INTENTS_REMEMBERED)
 
     # -- questions

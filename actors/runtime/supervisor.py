@@ -339,7 +339,8 @@ class Supervisor:
             self.keep_state(cell)
         cell.become(CellState.RESTARTING)
         clock = self.dispatcher.clock
-        self.histories[action.name].append(clock.now)
+        if not action.healthy:  # its intensity is for its own failures
+            self.histories[action.name].append(clock.now)
         self.dispatcher.publish(
             "supervisor",
             ActorRestarting(cell.name, clock.now, cell.incarnation, action.delay_s),
