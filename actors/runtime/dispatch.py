@@ -251,6 +251,10 @@ class Dispatcher:
         finally:
             self._depth -= 1
 
+    def emit_now(self, cell: Cell, effects: Iterable[Effect], origin: Origin) -> None:
+        """Make effects happen in the middle of something else, which waits for them."""
+        self.emit(cell, effects, origin)
+
     def _claim(self, origin: Origin) -> None:
         inbox = self._inbox
         for index, (cell, message, old) in enumerate(inbox):
@@ -378,7 +382,7 @@ class Dispatcher:
             self.guardian.dead_letter(cell, message, "unanswered", repr(error))
             return
         if effects:
-            self.emit(cell, effects, "failure")
+            self.emit_now(cell, effects, "failure")
 
     def _undeliverable(self, cell: Cell, message: Message) -> None:
         assert self.guardian is not None, "a dispatcher runs under a supervisor"
@@ -462,7 +466,7 @@ class Dispatcher:
             return
         cell.refused += 1
         if effects:
-            self.emit(cell, effects, origin)
+            self.emit_now(cell, effects, origin)
 
     def drain(self, mode: HoldMode) -> int:
         """

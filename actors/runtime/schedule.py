@@ -57,6 +57,12 @@ class QueuedDispatcher(Dispatcher):
         if not self._running:
             self._run()
 
+    def emit_now(self, cell: Cell, effects: Iterable[Effect], origin: Origin) -> None:
+        """Open an outbox and work it off before whatever is going on goes on."""
+        base, fresh = len(self._outboxes), len(self._fresh)
+        self._outboxes.append(Outbox(cell, effects, origin))
+        self._run(base, fresh)
+
     def _deliver(self, cell: Cell, message: Message, origin: Origin) -> None:
         self._put(cell, message, origin)
         if not self._running:
