@@ -292,8 +292,14 @@ class World:
 
     def run(self) -> World:
         """Start, let every turn happen, finish, as the runner of a replay does."""
+        return self.run_out(calm=False)
+
+    def run_out(self, *, calm: bool) -> World:
+        """Run as ``run`` does, with a calm moment before the end if asked for."""
         self.start()
         self.play()
+        if calm:
+            self.calm_down()
         self.finish()
         return self
 
@@ -312,6 +318,13 @@ class World:
                 act(self)
                 self.assembly.dispatcher.settle_all()
             yield group
+
+    def calm_down(self) -> None:
+        """Let the restarts that are on their way happen before the session ends."""
+        clock = self.assembly.clock
+        until = clock.now + 70_000
+        while self.session.fire_next(until):
+            self.assembly.dispatcher.settle_all()
 
     def finish(self) -> None:
         """End the session and its journal."""

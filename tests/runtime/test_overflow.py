@@ -20,6 +20,7 @@ from messages import (
     Overflow,
     ReasonCode,
     Scope,
+    Tick,
 )
 
 both_dispatchers = pytest.mark.parametrize(
@@ -219,3 +220,59 @@ TestConservation = ConservationMachine.TestCase
 def test_every_overflow_policy_is_tried_here() -> None:
     """The house above has a message of each policy."""
     assert {MAKERS[what]("A").overflow for what in MAKERS} == set(Overflow)
+
+
+# -- what becomes of what nobody can handle
+
+
+@both_dispatchers
+def test_a_message_without_a_handler_is_a_dead_letter_and_no_failure(
+    dispatcher: type[Dispatcher],
+) -> None:
+    """Told something that it does not understand, an actor goes on; the record says so."""
+    house = House(dispatcher)
+    house.dispatcher.tell(house.cell, Tick("A", 0, 1.0, 1.0))
+    house.dispatcher.settle_all()
+    (letter,) = house.all(DeadLetter)
+
+    assert (letter.actor, letter.message_type, letter.reason) == ("listener", "Tick", "no_handler")
+    assert house.cell.failures == 0
+    house.tell("open")
+    assert house.cell.stats().handled == 1
+
+
+@both_dispatchers
+def test_an_answer_for_a_lost_message_that_raises_too_is_on_the_record(
+    dispatcher: type[Dispatcher],
+) -> None:
+    """If even the answer to whoever waits fails, that is journaled and supervision goes on."""
+    house = House(dispatcher)
+    actor = house.cell.actor
+    assert actor is not None
+
+    def raises(_message: object) -> None:
+        raise RuntimeError("nor can this be answered")
+
+    setattr(actor, "lost", raises)  # noqa: B010 - a method of one instance
+    house.failures = 1
+    house.tell("open")
+
+    reasons = {letter.reason for letter in house.all(DeadLetter)}
+
+    assert reasons == {"handler_raised", "unanswered"}
+    house.come_back()
+    house.tell("open")
+    assert house.cell.incarnation == 2
+    assert house.cell.stats().handled == 1
+
+
+def test_the_cells_dashboard_says_who_how_often_and_how_full() -> None:
+    """One line: name, incarnation, state, mailbox."""
+    house = House()
+    house.go_down()
+    house.tell("open")
+
+    assert repr(house.cell) == (
+        "<Cell listener#1 restarting "
+        "<Mailbox listener [system 0/2, reduce 0/3, open 1/3, data 0/3]>>"
+    )

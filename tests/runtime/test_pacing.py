@@ -10,7 +10,9 @@ from typing import Any, TypeVar
 import pytest
 from session_world import (
     BTC,
+    DAY,
     ETH,
+    MINUTE,
     START,
     World,
     flat,
@@ -24,7 +26,7 @@ from workloads import busy_steps, market, trader
 from actors.runtime import Pacer
 from actors.turns import drive_paced
 from feeds.memory import MemoryFeed
-from messages import OrderCommitted, Side
+from messages import OrderCommitted, Side, Wake
 
 BARS = 40
 
@@ -158,3 +160,35 @@ def test_orders_wait_for_the_commit_and_leave_after_it() -> None:
     world.finish()
 
     assert order[:2] == ["committed", "sent"]
+
+
+def halting_at_midnight() -> World:
+    """Return a world whose Reconciler fails at midnight and cannot start again."""
+    script = on_bars({0: lambda desk: [desk.open(BTC, Side.BUY, Decimal(1))]})
+    world = make_world(flat(BTC, 30, start=START + DAY - 5 * MINUTE), script.spec())
+    cell = world.cell("reconciler")
+    make = cell.factory
+    made = [0]
+
+    def once() -> Any:
+        made[0] += 1
+        if made[0] > 1:
+            raise RuntimeError("cannot start again")
+        return make()
+
+    cell.factory = once
+    world.poison("reconciler", Wake)
+    return world
+
+
+def test_a_halt_ends_paced_and_fast_sessions_at_the_same_event() -> None:
+    """Brought about by a timer, between two bars: no turn more in one than in the other."""
+    fast = halting_at_midnight().run()
+    slow = halting_at_midnight()
+    slow.start()
+
+    assert not paced(slow)
+    slow.finish()
+    assert fast.session.halted == slow.session.halted
+    assert fast.story() == slow.story()
+    assert fast.lines == slow.lines
