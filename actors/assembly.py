@@ -48,7 +48,6 @@ from messages import (
     Reconciled,
     ReduceIntent,
     RiskDecision,
-    Verdict,
 )
 from state.instruments import Instrument
 from state.journal import JournalWriter
@@ -271,7 +270,7 @@ def _wire(
     dispatcher.route(
         RiskDecision,
         by_strategy=strategies,
-        matters=lambda decision: decision.verdict is Verdict.DENIED,
+        matters=lambda decision: decision.causes,
     )
     dispatcher.route(ApprovedOpen, execution)
     dispatcher.route(ApprovedReduce, execution)

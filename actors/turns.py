@@ -320,6 +320,8 @@ async def drive_paced(
                 return False
             session.fire_next(at - 1)
             await _commit(session)
+        if session.halted is not None:
+            return False
         await pacer.wait_until(at, stop)
         if stop():
             return False

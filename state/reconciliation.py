@@ -70,6 +70,6 @@ def diff(local: AccountView, venue: AccountView) -> list[Mismatch]:
         for client_order_id in sorted(local.open_orders - venue.open_orders)
     )
     if local.net_flow != venue.net_flow:
-        ours, theirs = plain(local.net_flow), plain(venue.net_flow)
-        found.append(Mismatch(MismatchKind.BALANCE_DRIFT, "net flow", ours, theirs))
+        kind = MismatchKind.BALANCE_DRIFT
+        found.append(Mismatch(kind, "net flow", plain(local.net_flow), plain(venue.net_flow)))
     return found

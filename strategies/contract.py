@@ -12,7 +12,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Final, Protocol
 
 from pydantic import BaseModel, ConfigDict
 
@@ -38,6 +38,12 @@ from messages import (
 
 Intents = Iterable[Intent | CancelIntent] | None
 ZERO = Decimal(0)
+
+
+# Members of an enum are slow to look up in Python 3.11 (65 ns): the hot path has them by name.
+_BUY: Final = Side.BUY
+_DENIED: Final = Verdict.DENIED
+_BOTH: Final = PositionSide.BOTH
 
 
 class HasNow(Protocol):
@@ -95,11 +101,11 @@ class Desk:
         """Return the session's time, int ms UTC."""
         return self._clock.now
 
-    def position(self, symbol: str, position_side: PositionSide = PositionSide.BOTH) -> Decimal:
+    def position(self, symbol: str, position_side: PositionSide = _BOTH) -> Decimal:
         """Return the signed quantity held (short books are negative)."""
         return self._positions.get((symbol, position_side), ZERO)
 
-    def pending(self, symbol: str, position_side: PositionSide = PositionSide.BOTH) -> int:
+    def pending(self, symbol: str, position_side: PositionSide = _BOTH) -> int:
         """Return how many of this strategy's orders on the book of ``symbol`` are unfinished."""
         if not self._pending:
             return 0
@@ -112,7 +118,7 @@ class Desk:
         side: Side,
         quantity: Decimal,
         *,
-        position_side: PositionSide = PositionSide.BOTH,
+        position_side: PositionSide = _BOTH,
         policy: ExecutionPolicy = MARKET,
         decision_price: float | Decimal | None = None,
         valid_until: int | None = None,
@@ -139,7 +145,7 @@ class Desk:
         side: Side,
         quantity: Decimal,
         *,
-        position_side: PositionSide = PositionSide.BOTH,
+        position_side: PositionSide = _BOTH,
         policy: ExecutionPolicy = MARKET,
         decision_price: float | Decimal | None = None,
         valid_until: int | None = None,
@@ -195,14 +201,14 @@ class Desk:
         if report.fill is not None:
             fill = report.fill
             key = (fill.symbol, fill.position_side)
-            signed = fill.quantity if fill.side is Side.BUY else -fill.quantity
+            signed = fill.quantity if fill.side is _BUY else -fill.quantity
             self._positions[key] = self._positions.get(key, ZERO) + signed
         if report.status in FINAL:
             self._pending.pop(report.order_id, None)
 
     def record_decision(self, decision: RiskDecision) -> None:
         """Take a refusal into the view; that of a repeat says nothing about the first."""
-        if decision.verdict is not Verdict.DENIED:
+        if decision.verdict is not _DENIED:
             return
         if all(cause.code is not ReasonCode.DUPLICATE_INTENT for cause in decision.causes):
             self._pending.pop(decision.intent_id, None)

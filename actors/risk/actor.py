@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
 
 from actors.risk.guards import Guard, Proposal, propose
 from actors.risk.view import RiskView
@@ -32,6 +33,11 @@ CLIENT_ID_PREFIX = "tg-"
 def client_order_id(order_id: str) -> str:
     """Return the client order id of an order: a pure function, so that a restart finds it again."""
     return CLIENT_ID_PREFIX + order_id
+
+
+# Members of an enum are slow to look up in Python 3.11 (65 ns): the hot path has them by name.
+_APPROVED: Final = Verdict.APPROVED
+_DENIED: Final = Verdict.DENIED
 
 
 class RiskActor(Actor):
@@ -107,7 +113,7 @@ class RiskActor(Actor):
             intent.intent_id,
             intent.strategy,
             intent.symbol,
-            Verdict.APPROVED,
+            _APPROVED,
             proposal.now,
             proposal.quantity,
             proposal.limit_price,
@@ -122,7 +128,7 @@ class RiskActor(Actor):
             intent.intent_id,
             intent.strategy,
             intent.symbol,
-            Verdict.DENIED,
+            _DENIED,
             self.view.clock.now,
             causes=causes,
         )

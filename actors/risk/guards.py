@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Final
 
 from actors.risk.limits import RiskLimits
 from actors.risk.view import Book, RiskView
@@ -37,6 +38,16 @@ NEEDS_STOP = frozenset(
         OrderType.TAKE_PROFIT_LIMIT,
     }
 )
+
+
+# Members of an enum are slow to look up in Python 3.11 (65 ns): the hot path has them by name.
+_MARKET: Final = OrderType.MARKET
+_ONE_WAY: Final = PositionMode.ONE_WAY
+_BOTH: Final = PositionSide.BOTH
+_SPOT: Final = InstrumentKind.SPOT
+_PERPETUAL: Final = InstrumentKind.LINEAR_PERPETUAL
+_SELL: Final = Side.SELL
+_BUY: Final = Side.BUY
 
 
 @dataclass(slots=True)
@@ -104,7 +115,7 @@ def _worst_price(
     A buy pays its limit at most. Everything else may trade at the market, with slippage, or
     at its own price, whichever is higher.
     """
-    if limit is not None and intent.side is Side.BUY:
+    if limit is not None and intent.side is _BUY:
         return limit
     mark = view.board.mark(intent.symbol)
     if mark is not None and view.slippage and limit is None:
@@ -157,7 +168,7 @@ def quantity_rules(proposal: Proposal, view: RiskView) -> Cause | None:  # noqa:
 def price_rules(proposal: Proposal, view: RiskView) -> Cause | None:  # noqa: ARG001
     """Refuse an order without the prices its type needs, or with one that is not positive."""
     order_type = proposal.intent.policy.order_type
-    if order_type is OrderType.MARKET:
+    if order_type is _MARKET:
         pass
     elif order_type in NEEDS_LIMIT and proposal.limit_price is None:
         return Cause(ReasonCode.PRICE_MISSING, f"type={order_type.value} needs=limit_price")
@@ -187,15 +198,15 @@ def notional_rules(proposal: Proposal, view: RiskView) -> Cause | None:  # noqa:
 def position_side(proposal: Proposal, view: RiskView) -> Cause | None:
     """Refuse a book that the account's mode does not have, or a side that contradicts it."""
     book_side = proposal.intent.position_side
-    if view.position_mode is PositionMode.ONE_WAY:
-        if book_side is PositionSide.BOTH:
+    if view.position_mode is _ONE_WAY:
+        if book_side is _BOTH:
             return None
         return Cause(
             ReasonCode.POSITION_SIDE_MISMATCH, f"mode=one_way position_side={book_side.value}"
         )
-    if book_side is PositionSide.BOTH:
+    if book_side is _BOTH:
         return Cause(ReasonCode.POSITION_SIDE_MISMATCH, "mode=hedge position_side=both")
-    opening = Side.BUY if book_side is PositionSide.LONG else Side.SELL
+    opening = _BUY if book_side is PositionSide.LONG else _SELL
     expected = opening.opposite if proposal.reducing else opening
     if proposal.intent.side is expected:
         return None
@@ -218,7 +229,7 @@ def reduce_only(proposal: Proposal, view: RiskView) -> Cause | None:
     side = proposal.intent.side
     held = view.position(proposal.book)
     taken = view.reducing(proposal.book) + view.opening(proposal.book, side)
-    left = (held if side is Side.SELL else -held) - taken
+    left = (held if side is _SELL else -held) - taken
     if proposal.quantity <= left:
         return None
     return Cause(
@@ -229,14 +240,10 @@ def reduce_only(proposal: Proposal, view: RiskView) -> Cause | None:
 
 def spot_short(proposal: Proposal, view: RiskView) -> Cause | None:
     """Refuse a spot sale of more than is held and not being sold already."""
-    if (
-        proposal.reducing
-        or proposal.intent.side is Side.BUY
-        or proposal.instrument.kind is not InstrumentKind.SPOT
-    ):
+    if proposal.reducing or proposal.intent.side is _BUY or proposal.instrument.kind is not _SPOT:
         return None
     held = view.position(proposal.book)
-    left = held - view.reducing(proposal.book) - view.opening(proposal.book, Side.SELL)
+    left = held - view.reducing(proposal.book) - view.opening(proposal.book, _SELL)
     if proposal.quantity <= left:
         return None
     return Cause(
@@ -250,7 +257,7 @@ def money(proposal: Proposal, view: RiskView) -> Cause | None:
     if not per_unit or proposal.quantity <= ZERO:
         return None
     need = proposal.quantity * per_unit
-    if proposal.instrument.kind is InstrumentKind.SPOT:
+    if proposal.instrument.kind is _SPOT:
         free, code = view.free_cash(), ReasonCode.CASH_INSUFFICIENT
     else:
         free, code = view.free_margin(), ReasonCode.MARGIN_INSUFFICIENT

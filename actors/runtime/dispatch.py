@@ -70,6 +70,9 @@ class Route:
         self.correlation: Callable[[Any], str] = attrgetter(name) if name else _uncorrelated
 
 
+OPEN_LANE = Lane.OPEN
+"""Looked up once: members of an enum are slow to reach in Python 3.11."""
+
 UNCLAIMED = "unclaimed"
 """The origin of what a running handler brings about, until that handler's first event."""
 
@@ -99,6 +102,7 @@ class Dispatcher:
         self.guardian: Guardian | None = None
         self.cells: dict[str, Cell] = {}
         self._routes: dict[type, Route] = {}
+        self._known: set[type] = set()
         # Both are emptied at every quiescence: they hold what one stimulus brings about.
         self._inbox: deque[tuple[Cell, Message, Origin]] = deque()  # seam: see above
         self._ready: dict[str, Cell] = {}
@@ -324,7 +328,7 @@ class Dispatcher:
         self._timers[key] = (self.clock.call_at(timer.at, fire), generation)
 
     def _deliver(self, cell: Cell, message: Message, origin: Origin) -> None:
-        if not cell.direct or (self.holds.active and message.lane is Lane.OPEN):
+        if not cell.direct or (self.holds.active and message.lane is OPEN_LANE):
             self._queue(cell, message, origin)
             return
         # From here on as in _handle, without the call: this is the hottest path of all.
@@ -384,6 +388,11 @@ class Dispatcher:
         if effects:
             self.emit_now(cell, effects, "failure")
 
+    def _learn(self, effect: object) -> None:
+        if not isinstance(effect, Effect):
+            raise TypeError(f"{effect!r} is no effect")
+        self._known.add(type(effect))
+
     def _undeliverable(self, cell: Cell, message: Message) -> None:
         assert self.guardian is not None, "a dispatcher runs under a supervisor"
         cell.dead += 1
@@ -394,8 +403,8 @@ class Dispatcher:
         if cell.check is None:
             effects = effects if type(effects) is tuple else tuple(effects)
             for effect in effects:
-                if type(effect) not in self._routes and not isinstance(effect, Effect):
-                    raise TypeError(f"{effect!r} is no effect")
+                if type(effect) not in self._known:
+                    self._learn(effect)
             return effects
         assert cell.actor is not None, "only an actor that has lived can have effects"
         checked = cell.check(effects)
@@ -422,7 +431,7 @@ class Dispatcher:
             if message.lane is not Lane.DATA and not cell.abandoned:
                 self.guardian.dead_letter(cell, message, cell.state.value)
             return
-        if message.lane is Lane.OPEN and self.holds.active:
+        if message.lane is OPEN_LANE and self.holds.active:
             mode = self.holds.mode(message)
             if mode is not None and mode is not HoldMode.BLOCK:
                 self._refuse(cell, message, self.holds.causes(message), origin)

@@ -12,6 +12,11 @@ PRINT_LIFE_MS: Final = 60_000
 """How long a quote or trade counts as the last known price: a quiet minute makes it unknown."""
 
 
+# Members of an enum are slow to look up in Python 3.11 (65 ns): the hot path has them by name.
+_BUY: Final = Side.BUY
+_LIMIT: Final = OrderType.LIMIT
+
+
 class LastPrices:
     """
     Best bid and ask as last seen; a bar's close is both.
@@ -37,12 +42,12 @@ class LastPrices:
 
     def would_take(self, request: OrderRequest, now: int) -> Cause | None:
         """Return why a post-only limit cannot rest at the last known price, or None."""
-        if request.order_type is not OrderType.LIMIT or request.price is None:
+        if request.order_type is not _LIMIT or request.price is None:
             return None  # What waits for a stop meets the market of a later time.
         bid, ask, until = self._known.get(request.symbol, (0.0, 0.0, 0))
         if now >= until:
             return None
-        is_buy = request.side is Side.BUY
+        is_buy = request.side is _BUY
         market = ask if is_buy else bid
         if request.side.sign * Level(request.price).compare(market) > 0:
             return None

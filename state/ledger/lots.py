@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Iterable
 from decimal import Decimal
 from enum import StrEnum
+from typing import Final
 
 import msgspec
 
@@ -23,6 +24,10 @@ class LotMethod(StrEnum):
     FIFO = "fifo"  # the oldest first
     LIFO = "lifo"  # the newest first
     AVERAGE = "average"  # all alike: the position is one lot at its mean cost
+
+
+# Members of an enum are slow to look up in Python 3.11 (65 ns): the hot path has them by name.
+_LIFO: Final = LotMethod.LIFO
 
 
 class Lot(msgspec.Struct, frozen=True, gc=False):
@@ -58,7 +63,7 @@ def close_lots(lots: deque[Lot], quantity: Decimal, method: LotMethod) -> Closin
     share of the whole, rounded half to even at 12 decimals; the rest stays in the lot, so that
     nothing is lost and closing it all comes out exactly.
     """
-    sequence: Iterable[Lot] = reversed(lots) if method is LotMethod.LIFO else lots
+    sequence: Iterable[Lot] = reversed(lots) if method is _LIFO else lots
     is_long = quantity > ZERO
     closed = quantity
     cost = ZERO
@@ -84,7 +89,7 @@ def close_lots(lots: deque[Lot], quantity: Decimal, method: LotMethod) -> Closin
 
 def take_lots(lots: deque[Lot], closing: Closing, method: LotMethod) -> None:
     """Remove from ``lots`` what ``close_lots`` found."""
-    if method is LotMethod.LIFO:
+    if method is _LIFO:
         for _ in range(closing.whole):
             lots.pop()
         if closing.rest is not None:
