@@ -282,6 +282,7 @@ def drive(session: Session, groups: Iterator[Group], on_progress: Callable[[int]
                 while session.fire_next(at - 1):
                     dispatcher.settle_all()
                 if supervisor.halted is not None:
+                    count -= 1  # this turn is not taken
                     break
             turn(group, at)
             if dispatcher.pending:
