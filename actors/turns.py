@@ -212,6 +212,10 @@ class Session:
         self._dispatcher.settle()
         return True
 
+    def must_end(self) -> bool:
+        """Return whether the supervisor has given the session up."""
+        return self.assembly.supervisor.halted is not None
+
     @property
     def halted(self) -> str | None:
         """Return why the session must end, if it must."""
@@ -273,7 +277,7 @@ def drive(session: Session, groups: Iterator[Group], on_progress: Callable[[int]
     timeframe_ms = session.spec.feed.timeframe_ms
     several = len(session.spec.feed.symbols) > 1
     turn = session.turn
-    count = 0
+    taken = 0
     beyond_first = 0
     try:
         for count, group in enumerate(groups, start=1):
@@ -282,9 +286,9 @@ def drive(session: Session, groups: Iterator[Group], on_progress: Callable[[int]
                 while session.fire_next(at - 1):
                     dispatcher.settle_all()
                 if supervisor.halted is not None:
-                    count -= 1  # this turn is not taken
                     break
             turn(group, at)
+            taken = count
             if dispatcher.pending:
                 dispatcher.settle_all()
                 if supervisor.halted is not None:
@@ -294,8 +298,8 @@ def drive(session: Session, groups: Iterator[Group], on_progress: Callable[[int]
             if not count % PROGRESS_EVERY:
                 on_progress(count + beyond_first)
     finally:
-        session.turns = count
-        session.bars = count + beyond_first
+        session.turns = taken
+        session.bars = taken + beyond_first
 
 
 async def drive_paced(
@@ -321,7 +325,7 @@ async def drive_paced(
                 return False
             session.fire_next(at - 1)
             await _commit(session)
-        if session.halted is not None:
+        if session.must_end():
             return False
         await pacer.wait_until(at, stop)
         if stop():
@@ -331,7 +335,7 @@ async def drive_paced(
         session.turns += 1
         session.bars += len(group)
         on_progress(session.bars)
-        if session.halted is not None:
+        if session.must_end():
             return False
     return True
 
