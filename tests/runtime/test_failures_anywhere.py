@@ -248,6 +248,25 @@ def test_not_even_a_close_of_a_quarantined_strategy_is_left_behind(queued: bool)
     assert world.assembly.broker.engine.open_orders() == []
 
 
+def test_a_quarantines_cancel_that_execution_loses_is_made_good() -> None:
+    """Execution fails on the very cancel: the order of the stopped strategy still ends."""
+    far = ExecutionPolicy(order_type=OrderType.LIMIT, limit_price=Decimal(50))
+    script = Script()
+
+    def decide(strategy: Any, _bar: Bar) -> Any:
+        if len(script.seen) == 1:
+            return [strategy.desk.open(BTC, Side.BUY, ONE, policy=far)]
+        raise RuntimeError("a bug")
+
+    script.on_bar = decide
+    world = make_world(flat(BTC, 12), script.spec())
+    world.poison("execution", ApprovedCancel)
+    world.run()
+
+    assert len(world.all(StrategyQuarantined)) == 1
+    assert world.assembly.broker.engine.open_orders() == []
+
+
 def test_a_restart_because_of_another_is_not_counted_against_a_child() -> None:
     """A strategy's intensity is for its own failures, not for those of Execution."""
     script = Script()

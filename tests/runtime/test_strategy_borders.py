@@ -177,6 +177,16 @@ def market(desk: Desk, **changed: Any) -> OpenIntent:
         {"policy": ExecutionPolicy(order_type=OrderType.STOP, stop_price=Decimal("Infinity"))},
         {"policy": ExecutionPolicy(order_type="limit", limit_price=ONE)},  # type: ignore[arg-type]
         {"valid_until": "soon"},
+        {"quantity": Decimal("1e60")},
+        {"quantity": Decimal("1e999999")},
+        {"quantity": Decimal("-1e60")},
+        {"policy": ExecutionPolicy(order_type=OrderType.LIMIT, limit_price=Decimal("1e60"))},
+        {"policy": ExecutionPolicy(order_type=OrderType.LIMIT, limit_price=Decimal("1e-60"))},
+        {"policy": ExecutionPolicy(order_type=OrderType.STOP, stop_price=Decimal("1e999999"))},
+        {"tag": 5},
+        {"decision_price": "100"},
+        {"decision_price": float("nan")},
+        {"decision_price": Decimal("sNaN")},
     ],
     ids=lambda value: str(value)[:60],
 )
@@ -191,6 +201,64 @@ def test_a_malformed_intent_is_its_strategys_failure_and_not_risks(
     assert world.session.halted is None
     assert "abc-1-1" not in world.sent()
     assert world.life("abc-2-1")[-1] == "filled"
+
+
+@pytest.mark.parametrize(
+    "malformed",
+    [
+        lambda desk: desk.cancel(BTC, None),
+        lambda desk: desk.cancel(None),
+        lambda desk: desk.cancel(BTC, 5),
+        lambda desk: desk.cancel(BTC, "abc-1-1", tag=None),
+        lambda desk: CancelIntent("abc-1-9", "evil", BTC, "now"),  # type: ignore[arg-type]
+        lambda desk: OpenIntent("abc-1-9", "evil", BTC, Side.BUY, ONE, None),  # type: ignore[arg-type]
+        lambda desk: OpenIntent(None, "evil", BTC, Side.BUY, ONE, START),  # type: ignore[arg-type]
+    ],
+    ids=[
+        "no id",
+        "no symbol",
+        "number",
+        "no tag",
+        "cancel's time",
+        "intent's time",
+        "no intent id",
+    ],
+)
+def test_every_field_of_whatever_a_strategy_returns_is_of_its_type(malformed: Any) -> None:
+    """What is journaled can be read back: a None where a text belongs never gets that far."""
+    script = on_bars({1: lambda desk: [malformed(desk)]})
+    world = beside_a_neighbour(script).run()
+
+    assert {failed.actor for failed in world.all(ActorFailed)} == {"strategy:evil"}
+    assert world.life("abc-2-1")[-1] == "filled"
+
+
+def test_ids_of_the_first_and_the_tenth_strategy_are_told_apart() -> None:
+    """A prefix that is the beginning of another one is no right to the other's ids."""
+    thief = on_bars({0: lambda _desk: [OpenIntent("abc-10-1", "s1", BTC, Side.BUY, ONE, START)]})
+    others = [on_bars({2: lambda desk: [desk.open(BTC, Side.BUY, ONE)]}) for _ in range(9)]
+    specs = [script.spec(f"s{n}") for n, script in enumerate([thief, *others], start=1)]
+    world = make_world(flat(BTC, 5), *specs).run()
+
+    approved = {d.intent_id for d in world.all(RiskDecision) if d.verdict is Verdict.APPROVED}
+
+    assert approved == {f"abc-{n}-1" for n in range(2, 11)}
+    assert world.life("abc-10-1")[-1] == "filled"
+
+
+def test_an_intent_that_is_made_and_not_returned_is_not_pending() -> None:
+    """A strategy that thinks better of it and returns nothing has no order on its way."""
+    script = Script()
+    pending: list[int] = []
+
+    def decide(strategy: Any, _bar: Any) -> Any:
+        pending.append(strategy.desk.pending(BTC))
+        strategy.desk.open(BTC, Side.BUY, ONE)
+
+    script.on_bar = decide
+    make_world(flat(BTC, 5), script.spec()).run()
+
+    assert pending == [0] * 5
 
 
 def test_a_strategy_that_keeps_sending_malformed_intents_never_halts_the_session() -> None:
