@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Callable
 from dataclasses import fields
 from decimal import Decimal
@@ -9,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from replay_digest import spec
 from session_world import BTC, Script, flat, make_spec, on_bars
 
 from actors.session import run_replay
 from actors.spec import SessionResult, SessionSpec
 from feeds.memory import MemoryFeed
-from messages import Bar, Fill, Side
+from messages import Bar, ExecutionReport, Fill, Intent, RiskDecision, Side, Verdict
 from state.journal import decode_line
 from state.ledger import Ledger, LedgerImbalance
 
@@ -126,3 +128,52 @@ def test_a_strategy_that_calls_exit_ends_only_itself(tmp_path: Path) -> None:
 
     assert (result.outcome, result.exit_code) == ("completed", 0)
     assert len(script.made) == 2
+
+
+def rows_of(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_every_order_has_its_row_even_beside_a_repeated_intent(tmp_path: Path) -> None:
+    """One intent sent twice costs no order its row in ``orders.csv``."""
+    script = Script()
+
+    def decide(strategy: Any, _bar: Bar) -> Any:
+        number = len(script.seen)
+        if number in (3, 9):
+            intent = strategy.desk.open(BTC, Side.BUY, Decimal(1))
+            return [intent, intent]
+        return [strategy.desk.open(BTC, Side.BUY, Decimal(1))] if number % 5 == 0 else None
+
+    script.on_bar = decide
+    out = replay(script, tmp_path / "out").out
+    filled = {row["order_id"] for row in rows_of(out / "trades.csv")}
+    rows = {row["order_id"] for row in rows_of(out / "orders.csv") if row["status"] == "filled"}
+
+    assert len(filled) == 5
+    assert filled == rows
+
+
+@pytest.mark.parametrize("fails", [False, True], ids=["sound", "failing"])
+def test_the_csv_artifacts_tell_of_every_intent_and_fill(tmp_path: Path, fails: bool) -> None:
+    """Over a busy session: a row for each intent, with its end, and one for each trade."""
+    run_replay(spec(tmp_path / "out", queued=False, fails=fails))
+    events = [
+        decode_line(line).message
+        for line in (tmp_path / "out" / "events.ndjson").read_bytes().splitlines()
+    ]
+    intents = [event.intent_id for event in events if isinstance(event, Intent)]
+    last = {e.order_id: e.status.value for e in events if isinstance(e, ExecutionReport)}
+    denied = {
+        e.intent_id for e in events if isinstance(e, RiskDecision) and e.verdict is Verdict.DENIED
+    }
+    trades = [e.fill.trade_id for e in events if isinstance(e, ExecutionReport) and e.fill]
+    orders = rows_of(tmp_path / "out" / "orders.csv")
+
+    assert [row["order_id"] for row in orders] == intents
+    assert {row["order_id"] for row in orders if row["status"] == "denied"} == denied
+    for row in orders:
+        if row["order_id"] not in denied:
+            assert row["status"] == last[row["order_id"]]
+    assert [row["trade_id"] for row in rows_of(tmp_path / "out" / "trades.csv")] == trades
