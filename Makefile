@@ -11,13 +11,14 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input --quiet
 SEALED := $(BIN)/python .ci/sealed.py
 SESSION ?= runs/demo
 
-.PHONY: help run test check lint format style types floors seams environment bench pins clean
+.PHONY: help run test check lint format style types floors seams docs environment bench pins clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make run     a paper session on packaged data, offline, in under a minute"
 	@echo "make test    the test suite, sealed off from the network"
 	@echo "make check   format, lint, types, floors, seams, then the tests"
+	@echo "make docs    the generated pages of docs/reference, made anew"
 	@echo "make bench   our replay beside its peers, on this machine"
 	@echo "make pins    choose the versions in requirements/ anew"
 	@echo "make clean   remove environments and caches (runs/ stays)"
@@ -49,6 +50,9 @@ seams: $(VENV)/.test
 	$(BIN)/python .ci/seams.py
 
 check: lint test
+
+docs: $(VENV)/.test
+	$(BIN)/python docs/generate.py
 
 bench: $(VENV)/.peers
 	$(BIN)/python -m tests.bench $(BENCH_ARGS)
