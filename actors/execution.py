@@ -11,7 +11,7 @@ which audits them before it goes on with them.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from actors.board import Board
@@ -62,6 +62,8 @@ class Books:
 
     orders: OrderStore
     ledger: Ledger
+    lost_cancels: list[ApprovedCancel] = field(default_factory=list)
+    """Cancels that an incarnation failed on: the next one's first duty."""
 
 
 class ExecutionActor(Actor):
@@ -77,6 +79,7 @@ class ExecutionActor(Actor):
     ) -> None:
         """Audit ``books`` and go on with them; raises ``LedgerImbalance`` if they are broken."""
         books.ledger.audit()
+        self.books = books
         self.orders = books.orders
         self.ledger = books.ledger
         self.broker = broker
@@ -96,11 +99,14 @@ class ExecutionActor(Actor):
         }
 
     def on_start(self) -> Effects:
-        """End what an earlier incarnation never sent, and arm the midnight valuation."""
+        """End what an earlier one never sent, cancel what it should have, arm the valuation."""
+        lost, self.books.lost_cancels = self.books.lost_cancels, []
+        cancels = [effect for cancel in lost for effect in self.on_cancel(cancel) or ()]
         cause = Cause(ReasonCode.EXECUTION_RESTARTED)
         unsent = [order for order in self.orders.live() if order.status in NOT_SENT]
         return (
-            *(self._give_up(order, cause) for order in unsent),
+            *(self._give_up(order, cause) for order in unsent if order.live),
+            *cancels,
             SetTimer(MIDNIGHT, next_midnight(self.clock.now)),
         )
 
@@ -109,6 +115,9 @@ class ExecutionActor(Actor):
         if isinstance(message, ApprovedOpen | ApprovedReduce):
             order_id = message.request.order_id
             order = self.orders.by_order_id(order_id) or self.orders.add(message.request)
+        elif isinstance(message, ApprovedCancel):
+            self.books.lost_cancels.append(message)
+            return None
         elif isinstance(message, OrderCommitted):
             found = self.orders.by_order_id(message.order_id)
             if found is None:

@@ -108,7 +108,9 @@ class StrategyActor(Actor):
         self.desk.withdraw(effect.intent_id for effect in effects if isinstance(effect, Intent))
 
 
-PRICE_TYPES = frozenset({Decimal, type(None)})
+MAGNITUDE_MAX = 18
+"""Amounts stay below 10**19: what exact arithmetic over a session has room for."""
+
 TIME_TYPES = frozenset({int, type(None)})
 
 
@@ -143,15 +145,30 @@ def own_intents(desk: Desk, effects: Iterable[Any]) -> tuple[Intent | CancelInte
             raise ForeignEffect(
                 f"strategy {strategy!r} returned an intent in the name of {effect.strategy!r}"
             )
-        if not effect.intent_id.startswith(desk.id_prefix):
+        if not str(effect.intent_id).startswith(desk.id_prefix):
             raise ForeignEffect(
                 f"strategy {strategy!r} returned the id {effect.intent_id!r}, expected one of its "
                 f"desk's, which start with {desk.id_prefix!r}"
             )
-        if kind is not CancelIntent:
+        if kind is CancelIntent:
+            check_cancel(effect)
+        else:
             check_intent(effect)
     desk.settle_drafts(checked)
     return checked
+
+
+def check_cancel(cancel: CancelIntent) -> None:
+    """Raise ``MalformedIntent`` naming the first field of a cancel that is not of its type."""
+    for name, value, kind in (
+        ("intent_id", cancel.intent_id, str),
+        ("symbol", cancel.symbol, str),
+        ("created_at", cancel.created_at, int),
+        ("order_id", cancel.order_id, str),
+        ("tag", cancel.tag, str),
+    ):
+        if not isinstance(value, kind):
+            raise MalformedIntent(name, value, kind.__name__)
 
 
 def check_intent(intent: Intent) -> None:
@@ -164,9 +181,9 @@ def check_intent(intent: Intent) -> None:
     policy = intent.policy
     if (
         policy is MARKET
-        and type(intent.quantity) is Decimal
-        and intent.quantity.is_finite()
-        and type(intent.decision_price) in PRICE_TYPES
+        and _is_amount(intent.quantity)
+        and (intent.decision_price is None or _is_amount(intent.decision_price))
+        and type(intent.created_at) is int
         and type(intent.side) is Side
         and type(intent.position_side) is PositionSide
         and type(intent.symbol) is type(intent.tag) is str
@@ -174,6 +191,7 @@ def check_intent(intent: Intent) -> None:
     ):
         return  # the plainest order, as its desk makes it
     for name, value, kind in (
+        ("intent_id", intent.intent_id, str),
         ("symbol", intent.symbol, str),
         ("side", intent.side, Side),
         ("position_side", intent.position_side, PositionSide),
@@ -213,8 +231,12 @@ def _check_policy(policy: ExecutionPolicy) -> None:
 
 def _check_amounts(*amounts: tuple[str, Any]) -> None:
     for name, value in amounts:
-        if value is not None and not (isinstance(value, Decimal) and value.is_finite()):
-            raise MalformedIntent(name, value, "a finite Decimal")
+        if value is not None and not _is_amount(value):
+            raise MalformedIntent(name, value, "a finite Decimal below 1e19")
+
+
+def _is_amount(value: object) -> bool:
+    return type(value) is Decimal and value.is_finite() and value.adjusted() <= MAGNITUDE_MAX
 
 
 def refusal_text(causes: tuple[Cause, ...]) -> str:

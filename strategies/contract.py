@@ -70,6 +70,7 @@ class Desk:
     __slots__ = (
         "_clock",
         "_count",
+        "_drafted_at",
         "_drafts",
         "_pending",
         "_positions",
@@ -87,7 +88,8 @@ class Desk:
         self._clock = clock
         self._prefix = prefix
         self._count = 0
-        self._drafts: list[str] = []
+        self._drafts: dict[str, tuple[str, PositionSide]] = {}
+        self._drafted_at = 0
         self._positions: dict[tuple[str, PositionSide], Decimal] = {}
         self._pending: dict[str, tuple[str, PositionSide]] = {}
 
@@ -107,10 +109,16 @@ class Desk:
 
     def pending(self, symbol: str, position_side: PositionSide = _BOTH) -> int:
         """Return how many of this strategy's orders on the book of ``symbol`` are unfinished."""
-        if not self._pending:
+        if not self._pending and not self._drafts:
             return 0
         key = (symbol, position_side)
-        return sum(1 for book in self._pending.values() if book == key)
+        return sum(1 for book in self._unfinished().values() if book == key)
+
+    def _unfinished(self) -> dict[str, tuple[str, PositionSide]]:
+        """Return the orders that are pending and the intents being made at this moment."""
+        if self._drafts and self._drafted_at == self._clock.now:
+            return {**self._pending, **self._drafts}
+        return self._pending
 
     def open(
         self,
@@ -176,23 +184,25 @@ class Desk:
     def _next_id(self, symbol: str, position_side: PositionSide) -> str:
         self._count += 1
         intent_id = f"{self._prefix}-{self._count}"
-        self._pending[intent_id] = (symbol, position_side)
-        self._drafts.append(intent_id)
+        if self._drafts and self._drafted_at != self._clock.now:
+            self._drafts.clear()  # made earlier and never returned
+        self._drafted_at = self._clock.now
+        self._drafts[intent_id] = (symbol, position_side)
         return intent_id
 
     def settle_drafts(self, sent: Iterable[Intent | CancelIntent]) -> None:
-        """Forget intents that were made here since the last call and are not among ``sent``."""
-        if self._drafts:
-            kept = {intent.intent_id for intent in sent}
-            for intent_id in self._drafts:
-                if intent_id not in kept:
-                    self._pending.pop(intent_id, None)
-            self._drafts.clear()
+        """Let the intents among ``sent`` be pending; what was made here and not sent never was."""
+        for intent in sent:
+            book = self._drafts.get(intent.intent_id)
+            if book is not None:
+                self._pending[intent.intent_id] = book
+        self._drafts.clear()
 
     def withdraw(self, intent_ids: Iterable[str]) -> None:
         """Forget intents that were returned and will not be sent."""
         for intent_id in intent_ids:
             self._pending.pop(intent_id, None)
+            self._drafts.pop(intent_id, None)
 
     # -- kept up to date by the strategy actor, before the strategy's own hooks run
 
@@ -204,14 +214,14 @@ class Desk:
             signed = fill.quantity if fill.side is _BUY else -fill.quantity
             self._positions[key] = self._positions.get(key, ZERO) + signed
         if report.status in FINAL:
-            self._pending.pop(report.order_id, None)
+            self.withdraw((report.order_id,))
 
     def record_decision(self, decision: RiskDecision) -> None:
         """Take a refusal into the view; that of a repeat says nothing about the first."""
         if decision.verdict is not _DENIED:
             return
         if all(cause.code is not ReasonCode.DUPLICATE_INTENT for cause in decision.causes):
-            self._pending.pop(decision.intent_id, None)
+            self.withdraw((decision.intent_id,))
 
     def snapshot(self) -> dict[str, Any]:
         """Return the durable state, JSON-ready."""
@@ -224,7 +234,7 @@ class Desk:
             ],
             "pending": [
                 [intent_id, symbol, side.value]
-                for intent_id, (symbol, side) in self._pending.items()
+                for intent_id, (symbol, side) in self._unfinished().items()
             ],
         }
 

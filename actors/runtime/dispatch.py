@@ -149,8 +149,8 @@ class Dispatcher:
         """
         Hand over a message that the handler that is running brings about.
 
-        Its cause is the first event that the handler's effects will journal: an acceptance
-        follows from its send.
+        Its cause is the first event that the handler's effects will journal (an acceptance
+        follows from its send), or what the handler itself follows from.
         """
         self._inbox.append((cell, message, UNCLAIMED))
         self.pending = True
@@ -252,6 +252,8 @@ class Dispatcher:
                     named = route.by_strategy.get(effect.strategy)  # type: ignore[union-attr]
                     if named is not None and (matters or named.eager):
                         deliver(named, effect, following)  # type: ignore[arg-type]
+            if self._inbox:
+                self._claim(origin)
         finally:
             self._depth -= 1
 
@@ -346,6 +348,8 @@ class Dispatcher:
         cell.handled += 1
         if effects:
             self.emit(cell, effects, origin)
+        elif self._inbox:
+            self._claim(origin)
 
     def deliver_data(self, cells: Iterable[Cell], data: MarketData) -> None:
         """Hand one piece of market data to its readers, each to completion."""
@@ -367,6 +371,8 @@ class Dispatcher:
         cell.handled += 1
         if effects:
             self.emit(cell, effects, origin)
+        elif self._inbox:
+            self._claim(origin)
 
     def _failed(self, cell: Cell, message: Message | None, error: BaseException) -> None:
         assert self.guardian is not None, "a dispatcher runs under a supervisor"

@@ -113,6 +113,8 @@ class QueuedDispatcher(Dispatcher):
         effect = next(outbox.effects, None)
         if effect is None:
             self._outboxes.remove(outbox)
+            if self._inbox:
+                self._claim(outbox.origin)
             return
         assert outbox.cell is not None, "what is published has receivers and no effects"
         route = self._routes.get(type(effect))

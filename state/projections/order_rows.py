@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from itertools import chain
 from pathlib import Path
 
 import msgspec
@@ -15,6 +16,7 @@ from messages import (
     OpenIntent,
     OrderRequest,
     OrderStatus,
+    ReasonCode,
     ReduceIntent,
     RiskDecision,
     Side,
@@ -70,6 +72,7 @@ TRADE_COLUMNS = (
 
 _BUY = Side.BUY
 _DENIED = Verdict.DENIED
+_REPEATED = ReasonCode.DUPLICATE_INTENT
 _FILLED = OrderStatus.FILLED
 
 
@@ -119,23 +122,35 @@ class OrderRows:
     is written by then and stays as it was at the end. Call everything under ``EXACT``.
     """
 
-    __slots__ = ("_orders", "_positions", "_rows", "_trades", "_words")
+    __slots__ = ("_orders", "_positions", "_repeats", "_rows", "_trades", "_words")
 
     def __init__(
         self, orders: CsvFile, trades: CsvFile, positions: PositionRows, folder: Path
     ) -> None:
         self._orders: dict[str, _Order] = {}
+        self._repeats: dict[str, list[_Order]] = {}
         self._rows = OrderedRows(orders, folder)
         self._trades = trades.lines
         self._positions = positions
         self._words = Words()
 
     def on_intent(self, intent: OpenIntent | ReduceIntent) -> None:
-        """Begin an order."""
-        self._orders[intent.intent_id] = _Order(intent, self._rows.take_place())
+        """Begin an order; a repeat of an unfinished one gets a row of its own, for its refusal."""
+        order = _Order(intent, self._rows.take_place())
+        if intent.intent_id in self._orders:
+            self._repeats.setdefault(intent.intent_id, []).append(order)
+        else:
+            self._orders[intent.intent_id] = order
 
     def on_decision(self, decision: RiskDecision) -> None:
-        """Note an approval; end the order at a refusal."""
+        """Note an approval; end the order at a refusal, or the repeat that was refused."""
+        if self._repeats and any(cause.code is _REPEATED for cause in decision.causes):
+            repeats = self._repeats.get(decision.intent_id)
+            if repeats:
+                repeat = repeats.pop(0)
+                repeat.decision = decision
+                self._rows.put(repeat.place, _intent_row(repeat))
+                return
         order = self._orders.get(decision.intent_id)
         if order is not None:
             order.decision = decision
@@ -161,9 +176,11 @@ class OrderRows:
 
     def finish(self) -> None:
         """Write the unfinished orders as they stand, in order of creation."""
-        for order in self._orders.values():
+        unfinished = [*self._orders.values(), *chain.from_iterable(self._repeats.values())]
+        for order in unfinished:
             self._rows.put(order.place, self._finished_row(order))
         self._orders.clear()
+        self._repeats.clear()
         self._rows.close()
 
     def _on_fill(self, order: _Order | None, report: ExecutionReport, fill: Fill) -> None:
