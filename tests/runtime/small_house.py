@@ -32,6 +32,7 @@ from messages import (
     OrderEvent,
     Side,
     VenueReport,
+    Wake,
 )
 from state.journal import Entry, Journal, decode_line
 
@@ -56,7 +57,8 @@ class Listener(Actor):
 
     def handlers(self) -> Mapping[type[Message], Handler]:
         return dict.fromkeys(
-            (OrderCommitted, VenueReport, CancelIntent, OpenIntent, Bar, EquitySampled), self.hear
+            (OrderCommitted, VenueReport, CancelIntent, OpenIntent, Bar, EquitySampled, Wake),
+            self.hear,
         )
 
     def hear(self, message: Message) -> Effects:
@@ -106,7 +108,12 @@ class House:
 
     def come_back(self) -> None:
         """Let the restart's time come."""
-        while (due := self.clock.pop_due(self.clock.now + 100_000)) is not None:
+        self.let_pass(100_000)
+
+    def let_pass(self, duration_ms: int) -> None:
+        """Fire every timer of the next so many milliseconds."""
+        until = self.clock.now + duration_ms
+        while (due := self.clock.pop_due(until)) is not None:
             at, callback = due
             self.clock.advance(at)
             callback(at)

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from small_house import BOUNDS, MAKERS, House
 
-from actors.runtime import Dispatcher
-from actors.runtime.limits import NEVER_DROPPED_FACTOR
+from actors.runtime import AfterCommit, Dispatcher, SetTimer
+from actors.runtime.limits import DEAD_LETTERS_KEPT, NEVER_DROPPED_FACTOR
 from actors.runtime.schedule import QueuedDispatcher
 from messages import (
     DeadLetter,
@@ -17,10 +17,12 @@ from messages import (
     HoldPlaced,
     Lane,
     OpenIntent,
+    OrderCommitted,
     Overflow,
     ReasonCode,
     Scope,
     Tick,
+    Wake,
 )
 
 both_dispatchers = pytest.mark.parametrize(
@@ -276,3 +278,79 @@ def test_the_cells_dashboard_says_who_how_often_and_how_full() -> None:
         "<Cell listener#1 restarting "
         "<Mailbox listener [system 0/2, reduce 0/3, open 1/3, data 0/3]>>"
     )
+
+
+@both_dispatchers
+def test_the_ring_of_dead_letters_is_bounded_and_its_count_is_not(
+    dispatcher: type[Dispatcher],
+) -> None:
+    """The operator sees the newest; all are counted and journaled."""
+    house = House(dispatcher)
+    for number in range(DEAD_LETTERS_KEPT + 50):
+        house.dispatcher.tell(house.cell, Tick(f"{number}", 0, 1.0, 1.0))
+        house.dispatcher.settle_all()
+
+    assert len(house.supervisor.dead_letters) == DEAD_LETTERS_KEPT
+    assert house.supervisor.dead_letter_count == DEAD_LETTERS_KEPT + 50
+    assert len(house.all(DeadLetter)) == DEAD_LETTERS_KEPT + 50
+    assert list(house.supervisor.dead_letters) == house.all(DeadLetter)[50:]
+
+
+@both_dispatchers
+def test_a_timer_armed_anew_fires_once_at_its_newest_time(dispatcher: type[Dispatcher]) -> None:
+    """Timers are keyed: re-arming replaces, and different keys stand side by side."""
+    house = House(dispatcher)
+    plans = iter([SetTimer("a", 100), SetTimer("b", 150), SetTimer("a", 200)])
+    house.effects_of = lambda message: None if isinstance(message, Wake) else (next(plans),)
+    for _ in range(3):
+        house.tell("committed")
+    house.let_pass(1000)
+
+    woken = [(m.key, m.at) for m in house.seen if isinstance(m, Wake)]
+
+    assert woken == [("b", 150), ("a", 200)]
+
+
+@both_dispatchers
+def test_what_waits_for_a_commit_comes_after_it_and_in_order(
+    dispatcher: type[Dispatcher],
+) -> None:
+    """``AfterCommit`` messages are delivered once, after everything that was journaled before."""
+    house = House(dispatcher)
+    house.effects_of = lambda message: (
+        (AfterCommit(OrderCommitted(f"after {message.symbol}")),)
+        if isinstance(message, OpenIntent)
+        else None
+    )
+    for name in "AB":
+        house.dispatcher.tell(house.cell, MAKERS["open"](name))
+    house.dispatcher.settle()
+    before = len(house.seen)
+    house.dispatcher.release_commits()
+    house.dispatcher.release_commits()
+
+    assert before == 2
+    assert [m.order_id for m in house.seen if isinstance(m, OrderCommitted)] == [
+        "after A",
+        "after B",
+    ]
+
+
+@both_dispatchers
+def test_an_actor_that_died_before_the_commit_is_told_in_its_next_life(
+    dispatcher: type[Dispatcher],
+) -> None:
+    """What waited for a commit waits for the restart too."""
+    house = House(dispatcher)
+    house.effects_of = lambda message: (
+        (AfterCommit(OrderCommitted("after")),) if isinstance(message, OpenIntent) else None
+    )
+    house.dispatcher.tell(house.cell, MAKERS["open"]("A"))
+    house.dispatcher.settle()
+    house.failures = 1
+    house.dispatcher.tell(house.cell, MAKERS["cancel"]("A"))
+    house.dispatcher.settle_all()
+    assert not [m for m in house.seen if isinstance(m, OrderCommitted)]
+    house.come_back()
+
+    assert [m.order_id for m in house.seen if isinstance(m, OrderCommitted)] == ["after"]
