@@ -52,7 +52,7 @@ def other_interpreters() -> dict[str, str]:
     candidates = [*filter(None, named), *map(str, sorted(ROOT.glob(".venv*/bin/python")))]
     found: dict[str, str] = {}
     ask = "import anyio, msgspec, plotly, pydantic, sys; print('%d.%d' % sys.version_info[:2])"
-    for python in candidates:
+    for python in filter(os.path.exists, candidates):
         answer = subprocess.run(
             [python, "-c", ask], capture_output=True, text=True, check=False, timeout=60
         )

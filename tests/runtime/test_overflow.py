@@ -22,6 +22,7 @@ from messages import (
     ReasonCode,
     Scope,
     Tick,
+    VenueReport,
     Wake,
 )
 
@@ -69,6 +70,20 @@ def test_acknowledgements_and_fills_are_never_dropped(dispatcher: type[Dispatche
     house.come_back()
     assert house.seen[-3:] == late
     assert not house.refused
+
+
+@both_dispatchers
+def test_without_its_policy_an_acknowledgement_is_lost(
+    dispatcher: type[Dispatcher], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The ablation: declared as telemetry is, a report past the bound is gone and nothing holds."""
+    monkeypatch.setattr(VenueReport, "overflow", Overflow.DROP_NEWEST)
+    house = full_house(dispatcher, "report")
+    late = house.tell("report", "late")
+    house.come_back()
+
+    assert late not in house.seen
+    assert not house.holds.active
 
 
 @both_dispatchers
