@@ -83,7 +83,10 @@ class EquityTrack:
             self.exposed += 1
             for symbol, quantity, entry in self.holdings.values():
                 equity += quantity * last[symbol].close - entry
-            self._observe(equity)
+            if equity > self.peak:
+                self.peak = equity
+            elif equity < self.peak:
+                self._observe(equity)
         if at >= self.due:
             self._sample(at, equity, last)
 

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from functools import partial
 
 from actors.assembly import Assembly, Parts, assemble
 from actors.execution import ExecutionActor
@@ -88,7 +87,7 @@ class Session:
         self._last = assembly.board.last
         self._readers = assembly.readers
         self._dispatcher = assembly.dispatcher
-        self._deliver_data = assembly.dispatcher.deliver_data
+        self._deliver_to = assembly.dispatcher.deliver
         self._track = assembly.track
 
     def _deliver(self, report: VenueReport) -> None:
@@ -173,9 +172,10 @@ class Session:
         for bar in group:
             last[bar.symbol] = bar
         readers = self._readers
-        deliver = self._deliver_data
+        deliver = self._deliver_to
         for bar in group:
-            deliver(readers[bar.symbol], bar)
+            for cell in readers[bar.symbol]:
+                deliver(cell, bar, bar)
         dispatcher = self._dispatcher
         if dispatcher.pending:
             dispatcher.settle()
@@ -187,19 +187,21 @@ class Session:
         assembly = self.assembly
         board = assembly.board
         working = self._working
-        self._from_venue("clock", partial(assembly.broker.on_time, group[0].timestamp))
+        broker = assembly.broker
+        settle = self._dispatcher.settle
+        # What the venue does by itself follows from the clock or the bar, not from a handler.
+        self._origin = "clock"
+        broker.on_time(group[0].timestamp)
+        self._origin = None
+        settle()
         board.opening(group)
         for bar in group:
             if bar.symbol in working:
-                self._from_venue(bar, partial(assembly.broker.on_bar, bar))
+                self._origin = bar
+                broker.on_bar(bar)
+                self._origin = None
+                settle()
         board.closed()
-
-    def _from_venue(self, origin: Origin, act: Callable[[], None]) -> None:
-        """Let the venue act by itself; what it reports follows from ``origin``."""
-        self._origin = origin
-        act()
-        self._origin = None
-        self._dispatcher.settle()
 
     def fire_next(self, until: int) -> bool:
         """Fire the earliest timer not later than ``until``, at its time; return whether one was."""

@@ -27,7 +27,7 @@ from actors.runtime.cell import AfterCommit, Cell, CellState, Effect, SetTimer
 from actors.runtime.clock import Clock
 from actors.runtime.holds import HoldSet
 from actors.runtime.mailbox import MailboxFull, Origin
-from messages import Bar, Cause, HoldMode, Lane, MarketData, Message, Overflow, ReasonCode, Wake
+from messages import Bar, Cause, HoldMode, Lane, Message, Overflow, ReasonCode, Wake
 from state.journal import JournalWriter
 
 
@@ -102,7 +102,6 @@ class Dispatcher:
         self.guardian: Guardian | None = None
         self.cells: dict[str, Cell] = {}
         self._routes: dict[type, Route] = {}
-        self._known: set[type] = set()
         # Both are emptied at every quiescence: they hold what one stimulus brings about.
         self._inbox: deque[tuple[Cell, Message, Origin]] = deque()  # seam: see above
         self._ready: dict[str, Cell] = {}
@@ -169,7 +168,7 @@ class Dispatcher:
         while True:
             while self._inbox:
                 cell, message, origin = self._inbox.popleft()
-                self._deliver(cell, message, origin)
+                self.deliver(cell, message, origin)
             if not self._ready:
                 return
             name, cell = next(iter(self._ready.items()))
@@ -182,7 +181,7 @@ class Dispatcher:
         commits = self._commits
         while commits:
             cell, message, origin = commits.popleft()
-            self._deliver(cell, message, origin)
+            self.deliver(cell, message, origin)
             self.settle()
         self.pending = False
 
@@ -191,7 +190,7 @@ class Dispatcher:
         waiting = list(self._commits)
         self._commits.clear()
         for cell, message, origin in waiting:
-            self._deliver(cell, message, origin)
+            self.deliver(cell, message, origin)
             self.settle()
         self.pending = bool(self._commits)
 
@@ -213,7 +212,7 @@ class Dispatcher:
         try:
             effects = cell.actor.on_start()
             if effects is not None:
-                effects = self._checked(cell, effects)
+                effects = tuple(effects) if cell.check is None else self._checked(cell, effects)
         except (Exception, SystemExit) as error:  # noqa: BLE001 - the supervisor's business
             self._failed(cell, None, error)
             return
@@ -228,17 +227,23 @@ class Dispatcher:
 
     # -- delivery
 
-    def emit(self, cell: Cell, effects: Iterable[Effect], origin: Origin) -> None:
-        """Make the effects of one handler happen, in order, each to completion."""
+    def emit(
+        self,
+        cell: Cell,
+        effects: Iterable[Effect],
+        origin: Origin,
+        message: Message | None = None,
+    ) -> None:
+        """Make the effects of one handler, called for ``message``, happen, each to completion."""
         self._depth += 1
         routes = self._routes
-        deliver = self._deliver
+        deliver = self.deliver
         following = origin  # what is not journaled follows from what was, just before it
         try:
             for effect in effects:
                 route = routes.get(type(effect))
                 if route is None:
-                    self._runtime_effect(cell, effect, following)
+                    self._runtime_effect(cell, effect, following, message)
                     continue
                 if route.journaled:
                     following = self._journal(cell.name, route, effect, origin)
@@ -302,17 +307,20 @@ class Dispatcher:
 
     def _to_all(self, receivers: list[tuple[Cell, Message, Origin]]) -> None:
         for cell, message, origin in receivers:
-            self._deliver(cell, message, origin)
+            self.deliver(cell, message, origin)
 
-    def _runtime_effect(self, cell: Cell, effect: Effect, origin: Origin) -> None:
+    def _runtime_effect(
+        self, cell: Cell, effect: object, origin: Origin, message: Message | None
+    ) -> None:
         if type(effect) is AfterCommit:
             self._commits.append((cell, effect.message, origin))
             self.pending = True
         elif type(effect) is SetTimer:
             self._arm(cell, effect)
-        else:
-            assert isinstance(effect, Message), f"{effect!r} was let through as an effect"
+        elif isinstance(effect, Message):
             self._send(cell.name, effect, origin)
+        else:
+            self._failed(cell, message, TypeError(f"{effect!r} is no effect"))
 
     def _arm(self, cell: Cell, timer: SetTimer) -> None:
         key = (cell.name, timer.key)
@@ -329,7 +337,8 @@ class Dispatcher:
 
         self._timers[key] = (self.clock.call_at(timer.at, fire), generation)
 
-    def _deliver(self, cell: Cell, message: Message, origin: Origin) -> None:
+    def deliver(self, cell: Cell, message: Message, origin: Origin) -> None:
+        """Hand one message to one receiver, to completion, or into its mailbox if it must wait."""
         if not cell.direct or (self.holds.active and message.lane is OPEN_LANE):
             self._queue(cell, message, origin)
             return
@@ -341,20 +350,18 @@ class Dispatcher:
         try:
             effects = handler(message)
             if effects is not None:
-                effects = self._checked(cell, effects)
+                if cell.check is not None:
+                    effects = self._checked(cell, effects)
+                elif type(effects) is not tuple:
+                    effects = tuple(effects)
         except (Exception, SystemExit) as error:  # noqa: BLE001 - the supervisor's business
             self._failed(cell, message, error)
             return
         cell.handled += 1
         if effects:
-            self.emit(cell, effects, origin)
+            self.emit(cell, effects, origin, message)
         elif self._inbox:
             self._claim(origin)
-
-    def deliver_data(self, cells: Iterable[Cell], data: MarketData) -> None:
-        """Hand one piece of market data to its readers, each to completion."""
-        for cell in cells:
-            self._deliver(cell, data, data)
 
     def _handle(self, cell: Cell, message: Message, origin: Origin) -> None:
         handler = cell.handlers.get(type(message))
@@ -364,13 +371,16 @@ class Dispatcher:
         try:
             effects = handler(message)
             if effects is not None:
-                effects = self._checked(cell, effects)
+                if cell.check is not None:
+                    effects = self._checked(cell, effects)
+                elif type(effects) is not tuple:
+                    effects = tuple(effects)
         except (Exception, SystemExit) as error:  # noqa: BLE001 - the supervisor's business
             self._failed(cell, message, error)
             return
         cell.handled += 1
         if effects:
-            self.emit(cell, effects, origin)
+            self.emit(cell, effects, origin, message)
         elif self._inbox:
             self._claim(origin)
 
@@ -394,11 +404,6 @@ class Dispatcher:
         if effects:
             self.emit_now(cell, effects, "failure")
 
-    def _learn(self, effect: object) -> None:
-        if not isinstance(effect, Effect):
-            raise TypeError(f"{effect!r} is no effect")
-        self._known.add(type(effect))
-
     def _undeliverable(self, cell: Cell, message: Message) -> None:
         assert self.guardian is not None, "a dispatcher runs under a supervisor"
         cell.dead += 1
@@ -406,12 +411,7 @@ class Dispatcher:
 
     def _checked(self, cell: Cell, effects: Iterable[Any]) -> tuple[Effect, ...]:
         """Keep code that is not ours to what it may say, and to how long it may go on."""
-        if cell.check is None:
-            effects = effects if type(effects) is tuple else tuple(effects)
-            for effect in effects:
-                if type(effect) not in self._known:
-                    self._learn(effect)
-            return effects
+        assert cell.check is not None, "only what is not trusted is checked"
         assert cell.actor is not None, "only an actor that has lived can have effects"
         checked = cell.check(effects)
         if not checked or self._depth <= limits.DISPATCH_DEPTH_MAX:

@@ -27,10 +27,17 @@ from state.journal import JournalWriter
 class Outbox:
     """The effects of one handler, or one published message, that are not sent yet."""
 
-    __slots__ = ("cell", "effects", "following", "origin", "receivers")
+    __slots__ = ("cell", "effects", "following", "message", "origin", "receivers")
 
-    def __init__(self, cell: Cell | None, effects: Iterable[Effect], origin: Origin) -> None:
-        """Send ``effects`` of ``cell`` in order."""
+    def __init__(
+        self,
+        cell: Cell | None,
+        effects: Iterable[Effect],
+        origin: Origin,
+        message: Message | None = None,
+    ) -> None:
+        """Send ``effects`` of ``cell``, whose handler was called for ``message``, in order."""
+        self.message = message
         self.cell = cell
         self.effects: Iterator[Effect] = iter(effects)
         self.origin = origin
@@ -51,9 +58,15 @@ class QueuedDispatcher(Dispatcher):
         self._fresh: list[Cell] = []
         self._running = False
 
-    def emit(self, cell: Cell, effects: Iterable[Effect], origin: Origin) -> None:
+    def emit(
+        self,
+        cell: Cell,
+        effects: Iterable[Effect],
+        origin: Origin,
+        message: Message | None = None,
+    ) -> None:
         """Open an outbox; the loop that is running, or one started here, works it off."""
-        self._outboxes.append(Outbox(cell, effects, origin))
+        self._outboxes.append(Outbox(cell, effects, origin, message))
         if not self._running:
             self._run()
 
@@ -63,7 +76,8 @@ class QueuedDispatcher(Dispatcher):
         self._outboxes.append(Outbox(cell, effects, origin))
         self._run(base, fresh)
 
-    def _deliver(self, cell: Cell, message: Message, origin: Origin) -> None:
+    def deliver(self, cell: Cell, message: Message, origin: Origin) -> None:
+        """Hand one message to one receiver through its mailbox."""
         self._put(cell, message, origin)
         if not self._running:
             self._run()
@@ -119,7 +133,7 @@ class QueuedDispatcher(Dispatcher):
         assert outbox.cell is not None, "what is published has receivers and no effects"
         route = self._routes.get(type(effect))
         if route is None:
-            self._runtime_effect(outbox.cell, effect, outbox.following)
+            self._runtime_effect(outbox.cell, effect, outbox.following, outbox.message)
             return
         assert isinstance(effect, Message), "only messages have routes"
         origin = outbox.origin if route.journaled else outbox.following
