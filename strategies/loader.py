@@ -102,7 +102,12 @@ def _from_file(use: str, path: Path, class_name: str) -> LoadedStrategy:
     module_name = f"user_strategy_{path.stem}_{digest[:12]}"
     module = sys.modules.get(module_name) or _executed(use, path.resolve(), module_name)
     factory = _class_of(use, module, class_name) if class_name else _only_class_of(use, module)
-    return _described(_snake(factory.__name__), factory, f"{path}:{factory.__name__}")
+    name, source = _snake(factory.__name__), f"{path}:{factory.__name__}"
+    if factory.__module__ == module_name:
+        # Of the bytes that were loaded: the file may be another by now, and so may its twin be,
+        # a file of the same content that was loaded before.
+        return LoadedStrategy(name, factory, source, digest)
+    return _described(name, factory, source)
 
 
 def _executed(use: str, path: Path, module_name: str) -> ModuleType:

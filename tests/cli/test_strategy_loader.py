@@ -28,6 +28,7 @@ class NightOwl(Strategy):
 
 def written(folder: Path, text: str, name: str = "owl.py") -> Path:
     path = folder / name
+    path.parent.mkdir(exist_ok=True)
     path.write_text(text, encoding="utf-8")
     return path
 
@@ -82,6 +83,18 @@ def test_an_edited_file_is_loaded_anew(tmp_path: Path) -> None:
 
     assert parse_params(before, {}).model_dump() == {"depth": 3}
     assert parse_params(after, {}).model_dump() == {"depth": 4}
+
+
+def test_a_digest_is_that_of_what_was_loaded(tmp_path: Path) -> None:
+    """Also where another file held the same text, was loaded first, and has changed since."""
+    first = written(tmp_path, GOOD, "one/owl.py")
+    load_strategy(str(first))
+    first.write_text("changed = True\n")
+    second = written(tmp_path, GOOD, "two/owl.py")
+
+    loaded = load_strategy(str(second))
+
+    assert loaded.source_sha256 == hashlib.sha256(second.read_bytes()).hexdigest()
 
 
 @pytest.mark.parametrize(
