@@ -47,9 +47,17 @@ class Board:
 
     def mark(self, symbol: str) -> Decimal | None:
         """Return the newest price exactly, or ``None`` when there is none yet."""
-        if symbol in self._opening or symbol in self.last:
-            return self.known(symbol)
-        return None
+        if self._opening:
+            bar = self._opening.get(symbol)
+            if bar is not None:
+                return self.known(symbol)
+        bar = self.last.get(symbol)
+        if bar is None:
+            return None
+        cached = self._cache.get(symbol)
+        if cached is not None and cached[0] == bar.close:
+            return cached[1]
+        return self.known(symbol)
 
     def known(self, symbol: str) -> Decimal:
         """Return the mark of a symbol that has traded; anything else is a bug."""

@@ -86,6 +86,7 @@ class Session:
         self._working = assembly.broker.working
         self._last = assembly.board.last
         self._readers = assembly.readers
+        self._alone = len(spec.feed.symbols) == 1
         self._dispatcher = assembly.dispatcher
         self._deliver_to = assembly.dispatcher.deliver
         self._track = assembly.track
@@ -169,16 +170,20 @@ class Session:
         if self._working:
             self._match(group)
         last = self._last
-        for bar in group:
-            last[bar.symbol] = bar
-        readers = self._readers
         deliver = self._deliver_to
-        for bar in group:
-            for cell in readers[bar.symbol]:
+        if self._alone:
+            bar = group[0]
+            last[bar.symbol] = bar
+            for cell in self._readers[bar.symbol]:
                 deliver(cell, bar, bar)
-        dispatcher = self._dispatcher
-        if dispatcher.pending:
-            dispatcher.settle()
+        else:
+            # All closes become marks before anybody decides by one of them.
+            for bar in group:
+                last[bar.symbol] = bar
+            readers = self._readers
+            for bar in group:
+                for cell in readers[bar.symbol]:
+                    deliver(cell, bar, bar)
         track = self._track
         if track.holdings or at >= track.due:
             track.close(at, last)
@@ -344,6 +349,7 @@ async def drive_paced(
 
 async def _commit(session: Session) -> None:
     dispatcher = session.assembly.dispatcher
+    dispatcher.settle()
     while dispatcher.pending:
         await session.journal.commit()
         dispatcher.release_commits()

@@ -246,7 +246,13 @@ class Dispatcher:
                     self._runtime_effect(cell, effect, following, message)
                     continue
                 if route.journaled:
-                    following = self._journal(cell.name, route, effect, origin)
+                    following = self._append(
+                        self.clock.now,
+                        cell.name,
+                        route.correlation(effect),
+                        str(origin) if type(origin) is int else origin_text(origin),
+                        effect,  # type: ignore[arg-type]
+                    )
                     if self._inbox:
                         self._claim(following)
                 matters = route.matters is None or route.matters(effect)
