@@ -25,15 +25,15 @@ from typer.testing import CliRunner
 
 from tidegate.cli import app
 
-FIXTURES = ROOT / "feeds" / "fixtures"
 EXIT = re.compile(r"\s+# exit code (?P<code>\d+)$")
 SETTING = re.compile(r"[A-Z][A-Z0-9_]*=\S*")
 MAKE_RUN = "make run"
 NOT_RUN = (". .venv/bin/activate", "make ", "pip install ")
 """What prepares a machine or takes minutes; of the targets of make, `run` is run all the same."""
 
-ALREADY_THERE = {"bars.csv": FIXTURES / "equity_ACME_1m_synthetic.csv"}
-"""Files that a page may take for granted: the reader's own data."""
+PACKAGED = "feeds/fixtures/equity_ACME_1m_synthetic.csv"
+ALREADY_THERE = {"bars.csv": ROOT / PACKAGED, PACKAGED: ROOT / PACKAGED}
+"""Files that a page may take for granted: the reader's own data, and the clone's."""
 
 
 def has_commands(page: Path) -> bool:
@@ -152,6 +152,7 @@ def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None
             monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
     for name, source in ALREADY_THERE.items():
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(source, name)
     yield
     structlog.reset_defaults()
