@@ -5,16 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from decimal import Decimal
 
+import pytest
 from session_world import BTC, DAY, MINUTE, START, Script, World, flat, make_world, on_bars
 
+from actors.runtime import Mailbox
 from messages import (
     ExecutionPolicy,
     HoldLifted,
     HoldPlaced,
+    Lane,
+    OrderEvent,
     OrderType,
     Reconciled,
     RiskDecision,
     Side,
+    VenueReport,
     Verdict,
 )
 
@@ -81,3 +86,25 @@ def test_an_order_that_the_venue_forgot_is_a_difference() -> None:
 
     assert len(closing.differences) == 1
     assert "missing_order tg-abc-1-1" in closing.differences[0]
+
+
+@pytest.mark.xfail(strict=True, reason="nobody reconciles after an overflow and lifts its hold")
+def test_a_lane_that_overflowed_is_reconciled_and_then_let_go() -> None:
+    """Full of what may not be dropped: OPEN is held, books are compared, and if equal it opens."""
+    script = on_bars({6: lambda desk: [desk.open(BTC, Side.BUY, ONE)]})
+    world = make_world(flat(BTC, 10), script.spec())
+    execution = world.cell("execution")
+    execution.mailbox = Mailbox("execution", {Lane.REDUCE: 1})
+    world.poison("execution", VenueReport)  # it is down when the others of the burst arrive
+
+    def burst(world: World) -> None:
+        for number in range(4):
+            news = VenueReport(f"stranger-{number}", OrderEvent.ACCEPTED, world.assembly.clock.now)
+            world.assembly.dispatcher.tell(execution, news)
+
+    world.before_turn(2, burst).run()
+    overflowed = next(p.hold.since for p in world.all(HoldPlaced) if "overflow" in p.hold.hold_id)
+
+    assert [r for r in world.all(Reconciled) if r.at >= overflowed and r.occasion != "close"]
+    assert world.assembly.holds.view() == {}
+    assert world.reports()[-1].event is OrderEvent.FILLED

@@ -261,6 +261,26 @@ def test_an_intent_that_is_made_and_not_returned_is_not_pending() -> None:
     assert pending == [0] * 5
 
 
+@pytest.mark.xfail(strict=True, reason="own_intents takes an answer of any length")
+@pytest.mark.parametrize("queued", [False, True], ids=["fused", "queued"])
+def test_an_answer_without_an_end_is_cut_short(queued: bool) -> None:
+    """A generator that never stops is its strategy's failure, and not the end of the session."""
+    script = Script()
+    taken = [0]
+
+    def endless(strategy: Any, _bar: Any) -> Any:
+        while len(script.seen) == 2 and taken[0] < 3_000:  # so that this test ends all the same
+            taken[0] += 1
+            yield strategy.desk.open(BTC, Side.BUY, ONE)
+
+    script.on_bar = endless
+    world = beside_a_neighbour(script, queued=queued).run()
+
+    assert taken[0] < 3_000
+    assert {failed.actor for failed in world.all(ActorFailed)} == {"strategy:evil"}
+    assert world.life("abc-2-1")[-1] == "filled"
+
+
 def test_a_strategy_that_keeps_sending_malformed_intents_never_halts_the_session() -> None:
     """A user's float at every bar ends in a quarantine of that strategy, not in exit code 6."""
     script = Script()
