@@ -74,7 +74,7 @@ class Shell:
         python = f'"{sys.executable}"'
         functions = f'tidegate() {{ {python} -m tidegate "$@"; }}; python() {{ {python} "$@"; }}; '
         done = subprocess.run(
-            ["bash", "-euo", "pipefail", "-c", functions + command],
+            ["bash", "-eu", "-c", functions + command],
             capture_output=True,
             text=True,
             check=False,
