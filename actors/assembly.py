@@ -61,6 +61,9 @@ PROGRESS = frozenset(
 )
 """Steps of an order that move no money and end nothing: reservations stay as they are."""
 
+OVERFLOW_HOLDS = "overflow:"
+"""How the ids of holds begin that a lane placed which could not keep up."""
+
 RECONCILIATION_HOLD = "reconciliation"
 
 
@@ -155,8 +158,10 @@ def assemble(parts: Parts, journal: JournalWriter) -> Assembly:
     def reconciled(result: Reconciled) -> None:
         if result.differences:
             supervisor.hold_open(RECONCILIATION_HOLD, "; ".join(result.differences))
-        elif RECONCILIATION_HOLD in holds.view():
-            supervisor.lift(RECONCILIATION_HOLD, "reconciler", "the venue and our books agree")
+            return
+        for hold_id in list(holds.view()):
+            if hold_id == RECONCILIATION_HOLD or hold_id.startswith(OVERFLOW_HOLDS):
+                supervisor.lift(hold_id, "reconciler", "the venue and our books agree")
 
     def make_execution() -> ExecutionActor:
         return ExecutionActor(books, broker, board, clock, holds)

@@ -11,10 +11,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
+from itertools import chain, islice
 from typing import Any
 
 from actors.runtime import Actor, Effect, Effects
 from actors.runtime.cell import Handler
+from actors.runtime.limits import EFFECTS_MAX
 from messages import (
     MARKET,
     Bar,
@@ -80,14 +82,13 @@ class StrategyActor(Actor):
     def on_report(self, report: ExecutionReport) -> Effects:
         """Move the desk, then let the strategy react."""
         self.desk.record_report(report)
+        first = None
         if report.fill is not None and self._wants_fills:
-            intents = list(self.strategy.on_fill(report.fill) or ())
-            if self._wants_updates:
-                intents.extend(self.strategy.on_order_update(report) or ())
-            return intents
-        if self._wants_updates:
-            return self.strategy.on_order_update(report)
-        return None
+            first = self.strategy.on_fill(report.fill)
+        if not self._wants_updates:
+            return first
+        then = self.strategy.on_order_update(report)
+        return then if first is None else chain(first, then or ())
 
     def on_decision(self, decision: RiskDecision) -> Effects:
         """Take a refusal to the desk, then to the strategy."""
@@ -133,7 +134,9 @@ def own_intents(desk: Desk, effects: Iterable[Any]) -> tuple[Intent | CancelInte
     Intents that were made at the desk and not returned are withdrawn from it.
     """
     strategy = desk.strategy
-    checked = tuple(effects)
+    checked = tuple(islice(effects, EFFECTS_MAX + 1))
+    if len(checked) > EFFECTS_MAX:
+        raise ForeignEffect(f"strategy {strategy!r} returned more than {EFFECTS_MAX} intents")
     for effect in checked:
         kind = type(effect)
         if kind not in ALLOWED:

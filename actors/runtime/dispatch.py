@@ -109,6 +109,7 @@ class Dispatcher:
         self._timers: dict[tuple[str, str], tuple[int, int]] = {}
         self._generation = 0
         self._depth = 0
+        self._unclaimed = False
         self.pending = False
         """Whether anything is left to settle or to commit: all that a turn has to look at."""
 
@@ -152,6 +153,7 @@ class Dispatcher:
         follows from its send), or what the handler itself follows from.
         """
         self._inbox.append((cell, message, UNCLAIMED))
+        self._unclaimed = True
         self.pending = True
 
     def publish(self, source: str, message: Message, origin: Origin = None) -> None:
@@ -253,7 +255,7 @@ class Dispatcher:
                         str(origin) if type(origin) is int else origin_text(origin),
                         effect,  # type: ignore[arg-type]
                     )
-                    if self._inbox:
+                    if self._unclaimed:
                         self._claim(following)
                 matters = route.matters is None or route.matters(effect)
                 if matters:
@@ -263,7 +265,7 @@ class Dispatcher:
                     named = route.by_strategy.get(effect.strategy)  # type: ignore[union-attr]
                     if named is not None and (matters or named.eager):
                         deliver(named, effect, following)  # type: ignore[arg-type]
-            if self._inbox:
+            if self._unclaimed:
                 self._claim(origin)
         finally:
             self._depth -= 1
@@ -274,6 +276,7 @@ class Dispatcher:
 
     def _claim(self, origin: Origin) -> None:
         inbox = self._inbox
+        self._unclaimed = False
         for index, (cell, message, old) in enumerate(inbox):
             if old is UNCLAIMED:
                 inbox[index] = (cell, message, origin)
@@ -366,7 +369,7 @@ class Dispatcher:
         cell.handled += 1
         if effects:
             self.emit(cell, effects, origin, message)
-        elif self._inbox:
+        elif self._unclaimed:
             self._claim(origin)
 
     def _handle(self, cell: Cell, message: Message, origin: Origin) -> None:
@@ -387,7 +390,7 @@ class Dispatcher:
         cell.handled += 1
         if effects:
             self.emit(cell, effects, origin, message)
-        elif self._inbox:
+        elif self._unclaimed:
             self._claim(origin)
 
     def _failed(self, cell: Cell, message: Message | None, error: BaseException) -> None:

@@ -21,24 +21,14 @@ DISPATCH_DEPTH_MAX = 64
 """Messages that cause each other within one stimulus; a strategy that answers every refusal with
 the same intent is stopped here and not by the interpreter's recursion limit."""
 
-STEPS_PER_TURN_MAX = 256
-"""Messages one actor handles before it gives the event loop back: other actors, signals and the
-control socket must get in."""
-
-TURN_MAX_S = 0.001
-"""The same bound in time."""
+EFFECTS_MAX = 1_024
+"""Intents that one call of a strategy may return: an answer without an end must not eat memory."""
 
 DEAD_LETTERS_KEPT = 256
 """Dead letters kept in memory for the operator; all are counted and journaled."""
 
-STOP_PHASE_TIMEOUT_S = 5.0
-"""How long one phase of a stop may take before it is cut short and said so."""
-
 STALL_AFTER_S = 0.5
 """A loop that does not run its timer for this long is stalled: stacks are dumped and counted."""
-
-JOURNAL_BATCH = 4_096
-"""Entries kept in memory between two writes in simulation."""
 
 CHART_POINTS_MAX = 1_500
 """Points of one sampled series: more than a screen has pixels helps nobody."""

@@ -127,7 +127,7 @@ class QueuedDispatcher(Dispatcher):
         effect = next(outbox.effects, None)
         if effect is None:
             self._outboxes.remove(outbox)
-            if self._inbox:
+            if self._unclaimed:
                 self._claim(outbox.origin)
             return
         assert outbox.cell is not None, "what is published has receivers and no effects"
@@ -140,6 +140,6 @@ class QueuedDispatcher(Dispatcher):
         receivers = self._addressed(outbox.cell.name, route, effect, origin)
         if route.journaled:
             outbox.following = self.journal.seq
-            if self._inbox:
+            if self._unclaimed:
                 self._claim(outbox.following)
         outbox.receivers.extend(receivers)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from decimal import Decimal
 
-import pytest
 from session_world import BTC, DAY, MINUTE, START, Script, World, flat, make_world, on_bars
 
 from actors.runtime import Mailbox
@@ -88,7 +87,6 @@ def test_an_order_that_the_venue_forgot_is_a_difference() -> None:
     assert "missing_order tg-abc-1-1" in closing.differences[0]
 
 
-@pytest.mark.xfail(strict=True, reason="nobody reconciles after an overflow and lifts its hold")
 def test_a_lane_that_overflowed_is_reconciled_and_then_let_go() -> None:
     """Full of what may not be dropped: OPEN is held, books are compared, and if equal it opens."""
     script = on_bars({6: lambda desk: [desk.open(BTC, Side.BUY, ONE)]})

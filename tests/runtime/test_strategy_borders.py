@@ -261,7 +261,6 @@ def test_an_intent_that_is_made_and_not_returned_is_not_pending() -> None:
     assert pending == [0] * 5
 
 
-@pytest.mark.xfail(strict=True, reason="own_intents takes an answer of any length")
 @pytest.mark.parametrize("queued", [False, True], ids=["fused", "queued"])
 def test_an_answer_without_an_end_is_cut_short(queued: bool) -> None:
     """A generator that never stops is its strategy's failure, and not the end of the session."""
@@ -414,3 +413,48 @@ def test_every_step_of_an_own_order_is_told_to_its_strategy_alone() -> None:
 
     assert told == ["journaled", "sent", "accepted", "fill", "filled"]
     assert other.told == []
+
+
+def test_a_generator_of_a_hook_runs_in_its_turn() -> None:
+    """``on_fill`` comes before ``on_order_update`` of the same fill, written as a generator too."""
+    script = on_bars({0: lambda desk: [desk.open(BTC, Side.BUY, ONE)]})
+    order: list[str] = []
+
+    def on_fill(strategy: Any, _fill: Any) -> Any:
+        order.append("fill")
+        yield strategy.desk.reduce(BTC, Side.SELL, ONE, tag="from on_fill")
+
+    def on_update(strategy: Any, report: Any) -> Any:
+        if report.fill is not None:
+            order.append("update")
+            yield strategy.desk.cancel(BTC, tag="from on_order_update")
+
+    script.on_fill, script.on_update = on_fill, on_update
+    world = make_world(flat(BTC, 2), script.spec()).run()
+    tags = [
+        entry.message.tag
+        for entry in world.entries
+        if isinstance(entry.message, ReduceIntent | CancelIntent)
+    ]
+
+    assert order == ["fill", "update"]
+    assert tags == ["from on_fill", "from on_order_update"]
+
+
+def test_a_hook_that_is_no_generator_runs_after_one_that_is() -> None:
+    """The order of hooks does not depend on how each is written."""
+    script = on_bars({0: lambda desk: [desk.open(BTC, Side.BUY, ONE)]})
+    order: list[str] = []
+
+    def on_fill(_strategy: Any, _fill: Any) -> Any:
+        order.append("fill")
+        yield from ()
+
+    def on_update(_strategy: Any, report: Any) -> None:
+        if report.fill is not None:
+            order.append("update")
+
+    script.on_fill, script.on_update = on_fill, on_update
+    make_world(flat(BTC, 2), script.spec()).run()
+
+    assert order == ["fill", "update"]
