@@ -59,7 +59,9 @@ def verify(recorded: Recorded) -> Verdict:
         events = sum(1 for _ in read_lines(recorded.journal))
         with tempfile.TemporaryDirectory(prefix="tidegate-verify-") as folder:
             out = Path(folder) / "session"
-            _run(replace(again, out=out))
+            refusal = _run(replace(again, out=out))
+            if refusal is not None and not (out / "journal.sqlite").is_file():
+                return Verdict(0, (*findings, f"it cannot be run again: {refusal}"), tuple(notes))
             difference = first_difference(recorded.journal, out / "journal.sqlite")
     except (JournalError, OSError, SessionError) as error:
         return Verdict(0, (*findings, f"the journal cannot be compared: {error}"), tuple(notes))
@@ -117,12 +119,13 @@ def _configuration(manifest: Manifest) -> Configuration:
     return Configuration(Settings.model_validate(config), {}, config)
 
 
-def _run(spec: SessionSpec) -> None:
+def _run(spec: SessionSpec) -> FeedError | None:
+    """Run a session; return its feed's refusal: the recorded one may have ended so too."""
     try:
         run_replay(spec)
-    except FeedError:
-        # The recorded session may have ended so too: the journals will tell.
-        return
+    except FeedError as error:
+        return error
+    return None
 
 
 def _changed_inputs(manifest: Manifest) -> Iterator[str]:
