@@ -87,6 +87,8 @@ class StrategyActor(Actor):
             first = self.strategy.on_fill(report.fill)
         if not self._wants_updates:
             return first
+        if first is not None:  # a generator runs here, before the next hook
+            first = tuple(islice(first, EFFECTS_MAX + 1))
         then = self.strategy.on_order_update(report)
         return then if first is None else chain(first, then or ())
 

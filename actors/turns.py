@@ -260,11 +260,21 @@ class Session:
         if report is None:
             return []
         now = self.assembly.clock.now
-        return [
-            FeedGap("feed", now, file.symbol, gap.after, gap.before, gap.missing)
-            for file in report().files
-            for gap in file.gap_positions
-        ]
+        found: list[FeedGap] = []
+        for file in report().files:
+            listed = list(file.gap_positions)
+            if file.largest_gap is not None and file.largest_gap not in listed:
+                listed.append(file.largest_gap)
+            found.extend(
+                FeedGap("feed", now, file.symbol, gap.after, gap.before, gap.missing)
+                for gap in listed
+            )
+            more = file.gaps - len(listed)
+            if more > 0:
+                missing = file.missing - sum(gap.missing for gap in listed)
+                first, last = file.first or 0, file.last or 0
+                found.append(FeedGap("feed", now, file.symbol, first, last, missing, more))
+        return found
 
 
 def _check_currencies(spec: SessionSpec) -> None:

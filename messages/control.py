@@ -187,12 +187,18 @@ class SessionEnded(LifecycleEvent, frozen=True):
 
 
 class FeedGap(LifecycleEvent, frozen=True):
-    """A feed found ``missing`` intervals between two bars of a symbol (times: int ms UTC)."""
+    """
+    A feed found ``missing`` intervals between two bars of a symbol (times: int ms UTC).
+
+    ``gaps`` is how many gaps the event stands for: more than one where a file has more than
+    are listed one by one.
+    """
 
     symbol: str
     after: int
     before: int
     missing: int
+    gaps: int = 1
 
 
 class Reconciled(LifecycleEvent, frozen=True):

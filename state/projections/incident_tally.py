@@ -123,10 +123,10 @@ class IncidentTally:
         known = self._gaps.get(gap.symbol)
         if known is None:
             known = GapCount(gap.symbol, 0, 0, 0, gap.after)
-        longer = gap.missing > known.longest
+        longer = gap.gaps == 1 and gap.missing > known.longest
         self._gaps[gap.symbol] = GapCount(
             gap.symbol,
-            known.gaps + 1,
+            known.gaps + gap.gaps,
             known.missing + gap.missing,
             gap.missing if longer else known.longest,
             gap.after if longer else known.longest_after,

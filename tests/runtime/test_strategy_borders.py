@@ -441,7 +441,6 @@ def test_a_generator_of_a_hook_runs_in_its_turn() -> None:
     assert tags == ["from on_fill", "from on_order_update"]
 
 
-@pytest.mark.xfail(strict=True, reason="a generator of on_fill runs after on_order_update")
 def test_a_hook_that_is_no_generator_runs_after_one_that_is() -> None:
     """The order of hooks does not depend on how each is written."""
     script = on_bars({0: lambda desk: [desk.open(BTC, Side.BUY, ONE)]})
