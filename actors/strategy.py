@@ -21,7 +21,6 @@ from messages import (
     MARKET,
     Bar,
     CancelIntent,
-    Cause,
     ExecutionPolicy,
     ExecutionReport,
     Intent,
@@ -242,8 +241,3 @@ def _check_amounts(*amounts: tuple[str, Any]) -> None:
 
 def _is_amount(value: object) -> bool:
     return type(value) is Decimal and value.is_finite() and value.adjusted() <= MAGNITUDE_MAX
-
-
-def refusal_text(causes: tuple[Cause, ...]) -> str:
-    """Return the causes as one line."""
-    return "; ".join(str(cause) for cause in causes)
