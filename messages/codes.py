@@ -39,6 +39,29 @@ class ReasonCode(StrEnum):
         "max_gross_exposure",
         "gross exposure over all positions, with what is in flight, would exceed the limit",
     )
+    MAX_NET_EXPOSURE = (
+        "max_net_exposure",
+        "net exposure over all positions, with what is in flight, would exceed the limit",
+    )
+    SYMBOL_BUDGET = ("symbol_budget", "the symbol's budget would be exceeded")
+    STRATEGY_BUDGET = ("strategy_budget", "the strategy's budget would be exceeded")
+    MAX_DRAWDOWN = ("max_drawdown", "equity, open profit included, fell too far below its peak")
+    MAX_DAILY_LOSS = ("max_daily_loss", "the loss since UTC midnight, open loss included")
+    MAX_SESSION_LOSS = ("max_session_loss", "the session's risk budget is used up")
+    CONSECUTIVE_LOSSES = ("consecutive_losses", "too many closed trades in a row lost")
+    ORDER_RATE = ("order_rate", "too many orders that add exposure within a minute")
+    CANCEL_RATE = ("cancel_rate", "too many cancels within a minute: nothing new may open")
+    PRICE_COLLAR = ("price_collar", "a price is too far from the market")
+    SLIPPAGE_LIMIT = ("slippage_limit", "the market has moved too far from the decision's price")
+    SPREAD_LIMIT = ("spread_limit", "the spread between bid and ask is too wide")
+    LIQUIDITY_LIMIT = ("liquidity_limit", "the order is too large for what trades")
+    REWARD_TO_RISK = ("reward_to_risk", "the plan's reward is too small for its risk")
+    STACKING_BLOCKED = ("stacking_blocked", "the book already has, or is about to have, a position")
+    ORDER_VALUE_BUFFER = ("order_value_buffer", "the order leaves too little money unspent")
+    MAX_OPEN_ORDERS = ("max_open_orders", "too many orders are unfinished")
+    MARGIN_USE = ("margin_use", "too much of the equity would be bound as margin")
+    FUNDING_COST = ("funding_cost", "funding is, or has been, too expensive")
+    UNIVERSE_DENIED = ("universe_denied", "the symbol is not one that may be traded")
     CASH_INSUFFICIENT = (
         "cash_insufficient",
         "free cash, less what is reserved, does not pay for the order and its fee",
@@ -74,6 +97,8 @@ class ReasonCode(StrEnum):
     ORDER_EXPIRED = ("order_expired", "the order's own expiry time has passed")
     CANCEL_REQUESTED = ("cancel_requested", "cancelled at the strategy's request")
     QUARANTINE_CANCEL = ("quarantine_cancel", "cancelled because its strategy was quarantined")
+    KILL_CANCEL = ("kill_cancel", "cancelled by a kill")
+    COMMAND_CANCEL = ("command_cancel", "cancelled at the operator's request")
     SESSION_ENDED = ("session_ended", "still open when the session ended")
     VENUE_INSUFFICIENT_FUNDS = ("venue_insufficient_funds", "the venue found too little cash")
     VENUE_REDUCE_ONLY = ("venue_reduce_only", "the venue found nothing left to reduce")

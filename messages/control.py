@@ -24,12 +24,26 @@ class HoldMode(StrEnum):
 
 
 class Scope(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
-    """What a hold covers: everything, or whatever equals every field that is set."""
+    """
+    What a hold covers: everything, or whatever equals every field that is set.
+
+    ``side`` is the direction of the exposure that an order would add: ``long`` or ``short``,
+    in hedge mode and in one-way mode alike.
+    """
 
     venue: str | None = None
     strategy: str | None = None
     symbol: str | None = None
-    position_side: str | None = None
+    side: str | None = None
+
+    def __str__(self) -> str:
+        """Return ``everything`` or ``field=value`` pairs, the form that operators read."""
+        parts = [
+            f"{name}={value}"
+            for name in ("venue", "strategy", "symbol", "side")
+            if (value := getattr(self, name)) is not None
+        ]
+        return " ".join(parts) or "everything"
 
 
 EVERYTHING = Scope()

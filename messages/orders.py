@@ -49,7 +49,12 @@ MARKET = ExecutionPolicy()
 
 
 class Intent(Message, frozen=True):
-    """What a strategy asks for; ``intent_id`` is unique across sessions, becomes the order id."""
+    """
+    What a strategy asks for; ``intent_id`` is unique across sessions, becomes the order id.
+
+    ``planned_stop`` and ``planned_target`` say where the strategy means to leave, by loss and by
+    profit: the reward-to-risk guard reads them. No order is made of them.
+    """
 
     intent_id: str
     strategy: str
@@ -62,6 +67,8 @@ class Intent(Message, frozen=True):
     valid_until: int | None = None
     decision_price: Decimal | None = None
     tag: str = ""
+    planned_stop: Decimal | None = None
+    planned_target: Decimal | None = None
 
 
 class OpenIntent(Intent, frozen=True):

@@ -17,9 +17,14 @@ from messages import (
     Message,
     OpenIntent,
     OrderRequest,
+    PositionSide,
     ReasonCode,
     Scope,
+    Side,
 )
+
+LONG = PositionSide.LONG.value
+SHORT = PositionSide.SHORT.value
 
 STRICTNESS = {HoldMode.BLOCK: 0, HoldMode.REFUSE: 1, HoldMode.DRAIN: 2}
 
@@ -30,8 +35,15 @@ def covers(scope: Scope, order: OpenIntent | OrderRequest, venue: str) -> bool:
         (scope.venue is None or scope.venue == venue)
         and (scope.strategy is None or scope.strategy == order.strategy)
         and (scope.symbol is None or scope.symbol == order.symbol)
-        and (scope.position_side is None or scope.position_side == order.position_side.value)
+        and (scope.side is None or scope.side == direction(order))
     )
+
+
+def direction(order: OpenIntent | OrderRequest) -> str:
+    """Return the direction of the exposure that an order adds: its book's, or its own."""
+    if order.position_side is not PositionSide.BOTH:
+        return order.position_side.value
+    return LONG if order.side is Side.BUY else SHORT
 
 
 class HoldSet:
