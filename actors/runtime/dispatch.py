@@ -20,12 +20,13 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from operator import attrgetter
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from actors.runtime import limits
 from actors.runtime.cell import AfterCommit, Cell, CellState, Effect, SetTimer
 from actors.runtime.clock import Clock
 from actors.runtime.holds import HoldSet
+from actors.runtime.interrupt import HandlerStuck
 from actors.runtime.mailbox import MailboxFull, Origin
 from messages import Bar, Cause, HoldMode, Lane, Message, Overflow, ReasonCode, Wake
 from state.journal import JournalWriter
@@ -70,6 +71,9 @@ class Route:
         self.correlation: Callable[[Any], str] = attrgetter(name) if name else _uncorrelated
 
 
+CAUGHT = (Exception, SystemExit, HandlerStuck)
+"""What a handler may raise without taking the process with it."""
+
 OPEN_LANE = Lane.OPEN
 """Looked up once: members of an enum are slow to reach in Python 3.11."""
 
@@ -112,6 +116,8 @@ class Dispatcher:
         self._unclaimed = False
         self.pending = False
         """Whether anything is left to settle or to commit: all that a turn has to look at."""
+        self.errands: deque[Callable[[], object]] = deque()  # seam: bounded by who adds to it
+        """What to do where no handler is running; any thread may add to it."""
 
     # -- wiring
 
@@ -169,13 +175,33 @@ class Dispatcher:
         """
         while True:
             while self._inbox:
+                if self.errands:
+                    self.run_errands()
                 cell, message, origin = self._inbox.popleft()
                 self.deliver(cell, message, origin)
+            if self.errands:
+                self.run_errands()
+                continue
             if not self._ready:
                 return
             name, cell = next(iter(self._ready.items()))
             if not self.step(cell):
                 self._ready.pop(name, None)
+
+    def run_errands(self) -> None:
+        """Run what waited for a moment in which no handler is running."""
+        while self.errands:
+            self.errands.popleft()()
+
+    def when_idle(self, errand: Callable[[], object]) -> None:
+        """
+        Call ``errand`` as soon as the handler that is running, if any, and its effects are done.
+
+        For what must not happen in the middle of a handler: turning a gate answers what waits
+        behind it, and nobody is ever entered twice.
+        """
+        self.errands.append(errand)
+        self.pending = True
 
     def settle_all(self) -> None:
         """Bring the system to quiescence with every commit made at once (simulation only)."""
@@ -215,7 +241,7 @@ class Dispatcher:
             effects = cell.actor.on_start()
             if effects is not None:
                 effects = tuple(effects) if cell.check is None else self._checked(cell, effects)
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - the supervisor's business
+        except CAUGHT as error:
             self._failed(cell, None, error)
             return
         if effects:
@@ -363,7 +389,7 @@ class Dispatcher:
                     effects = self._checked(cell, effects)
                 elif type(effects) is not tuple:
                     effects = tuple(effects)
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - the supervisor's business
+        except CAUGHT as error:
             self._failed(cell, message, error)
             return
         cell.handled += 1
@@ -384,7 +410,7 @@ class Dispatcher:
                     effects = self._checked(cell, effects)
                 elif type(effects) is not tuple:
                     effects = tuple(effects)
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - the supervisor's business
+        except CAUGHT as error:
             self._failed(cell, message, error)
             return
         cell.handled += 1
@@ -512,3 +538,11 @@ class Dispatcher:
         """Look into every mailbox again: a hold was lifted or an actor came back."""
         for cell in self.cells.values():
             self.wake(cell)
+
+    # -- what a stuck handler is found by
+
+    ENTRIES: ClassVar = (deliver.__code__, _handle.__code__, start.__code__)
+    """Where handlers are called."""
+
+    PASSAGES: ClassVar = (_checked.__code__,)
+    """What may lie between an entry and a strategy's code: effects are made as they are taken."""
