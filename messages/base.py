@@ -49,6 +49,8 @@ class Message(
     lane: ClassVar[Lane]
     overflow: ClassVar[Overflow]
     journaled: ClassVar[bool] = False
+    abstract: ClassVar[bool] = True
+    """Whether the class is a base only; said by each base of itself, never inherited."""
 
     @property
     def conflation_key(self) -> object:
@@ -57,10 +59,10 @@ class Message(
 
 
 def message_types(root: type[Message] = Message) -> list[type[Message]]:
-    """Return every concrete message class, in order of definition."""
+    """Return every message class that is not just a base, in order of definition."""
     found: list[type[Message]] = []
     for child in root.__subclasses__():
-        if "lane" in vars(child) or any("lane" in vars(base) for base in child.__mro__):
+        if not vars(child).get("abstract", False):
             found.append(child)
         found.extend(kind for kind in message_types(child) if kind not in found)
     return found

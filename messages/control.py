@@ -70,6 +70,7 @@ class Hold(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
 class SystemMessage(Message, frozen=True):
     """Base of what only the supervisor may send."""
 
+    abstract: ClassVar[bool] = True
     lane: ClassVar[Lane] = Lane.SYSTEM
     overflow: ClassVar[Overflow] = Overflow.FATAL
 
@@ -125,6 +126,7 @@ class OrderCommitted(SystemMessage, frozen=True):
 class LifecycleEvent(Message, frozen=True):
     """Base of what the supervisor reports of its children; telemetry, never dropped silently."""
 
+    abstract: ClassVar[bool] = True
     lane: ClassVar[Lane] = Lane.SYSTEM
     overflow: ClassVar[Overflow] = Overflow.FATAL
     journaled: ClassVar[bool] = True

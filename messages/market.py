@@ -10,6 +10,8 @@ from messages.base import Lane, Message, Overflow
 class MarketData(Message, frozen=True):
     """Base of what a feed publishes: conflated when a reader falls behind, newest per key wins."""
 
+    abstract: ClassVar[bool] = True
+
     lane: ClassVar[Lane] = Lane.DATA
     overflow: ClassVar[Overflow] = Overflow.CONFLATE
 

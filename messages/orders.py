@@ -56,6 +56,8 @@ class Intent(Message, frozen=True):
     profit: the reward-to-risk guard reads them. No order is made of them.
     """
 
+    abstract: ClassVar[bool] = True
+
     intent_id: str
     strategy: str
     symbol: str

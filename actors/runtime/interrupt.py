@@ -85,8 +85,9 @@ class Interrupter:
             code = frame.f_code
             if code in self._entries:
                 cell = frame.f_locals.get("cell")
-                stoppable = foreign and cell is not None and cell.check is not None
-                return str(cell.name) if stoppable else None
+                if not foreign or cell is None or cell.check is None:
+                    return None
+                return str(cell.name)
             file = code.co_filename
             if file == CONTRACT or (file.startswith(RUNTIME) and code not in self._passages):
                 return None  # in the middle of something that must be whole

@@ -98,8 +98,15 @@ def check_no_opening_order_left_while_held(watch: Watch) -> None:
         if request.reduce_only:
             continue
         for scope in scopes:
-            facts = ("paper", request.strategy, request.symbol, request.position_side.value)
-            wanted = (scope.venue, scope.strategy, scope.symbol, scope.position_side)
+            adds = "long" if request.side is Side.BUY else "short"
+            book = request.position_side
+            facts = (
+                "paper",
+                request.strategy,
+                request.symbol,
+                adds if book is PositionSide.BOTH else book.value,
+            )
+            wanted = (scope.venue, scope.strategy, scope.symbol, scope.side)
             covered = all(w in (None, fact) for w, fact in zip(wanted, facts, strict=True))
 
             assert not covered, f"{request.order_id} left under {scope}"
