@@ -12,8 +12,10 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from actors.board import Board
+from actors.commands import CommandDesk
 from actors.execution import Books, ExecutionActor
 from actors.feed import FeedActor
+from actors.kill import KillSwitch
 from actors.portfolio import EquityTrack
 from actors.reconciler import ReconcilerActor
 from actors.risk import RiskActor, RiskLimits, RiskView, guards_for
@@ -43,6 +45,7 @@ from messages import (
     Lane,
     Message,
     OpenIntent,
+    OperatorReduce,
     OrderEvent,
     ReasonCode,
     Reconciled,
@@ -61,8 +64,9 @@ PROGRESS = frozenset(
 )
 """Steps of an order that move no money and end nothing: reservations stay as they are."""
 
-OVERFLOW_HOLDS = "overflow:"
-"""How the ids of holds begin that a lane placed which could not keep up."""
+UNTIL_RECONCILED = ("overflow:", "failed:", "fatal:")
+"""How the ids of holds begin that end when the venue and our books agree: those of a lane which
+could not keep up, and of what an earlier session failed by."""
 
 RECONCILIATION_HOLD = "reconciliation"
 
@@ -97,6 +101,8 @@ class Assembly:
     reconciler_cell: Cell
     readers: dict[str, tuple[Cell, ...]]
     strategy_cells: dict[str, Cell]
+    kill: KillSwitch
+    desk: CommandDesk
     saved: dict[str, str] = field(default_factory=dict)
     last_delivered: int = -1
 
@@ -160,7 +166,7 @@ def assemble(parts: Parts, journal: JournalWriter) -> Assembly:
             supervisor.hold_open(RECONCILIATION_HOLD, "; ".join(result.differences))
             return
         for hold_id in list(holds.view()):
-            if hold_id == RECONCILIATION_HOLD or hold_id.startswith(OVERFLOW_HOLDS):
+            if hold_id == RECONCILIATION_HOLD or hold_id.startswith(UNTIL_RECONCILED):
                 supervisor.lift(hold_id, "reconciler", "the venue and our books agree")
 
     def make_execution() -> ExecutionActor:
@@ -242,6 +248,16 @@ def assemble(parts: Parts, journal: JournalWriter) -> Assembly:
 
     supervisor.on_quarantine = cancel_orders
     supervisor.on_keep_state = keep_state
+    kill = KillSwitch(supervisor, books, venue_view, parts.tag)
+    desk = CommandDesk(
+        supervisor,
+        kill,
+        clock,
+        tag=parts.tag,
+        strategies=[spec.name for spec in parts.strategies],
+        symbols=parts.feed.symbols,
+        venue=holds.venue,
+    )
     assembly = Assembly(
         clock,
         board,
@@ -256,6 +272,8 @@ def assemble(parts: Parts, journal: JournalWriter) -> Assembly:
         reconciler,
         {symbol: tuple(found) for symbol, found in readers.items()},
         cells,
+        kill,
+        desk,
         saved,
     )
     made.append(assembly)
@@ -271,6 +289,7 @@ def _wire(
 ) -> None:
     dispatcher.route(OpenIntent, risk)
     dispatcher.route(ReduceIntent, risk)
+    dispatcher.route(OperatorReduce, risk)
     dispatcher.route(CancelIntent, risk)
     dispatcher.route(
         RiskDecision,

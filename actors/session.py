@@ -19,6 +19,9 @@ import anyio
 
 from actors.artifacts import Artifacts
 from actors.assembly import StrategySpec
+from actors.commands import REGISTER_HOLD
+from actors.inbox import Inbox
+from actors.paced import PacedDriver
 from actors.runtime import Pacer
 from actors.runtime.clock import monotonic_s, wall_ms
 from actors.runtime.entropy import session_entropy
@@ -26,24 +29,23 @@ from actors.runtime.stall import StallWatch
 from actors.spec import SessionResult, SessionSpec
 from actors.turns import (
     COMPLETED,
-    HALTED,
+    EXIT_DONE,
+    EXIT_FAULT,
+    EXIT_INPUT,
+    EXIT_INTERRUPTED,
     INPUT_REFUSED,
     INTERRUPTED,
     Session,
     SessionError,
     drive,
-    drive_paced,
 )
 from feeds.contract import Group
 from feeds.errors import FeedError
+from messages import Hold, HoldMode
 from state.journal import Journal
 from state.journal.durable import DurableJournal
 from state.manifest import live_session_id, simulation_session_id
-
-EXIT_DONE = 0
-EXIT_INPUT = 2
-EXIT_FAULT = 6
-EXIT_INTERRUPTED = 130
+from state.register import HoldRegister, RegisterDamaged, register_of
 
 Progress = Callable[[int], None]
 
@@ -73,7 +75,8 @@ def run_replay(spec: SessionSpec, *, on_progress: Progress | None = None) -> Ses
         with _few_collections():
             session = Session(spec, session_id, journal, first)
             session.start()
-            outcome, exit_code, trouble = _drive(session, groups, on_progress or _ignore)
+            otherwise, trouble = _drive(session, groups, on_progress or _ignore)
+            outcome, exit_code = session.outcome(otherwise)
             session.finish(outcome, exit_code)
             journal.close()
             result = artifacts.finish(session, outcome, exit_code, monotonic_s() - started_s)
@@ -87,16 +90,14 @@ def run_replay(spec: SessionSpec, *, on_progress: Progress | None = None) -> Ses
 
 def _drive(
     session: Session, groups: Iterator[Group], on_progress: Progress
-) -> tuple[str, int, BaseException | None]:
+) -> tuple[str, BaseException | None]:
     try:
         drive(session, session.groups(groups), on_progress)
     except FeedError as error:
-        return INPUT_REFUSED, EXIT_INPUT, error
+        return INPUT_REFUSED, error
     except KeyboardInterrupt as error:
-        return INTERRUPTED, EXIT_INTERRUPTED, error
-    if session.halted is not None:
-        return HALTED, EXIT_FAULT, None
-    return COMPLETED, EXIT_DONE, None
+        return INTERRUPTED, error
+    return COMPLETED, None
 
 
 async def run_paper(
@@ -105,13 +106,17 @@ async def run_paper(
     speed: float,
     stop: Callable[[], bool] = lambda: False,
     on_progress: Progress | None = None,
+    inbox: Inbox | None = None,
+    on_open: Callable[[Session], None] = lambda _session: None,
 ) -> SessionResult:
     """
     Run a paper session at ``speed`` session seconds a second (0: no waiting), durably.
 
-    Every order's record is on disk before the order leaves. ``stop`` is asked between turns.
-    Raises what ``run_replay`` raises, and ``JournalFailed`` when the disk gives up: then
-    nothing more is sent and the session's last state is what the journal holds.
+    Every order's record is on disk before the order leaves. ``stop`` is asked while nothing is
+    due. Commands come through ``inbox``, which is open from before ``on_open`` until the session
+    ends. The holds in the account's register are in force before anything starts, and the register
+    follows them. Raises what ``run_replay`` raises, and ``JournalFailed`` when the disk gives up:
+    then nothing more is sent and the session's last state is what the journal holds.
     """
     fingerprints = spec.feed.fingerprints()
     session_id = spec.session_id or live_session_id(wall_ms(), session_entropy())
@@ -120,27 +125,37 @@ async def run_paper(
     artifacts = Artifacts(spec, session_id, out, fingerprints)
     artifacts.begin(first[0].timestamp)
     started_s = monotonic_s()
+    register = register_of(spec.runs_dir, spec.mode, spec.account)
+    inbox = inbox or Inbox()
+    inbox.register = register
     journal = await DurableJournal.open(
         out / "journal.sqlite", sinks=artifacts.sinks(simulation=False)
     )
     watch = StallWatch()
     try:
         session = Session(spec, session_id, journal, first)
-        session.start()
+        session.listen()
+        session.assembly.kill.stopwatch = lambda: int(monotonic_s() * 1000)
+        inbox.open(session)
+        session.start(_held(register, first[0].timestamp))
+        driver = PacedDriver(
+            session, Pacer(speed), inbox, stop=stop, on_progress=on_progress or _ignore
+        )
         async with anyio.create_task_group() as tasks:
             watch.start()
             tasks.start_soon(watch.beat)
-            outcome, exit_code, trouble = await _drive_paced(
-                session, groups, Pacer(speed), stop, on_progress or _ignore
-            )
+            on_open(session)
+            otherwise, trouble = await _drive_paced(driver, groups)
             tasks.cancel_scope.cancel()
+        outcome, exit_code = session.outcome(otherwise)
         session.finish(outcome, exit_code)
-        await journal.commit()
+        await driver.commit()
     except BaseException:
         journal.abort()
         artifacts.abandon()
         raise
     finally:
+        inbox.close("the session has ended")
         watch.stop()
     await journal.close()
     result = artifacts.finish(session, outcome, exit_code, monotonic_s() - started_s)
@@ -150,19 +165,23 @@ async def run_paper(
 
 
 async def _drive_paced(
-    session: Session,
-    groups: Iterator[Group],
-    pacer: Pacer,
-    stop: Callable[[], bool],
-    on_progress: Progress,
-) -> tuple[str, int, Exception | None]:
+    driver: PacedDriver, groups: Iterator[Group]
+) -> tuple[str, Exception | None]:
     try:
-        ended = await drive_paced(session, session.groups(groups), pacer, stop, on_progress)
+        ended = await driver.run(driver.session.groups(groups))
     except FeedError as error:
-        return INPUT_REFUSED, EXIT_INPUT, error
-    if session.halted is not None:
-        return HALTED, EXIT_FAULT, None
-    return (COMPLETED, EXIT_DONE, None) if ended else (INTERRUPTED, EXIT_INTERRUPTED, None)
+        return INPUT_REFUSED, error
+    return COMPLETED if ended else INTERRUPTED, None
+
+
+def _held(register: HoldRegister, now: int) -> tuple[Hold, ...]:
+    """Return the holds that an earlier session left; one of our own if nobody can say which."""
+    try:
+        return register.load()
+    except RegisterDamaged as damaged:
+        aside = register.set_aside()
+        cause = f"{damaged}; moved to {aside.name}: what was held before is not known"
+        return (Hold(REGISTER_HOLD, cause, HoldMode.DRAIN, "start-up", now, latched=True),)
 
 
 def _open(spec: SessionSpec, out: Path) -> tuple[Group, Iterator[Group]]:

@@ -24,7 +24,8 @@ class SessionSpec:
     ``out`` is the session's folder; without it the session gets
     ``runs_dir/<mode>/sessions/<session id>``. ``config`` is the configuration as merged,
     without secrets and without places; ``places`` says where its inputs lie. ``session_id`` is
-    given only to run a recorded session again. ``events`` is one more place for a copy of
+    given only to run a recorded session again. ``account`` names whose holds outlive it.
+    ``events`` is one more place for a copy of
     ``events.ndjson``; ``sinks`` get the journal's entries too.
     """
 
@@ -46,6 +47,7 @@ class SessionSpec:
     queued: bool = False
     sinks: tuple[Sink, ...] = ()
     places: Mapping[str, Any] = field(default_factory=dict)
+    account: str = "main"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +55,8 @@ class SessionResult:
     """
     What became of a session.
 
-    ``outcome`` is ``completed``, ``halted`` (``reason`` says why) or ``interrupted``;
-    ``exit_code`` is the documented one. ``summary`` is JSON-ready.
+    ``outcome`` is ``completed``, ``halted`` (``reason`` says why), ``risk_halted`` (by a guard),
+    ``killed`` or ``interrupted``; ``exit_code`` is the documented one. ``summary`` is JSON-ready.
     """
 
     session_id: str

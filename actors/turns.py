@@ -12,20 +12,21 @@ the close, each decision followed to its end; what was journaled is committed an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
 from actors.assembly import Assembly, Parts, assemble
 from actors.execution import ExecutionActor
 from actors.feed import FeedActor
+from actors.kill import KILL_HOLD, is_kill
 from actors.reconciler import ReconcilerActor
-from actors.runtime import CellState, Dispatcher, Origin, Pacer
+from actors.runtime import Cell, CellState, Dispatcher, Origin
 from actors.runtime.clock import NEVER, next_midnight
 from actors.runtime.schedule import QueuedDispatcher
 from actors.spec import SessionSpec
 from feeds.contract import Group
 from feeds.errors import FeedError
-from messages import FeedGap, Message, SessionEnded, SessionStarted, VenueReport
+from messages import FeedGap, Hold, Message, SessionEnded, SessionStarted, VenueReport
 from state.journal import JournalWriter
 from state.money import use_exact_context
 
@@ -35,6 +36,24 @@ COMPLETED = "completed"
 HALTED = "halted"
 INTERRUPTED = "interrupted"
 INPUT_REFUSED = "input_refused"
+RISK_HALTED = "risk_halted"
+KILLED = "killed"
+
+EXIT_DONE = 0
+EXIT_INPUT = 2
+EXIT_RISK_HALT = 3
+EXIT_KILLED = 4
+EXIT_FAULT = 6
+EXIT_INTERRUPTED = 130
+
+EXIT_CODES = {
+    COMPLETED: EXIT_DONE,
+    INPUT_REFUSED: EXIT_INPUT,
+    RISK_HALTED: EXIT_RISK_HALT,
+    KILLED: EXIT_KILLED,
+    HALTED: EXIT_FAULT,
+    INTERRUPTED: EXIT_INTERRUPTED,
+}
 
 
 class SessionError(Exception):
@@ -98,13 +117,23 @@ class Session:
         else:
             assembly.dispatcher.tell(assembly.execution_cell, report, self._origin)
 
-    def start(self) -> None:
-        """Journal the start, start every actor, value the account."""
+    def start(self, held: Iterable[Hold] = ()) -> None:
+        """Journal the start, put ``held`` in force, start every actor, value the account."""
         spec = self.spec
         assembly = self.assembly
         clock = assembly.clock
+        supervisor = assembly.supervisor
         self._publish(SessionStarted("session", clock.now, self.session_id, spec.mode, spec.seed))
-        assembly.supervisor.start()
+        for hold in held:
+            supervisor.reapply(hold)
+        supervisor.start()
+        for (
+            spec_of_child
+        ) in supervisor.specs:  # restarts that an earlier session did not live to see
+            if assembly.dispatcher.cells[spec_of_child.name].runs:
+                name = spec_of_child.name
+                supervisor.lift(f"restarting:{name}", "supervisor", f"{name} runs again")
+        assembly.kill.go_on()
         self._mark("start")
         clock.call_at(next_midnight(clock.now), self._snapshot_at_midnight)
 
@@ -188,6 +217,19 @@ class Session:
         if track.holdings or at >= track.due:
             track.close(at, last)
 
+    def listen(self) -> None:
+        """Run errands between the messages of a turn too: commands do not wait for slow ones."""
+        errands = self._dispatcher.errands
+        run_errands = self._dispatcher.run_errands
+        deliver = self._dispatcher.deliver
+
+        def deliver_listening(cell: Cell, message: Message, origin: Origin) -> None:
+            if errands:
+                run_errands()
+            deliver(cell, message, origin)
+
+        self._deliver_to = deliver_listening
+
     def _match(self, group: Group) -> None:
         assembly = self.assembly
         board = assembly.board
@@ -222,6 +264,17 @@ class Session:
     def must_end(self) -> bool:
         """Return whether the supervisor has given the session up."""
         return self.assembly.supervisor.halted is not None
+
+    def outcome(self, otherwise: str) -> tuple[str, int]:
+        """Return how the session ends and its exit code: ``otherwise``, unless something held."""
+        outcome = otherwise
+        kills = [hold for hold in self.assembly.holds.view().values() if is_kill(hold)]
+        if self.halted is not None:
+            outcome = HALTED
+        elif otherwise != INPUT_REFUSED and kills:
+            by_guard = all(hold.hold_id != KILL_HOLD for hold in kills)
+            outcome = RISK_HALTED if by_guard else KILLED
+        return outcome, EXIT_CODES[outcome]
 
     @property
     def halted(self) -> str | None:
@@ -287,10 +340,15 @@ def _check_currencies(spec: SessionSpec) -> None:
 
 
 def drive(session: Session, groups: Iterator[Group], on_progress: Callable[[int], None]) -> None:
-    """Run every turn as fast as it goes, committing as it goes (simulation)."""
+    """
+    Run every turn as fast as it goes, committing as it goes (simulation).
+
+    A kill ends it, as soon as the venue has confirmed.
+    """
     clock = session.assembly.clock
     dispatcher = session.assembly.dispatcher
     supervisor = session.assembly.supervisor
+    kill = session.assembly.kill
     timeframe_ms = session.spec.feed.timeframe_ms
     several = len(session.spec.feed.symbols) > 1
     turn = session.turn
@@ -302,7 +360,7 @@ def drive(session: Session, groups: Iterator[Group], on_progress: Callable[[int]
             if clock.next_timer_at < at:
                 while session.fire_next(at - 1):
                     dispatcher.settle_all()
-                if supervisor.halted is not None:
+                if supervisor.halted is not None or kill.report is not None:
                     break
             turn(group, at)
             taken = count
@@ -317,49 +375,3 @@ def drive(session: Session, groups: Iterator[Group], on_progress: Callable[[int]
     finally:
         session.turns = taken
         session.bars = taken + beyond_first
-
-
-async def drive_paced(
-    session: Session,
-    groups: Iterator[Group],
-    pacer: Pacer,
-    stop: Callable[[], bool],
-    on_progress: Callable[[int], None],
-) -> bool:
-    """
-    Run every turn at its real time; return whether the feed came to its end.
-
-    Orders leave only after the journal's commit: what waits for one waits for it, and so does
-    the next timer and the next turn.
-    """
-    clock = session.assembly.clock
-    timeframe_ms = session.spec.feed.timeframe_ms
-    for group in groups:
-        at = group[0].timestamp + timeframe_ms
-        while clock.next_timer_at < at:
-            await pacer.wait_until(clock.next_timer_at, stop)
-            if stop():
-                return False
-            session.fire_next(at - 1)
-            await _commit(session)
-        if session.must_end():
-            return False
-        await pacer.wait_until(at, stop)
-        if stop():
-            return False
-        session.turn(group, at)
-        await _commit(session)
-        session.turns += 1
-        session.bars += len(group)
-        on_progress(session.bars)
-        if session.must_end():
-            return False
-    return True
-
-
-async def _commit(session: Session) -> None:
-    dispatcher = session.assembly.dispatcher
-    dispatcher.settle()
-    while dispatcher.pending:
-        await session.journal.commit()
-        dispatcher.release_commits()

@@ -19,6 +19,7 @@ from messages import (
     Intent,
     Message,
     OpenIntent,
+    OperatorReduce,
     OrderRequest,
     ReasonCode,
     ReduceIntent,
@@ -58,6 +59,7 @@ class RiskActor(Actor):
         return {
             OpenIntent: self.on_intent,
             ReduceIntent: self.on_intent,
+            OperatorReduce: self.on_intent,
             CancelIntent: self.on_cancel,
             ExecutionReport: self.on_report,
         }

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import heapq
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 import anyio
+import anyio.lowlevel
 
 NEVER = 1 << 62
 """A time that no timer reaches."""
@@ -105,27 +106,42 @@ class Pacer:
         self._origin_ms: int | None = None
         self._started_s = 0.0
 
-    async def wait_until(self, at: int, stop: Callable[[], bool] = lambda: False) -> None:
+    async def wait_until(
+        self,
+        at: int,
+        stop: Callable[[], bool] = lambda: False,
+        rung: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
         """
         Return when the real moment of session time ``at`` has come, or soon after ``stop()``.
 
-        Always yields once.
+        ``rung`` returns when there may be a reason to stop sooner. Always yields once.
         """
         if self._origin_ms is None:
             self._origin_ms = at
             self._started_s = time.monotonic()
-        while (delay_s := self._delay_s(at)) > LOOK_UP_S:
+        while (delay_s := self.delay_s(at)) > 0.0:
             if stop():
                 return
-            await anyio.sleep(LOOK_UP_S)
-        await anyio.sleep(delay_s)
+            if rung is None:
+                await anyio.sleep(min(delay_s, LOOK_UP_S))
+                continue
+            with anyio.move_on_after(min(delay_s, LOOK_UP_S)):
+                await rung()
+        await anyio.lowlevel.checkpoint()
 
-    def _delay_s(self, at: int) -> float:
-        if self.speed <= 0:
+    def delay_s(self, at: int) -> float:
+        """Return how many real seconds there are until session time ``at``."""
+        if self.speed <= 0 or self._origin_ms is None:
             return 0.0
-        assert self._origin_ms is not None, "something was waited for"
         due_s = self._started_s + (at - self._origin_ms) / 1000.0 / self.speed
         return max(0.0, due_s - time.monotonic())
+
+    def session_ms(self, otherwise: int) -> int:
+        """Return the session time of this very moment; ``otherwise`` where time is not paced."""
+        if self.speed <= 0 or self._origin_ms is None:
+            return otherwise
+        return self._origin_ms + int((time.monotonic() - self._started_s) * 1000.0 * self.speed)
 
 
 def wall_ms() -> int:

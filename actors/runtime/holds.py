@@ -53,13 +53,15 @@ class HoldSet:
     ``active`` is false exactly when the set is empty: the hot path asks nothing else.
     """
 
-    __slots__ = ("_holds", "active", "venue")
+    __slots__ = ("_holds", "active", "changes", "venue")
 
     def __init__(self, venue: str = "", holds: Iterable[Hold] = ()) -> None:
         """Start with ``holds`` (re-applied ones, after a restart)."""
         self.venue = venue
         self._holds: dict[str, Hold] = {hold.hold_id: hold for hold in holds}
         self.active = bool(self._holds)
+        self.changes = 0
+        """How often the set has changed: who keeps a copy sees by it when to make a new one."""
 
     def place(self, hold: Hold) -> bool:
         """
@@ -74,12 +76,14 @@ class HoldSet:
             return False
         self._holds[hold.hold_id] = hold
         self.active = True
+        self.changes += 1
         return True
 
     def lift(self, hold_id: str) -> Hold | None:
         """Take a hold out of force and return it."""
         hold = self._holds.pop(hold_id, None)
         self.active = bool(self._holds)
+        self.changes += hold is not None
         return hold
 
     def covering(self, message: Message) -> list[Hold]:

@@ -32,3 +32,27 @@ STALL_AFTER_S = 0.5
 
 CHART_POINTS_MAX = 1_500
 """Points of one sampled series: more than a screen has pixels helps nobody."""
+
+KILL_FIRST_LOOK_MS = 10
+"""First pause between two looks of a kill at what is left; each next one is twice as long."""
+
+KILL_LOOK_MS_MAX = 30_000
+"""Longest pause between two looks: a venue that comes back is asked within this."""
+
+KILL_CONFIRM_MS = 30_000
+"""Without the venue's confirmation for this long a kill is reported as unconfirmed."""
+
+KILL_FLATTEN_ORDERS_MAX = 64
+"""Orders that one kill may send to be flat; what is left then needs a person."""
+
+COMMANDS_WAITING_MAX = 256
+"""Commands, and questions, that may wait for one session: past this it does not listen."""
+
+KILL_GRACE_S = 0.04
+"""A kill that the session has not taken for this long interrupts the handler that is running."""
+
+KILL_LAST_RESORT_S = 4.0
+"""A session that has not taken a kill for this long is ended: a dead process sends nothing."""
+
+SENTINEL_TICK_S = 0.02
+"""How often the sentinel looks at the kill file, at kills on their way, and at the loop."""

@@ -228,6 +228,8 @@ class Supervisor:
         self.dead_letters: deque[DeadLetter] = deque(maxlen=limits.DEAD_LETTERS_KEPT)
         self.dead_letter_count = 0
         self.halted: str | None = None
+        self.answered = 0
+        """Messages that holds have answered where they waited."""
         self.quarantined: dict[str, str] = {}
         self.on_quarantine: Callable[[str], Iterable[Message]] = lambda _strategy: ()
         self.on_keep_state: Callable[[Cell], None] = lambda _cell: None
@@ -420,8 +422,15 @@ class Supervisor:
             if hold.until is not None:
                 self.dispatcher.clock.call_at(hold.until, lambda _at: self._lift_at_end(hold))
         if hold.mode is not HoldMode.BLOCK:
-            self.dispatcher.drain(hold.mode)
+            self.answered += self.dispatcher.drain(hold.mode)
         return hold
+
+    def reapply(self, hold: Hold) -> None:
+        """Put a hold of an earlier session in force again, as it was; nothing has started yet."""
+        self.dispatcher.holds.place(hold)
+        self.dispatcher.publish("supervisor", HoldPlaced(hold))
+        if hold.until is not None:
+            self.dispatcher.clock.call_at(hold.until, lambda _at: self._lift_at_end(hold))
 
     def _lift_at_end(self, hold: Hold) -> None:
         # Only the very hold that was to end then: not a newer one of the same id.

@@ -23,8 +23,9 @@ from session_world import (
 )
 from workloads import busy_steps, market, trader
 
+from actors.inbox import Inbox
+from actors.paced import PacedDriver
 from actors.runtime import Pacer
-from actors.turns import drive_paced
 from feeds.memory import MemoryFeed
 from messages import OrderCommitted, Side, Wake
 
@@ -45,19 +46,16 @@ def busy() -> World:
     )
 
 
-def paced(world: World, stop: Callable[[], bool] = lambda: False) -> bool:
+async def drive(world: World, stop: Callable[[], bool] = lambda: False) -> bool:
     """Drive a started world by the paced driver without waiting; return whether it ended."""
+    inbox = Inbox()
+    inbox.open(world.session)
+    driver = PacedDriver(world.session, Pacer(0), inbox, stop=stop, on_progress=lambda _count: None)
+    return await driver.run(world.session.groups(world._opened))
 
-    async def drive() -> bool:
-        return await drive_paced(
-            world.session,
-            world.session.groups(world._opened),
-            Pacer(0),
-            stop,
-            lambda _count: None,
-        )
 
-    return run_loop(drive)
+def paced(world: World, stop: Callable[[], bool] = lambda: False) -> bool:
+    return run_loop(lambda: drive(world, stop))
 
 
 def run_loop(main: Callable[[], Coroutine[Any, Any, Result]]) -> Result:
@@ -83,18 +81,8 @@ def test_the_paced_driver_runs_on_uvloop() -> None:
     uvloop = pytest.importorskip("uvloop", reason="uvloop is not installed here")
     world = busy()
     world.start()
-
-    async def drive() -> bool:
-        return await drive_paced(
-            world.session,
-            world.session.groups(world._opened),
-            Pacer(0),
-            lambda: False,
-            lambda _count: None,
-        )
-
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        assert runner.run(drive())
+        assert runner.run(drive(world))
     world.finish()
 
     assert busy().run().lines == world.lines
