@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 from actors.assembly import StrategySpec
+from actors.health import HealthPlan
 from actors.risk import RiskLimits
-from brokers.matching import EngineConfig
+from brokers.matching import EngineConfig, MatchingEngine
+from brokers.paper import PaperBroker
 from feeds.contract import BarFeed
 from state.instruments import Instrument
 from state.journal import Sink
@@ -25,8 +27,8 @@ class SessionSpec:
     ``runs_dir/<mode>/sessions/<session id>``. ``config`` is the configuration as merged,
     without secrets and without places; ``places`` says where its inputs lie. ``session_id`` is
     given only to run a recorded session again. ``account`` names whose holds outlive it.
-    ``events`` is one more place for a copy of
-    ``events.ndjson``; ``sinks`` get the journal's entries too.
+    ``events`` is one more place for a copy of ``events.ndjson``; ``sinks`` get the journal's
+    entries too. Without ``health`` nobody watches tools, data and machine.
     """
 
     mode: str
@@ -48,6 +50,8 @@ class SessionSpec:
     sinks: tuple[Sink, ...] = ()
     places: Mapping[str, Any] = field(default_factory=dict)
     account: str = "main"
+    broker: Callable[[MatchingEngine], PaperBroker] = PaperBroker
+    health: HealthPlan | None = None
 
 
 @dataclass(frozen=True, slots=True)

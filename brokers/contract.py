@@ -12,7 +12,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from messages import OrderRequest, VenueReport
+from messages import OrderRequest, ToolReport, VenueReport
+
+
+class VenueSilent(Exception):
+    """The venue does not answer: nobody knows what it holds."""
 
 
 class Broker(Protocol):
@@ -33,3 +37,20 @@ class Broker(Protocol):
 
     def cancel(self, client_order_id: str, now: int) -> None:
         """Cancel an order; an order unknown or already final brings no report."""
+
+
+class Probed(Protocol):
+    """
+    A broker whose venue can be asked for a sign of life.
+
+    News of the venue itself (a call that failed, a rate limit, the answer to a probe) goes where
+    ``watch`` said, as a ``ToolReport`` of the tool ``venue:NAME``.
+    """
+
+    name: str
+
+    def watch(self, tell: Callable[[ToolReport], object]) -> None:
+        """Say where news of the venue goes; unwatched, it goes nowhere."""
+
+    def probe(self, now: int) -> None:
+        """Ask the venue something harmless; the answer comes with ``probe`` set, or not at all."""

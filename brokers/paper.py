@@ -8,7 +8,8 @@ from typing import Any
 
 from brokers.matching import FundingPayment, MatchingEngine
 from brokers.matching.orders import WorkingOrder
-from messages import Bar, FundingRate, OrderRequest, Quote, Tick, VenueReport
+from messages import Bar, FundingRate, OrderRequest, Quote, Tick, ToolReport, VenueReport
+from state.reconciliation import AccountView
 
 
 class PaperBroker:
@@ -26,6 +27,7 @@ class PaperBroker:
         """Stand in front of ``engine``."""
         self.engine = engine
         self._deliver: Callable[[VenueReport], object] = _unbound
+        self._tell: Callable[[ToolReport], object] = _unwatched
 
     @property
     def working(self) -> Mapping[str, Mapping[str, WorkingOrder]]:
@@ -39,6 +41,14 @@ class PaperBroker:
     def bind(self, deliver: Callable[[VenueReport], object]) -> None:
         """Send every report to ``deliver``."""
         self._deliver = deliver
+
+    def watch(self, tell: Callable[[ToolReport], object]) -> None:
+        """Send news of the venue itself to ``tell``."""
+        self._tell = tell
+
+    def probe(self, now: int) -> None:
+        """Answer at once and well: a venue in this process is there."""
+        self._tell(ToolReport(f"venue:{self.name}", ok=True, at=now, probe=True))
 
     def submit(self, request: OrderRequest, now: int) -> None:
         """Place an order; its acceptance or rejection is delivered."""
@@ -72,6 +82,19 @@ class PaperBroker:
         """Settle funding; return one payment per position, for the ledger to book."""
         return self.engine.on_funding(rate, mark)
 
+    def account(self) -> AccountView:
+        """Return what the venue says it holds; raises ``VenueSilent`` when it does not answer."""
+        engine = self.engine
+        return AccountView(
+            {
+                (position.symbol, position.position_side): position.quantity
+                for position in engine.positions()
+                if position.quantity
+            },
+            frozenset(order.client_order_id for order in engine.open_orders()),
+            engine.balance().net_flow,
+        )
+
     def snapshot(self) -> dict[str, Any]:
         """Return the venue's state, JSON-ready: resting orders survive a restart by it."""
         return self.engine.snapshot()
@@ -88,3 +111,7 @@ class PaperBroker:
 
 def _unbound(report: VenueReport) -> object:
     raise AssertionError(f"a report of {report.client_order_id} before bind")
+
+
+def _unwatched(_report: ToolReport) -> object:
+    return None

@@ -55,7 +55,12 @@ class WhenExhausted(StrEnum):
 
     QUARANTINE = "quarantine"
     ABANDON = "abandon"  # do without it: it decides nothing
+    HOLD = "hold"  # do without it, and let nothing open while nobody does its work
     HALT = "halt"
+
+
+ABANDONED_HOLDS = "abandoned:"
+"""How the hold begins of a child that is done without: its next first incarnation lifts it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +180,8 @@ def plan(
             return [QuarantineChild(failed, spec.strategy, reason)]
         if spec.when_exhausted is WhenExhausted.ABANDON:
             return [AbandonChild(failed, reason)]
+        if spec.when_exhausted is WhenExhausted.HOLD:
+            return [HoldOpen(f"{ABANDONED_HOLDS}{failed}", reason), AbandonChild(failed, reason)]
         return [HoldOpen(f"failed:{failed}", reason), Halt(reason)]
     actions: list[Action] = []
     if spec.holds_open_while_down:

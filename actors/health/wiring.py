@@ -1,0 +1,111 @@
+"""
+Health's place in a session: its cell, its ports, and what a turn asks of it.
+
+Kept out of the assembly so that a session without Health has nothing of it: no cell, no route,
+no timer, and an empty mapping where a turn looks for stale symbols.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from actors.board import Board
+from actors.health.actor import FEED, STALE_HOLD, HealthActor, HealthState, Ports
+from actors.health.circuits import HEALTH, VENUE, Circuits
+from actors.health.freshness import Freshness
+from actors.health.plan import HealthPlan
+from actors.runtime import Cell, Clock, Dispatcher, Supervisor
+from actors.runtime.supervisor import RestartChild
+from brokers.contract import Probed
+from feeds.contract import BarFeed, Group
+from messages import DataFresh, HoldMode, Lane, Scope, ToolReport
+
+NOTHING_STALE: Mapping[str, int] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """
+    A session's Health as the rest of the session sees it.
+
+    ``stale`` is empty while all data is fresh, and always the same object; when it is not,
+    ``fresh`` must be told of a group of bars before anybody decides by them. ``report`` takes
+    news of a tool from anywhere, a running handler included.
+    """
+
+    cell: Cell
+    state: HealthState
+    stale: Mapping[str, int]
+    fresh: Callable[[Group], None]
+    report: Callable[[ToolReport], None]
+    reconnects: bool
+
+
+def watch(
+    plan: HealthPlan,
+    *,
+    dispatcher: Dispatcher,
+    supervisor: Supervisor,
+    clock: Clock,
+    board: Board,
+    broker: Probed,
+    feed: BarFeed,
+    feed_cell: Cell,
+    bounds: dict[Lane, int] | None,
+) -> Watch:
+    """Return the Health of a session, wired to it and not yet declared."""
+    freshness = Freshness(
+        feed.symbols, feed.timeframe_ms, plan.stale_after_ms, board.last, clock.now
+    )
+    venue = broker.name
+
+    def askable(tool: str) -> bool:
+        return tool in (VENUE + venue, FEED)
+
+    state = HealthState(Circuits(plan.circuits, askable), freshness)
+    when_idle = dispatcher.when_idle
+
+    def hold(hold_id: str, cause: str, mode: HoldMode, scope: Scope, until: int | None) -> None:
+        when_idle(
+            lambda: supervisor.hold_open(
+                hold_id, cause, mode=mode, scope=scope, set_by=HEALTH, until=until
+            )
+        )
+
+    def lift(hold_id: str, reason: str) -> None:
+        when_idle(lambda: supervisor.lift(hold_id, HEALTH, reason))
+
+    def probe(tool: str) -> None:
+        assert askable(tool), f"nobody can ask {tool}"
+        when_idle(lambda: broker.probe(clock.now))
+
+    def reconnect() -> None:
+        # A planned restart: the feed is well as far as anybody knows, so it costs it nothing.
+        when_idle(lambda: supervisor.apply(RestartChild(FEED, 0.0, healthy=True)))
+
+    def report(news: ToolReport) -> None:
+        when_idle(lambda: dispatcher.publish(news.tool, news))
+
+    def fresh(group: Group) -> None:
+        now = clock.now
+        found = freshness.fresh(group, now)
+        for symbol, stale_ms in found:
+            dispatcher.publish(
+                HEALTH, DataFresh(HEALTH, now, symbol, freshness.timeframe_ms, stale_ms)
+            )
+            supervisor.lift(STALE_HOLD + symbol, HEALTH, f"a bar came after {stale_ms} ms")
+        if found and state.circuits.troubled(FEED):
+            dispatcher.publish(HEALTH, ToolReport(FEED, ok=True, at=now, detail="a bar came"))
+
+    ports = Ports(
+        hold,
+        lift,
+        dispatcher.holds.view,
+        probe,
+        reconnect,
+        lambda: feed_cell.runs,
+    )
+    broker.watch(report)
+    cell = Cell(HEALTH, lambda: HealthActor(state, plan, ports, clock, venue), bounds)
+    return Watch(cell, state, freshness.stale, fresh, report, plan.reconnect)
