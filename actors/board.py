@@ -10,22 +10,27 @@ from __future__ import annotations
 from collections.abc import Iterable
 from decimal import Decimal
 
-from messages import Bar
+from messages import Bar, FundingRate, Quote
 
 
 class Board:
     """
-    Marks. ``last`` holds each symbol's newest closed bar.
+    Marks.
+
+    ``last`` holds each symbol's newest closed bar; ``quotes`` and ``funding`` hold its newest
+    quote and funding rate where a feed gives them.
 
     While a bar's open is being matched, the open is the newest price known and ``mark`` says
     so; afterwards it is the close. A mark is the exact decimal that the price's text stands for.
     """
 
-    __slots__ = ("_cache", "_opening", "last")
+    __slots__ = ("_cache", "_opening", "funding", "last", "quotes")
 
     def __init__(self) -> None:
         """Start without prices."""
         self.last: dict[str, Bar] = {}
+        self.quotes: dict[str, Quote] = {}
+        self.funding: dict[str, FundingRate] = {}
         self._opening: dict[str, Bar] = {}
         self._cache: dict[str, tuple[float, Decimal]] = {}
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
+from actors.risk.account import AccountState
 from actors.risk.guards import Guard, Proposal, propose
+from actors.risk.registry import GuardSet, account_breaches
 from actors.risk.view import RiskView
 from actors.runtime import Actor, Effect, Effects
 from actors.runtime.cell import Handler
@@ -21,8 +23,10 @@ from messages import (
     OpenIntent,
     OperatorReduce,
     OrderRequest,
+    PortfolioMarked,
     ReasonCode,
     ReduceIntent,
+    RiskBreached,
     RiskDecision,
     Verdict,
 )
@@ -36,6 +40,9 @@ def client_order_id(order_id: str) -> str:
     return CLIENT_ID_PREFIX + order_id
 
 
+FILL: Final = "fill"
+"""The occasion of a valuation that a fill has brought about."""
+
 # Members of an enum are slow to look up in Python 3.11 (65 ns): the hot path has them by name.
 _APPROVED: Final = Verdict.APPROVED
 _DENIED: Final = Verdict.DENIED
@@ -46,42 +53,81 @@ class RiskActor(Actor):
     Decide every intent by all guards and reserve what an approved one may cost.
 
     The reservation is made in the step of the verdict, so two intents can never both spend
-    the same money. Cancels are never refused.
+    the same money. Cancels are never refused. A breach that calls for more than a refusal is
+    journaled after the decision and told to ``on_breach`` from within the handler: whoever acts
+    on it waits for the handler's end.
     """
 
-    def __init__(self, view: RiskView, guards: tuple[Guard, ...]) -> None:
-        """Decide by ``guards`` over ``view``."""
+    def __init__(
+        self,
+        view: RiskView,
+        guards: GuardSet,
+        on_breach: Callable[[RiskBreached], object] = lambda _breach: None,
+    ) -> None:
+        """Decide by ``guards`` over ``view``; tell ``on_breach`` of what is more than a refusal."""
         self.view = view
-        self.guards = guards
+        self.guards = guards.checks
+        self.guard_set = guards
+        self.on_breach = on_breach
 
     def handlers(self) -> Mapping[type[Message], Handler]:
-        """Return the handlers."""
-        return {
+        """Return the handlers; what no limit needs is not watched."""
+        view = self.view
+        handlers: dict[type[Message], Handler] = {
             OpenIntent: self.on_intent,
             ReduceIntent: self.on_intent,
             OperatorReduce: self.on_intent,
-            CancelIntent: self.on_cancel,
+            CancelIntent: self.on_cancel if view.cancels is None else self.on_counted_cancel,
             ExecutionReport: self.on_report,
         }
+        if view.watch is not None:
+            handlers[ExecutionReport] = self.on_watched_report
+            handlers[PortfolioMarked] = self.on_marked
+        return handlers
 
     def on_intent(self, intent: Intent) -> Effects:
         """Return the decision, and the approved order if it is one."""
         view = self.view
         instrument = view.instruments.get(intent.symbol)
         if instrument is None:
-            cause = Cause(ReasonCode.INSTRUMENT_UNKNOWN, f"symbol={intent.symbol}")
-            return (self._denied(intent, (cause,)),)
+            return (self._denied(intent, self._unknown(intent)),)
         proposal = propose(intent, instrument, view)
-        causes: list[Cause] | None = None
+        found: list[tuple[Guard, Cause]] | None = None
         for guard in self.guards:
-            cause_found = guard(proposal, view)
-            if cause_found is not None:
-                if causes is None:
-                    causes = []
-                causes.append(cause_found)
-        if causes is not None:
-            return (self._denied(intent, tuple(causes)),)
+            cause = guard(proposal, view)
+            if cause is not None:
+                if found is None:
+                    found = []
+                found.append((guard, cause))
+        if found is not None:
+            return self._refused(proposal, found)
         return self._approve(proposal)
+
+    def _unknown(self, intent: Intent) -> tuple[Cause, ...]:
+        """Return why an intent on a symbol without an instrument is refused."""
+        cause = Cause(ReasonCode.INSTRUMENT_UNKNOWN, f"symbol={intent.symbol}")
+        denied = self.view.limits.denied(intent.symbol)
+        return (cause,) if denied is None else (denied, cause)
+
+    def _refused(self, proposal: Proposal, found: list[tuple[Guard, Cause]]) -> tuple[Effect, ...]:
+        decision = self._denied(proposal.intent, tuple(cause for _, cause in found))
+        escalating = self.guard_set.escalating
+        if not escalating:
+            return (decision,)
+        watch = self.view.watch
+        equity = None if watch is None else watch.state.equity
+        breaches = []
+        for guard, cause in found:
+            spec = escalating.get(guard)
+            if spec is None or (spec.account and watch is not None and not watch.report(spec.name)):
+                continue  # the account's breach has been told of, and is still the same
+            breaches.append(self.guard_set.breach(spec, cause, proposal.now, equity))
+        return (decision, *self._told(breaches))
+
+    def _told(self, breaches: list[RiskBreached]) -> tuple[RiskBreached, ...]:
+        for breach in breaches:
+            self.on_breach(breach)
+        return tuple(breaches)
 
     def _approve(self, proposal: Proposal) -> tuple[Effect, ...]:
         intent = proposal.intent
@@ -109,8 +155,11 @@ class RiskActor(Actor):
             intent.decision_price,
             price,
         )
-        self.view.remember(intent.intent_id)
-        self.view.reserve(request, price, proposal.cash_per_unit)
+        view = self.view
+        view.remember(intent.intent_id)
+        view.reserve(request, price, proposal.cash_per_unit)
+        if view.openings is not None and not proposal.reducing:
+            view.openings.note(proposal.now)
         decision = RiskDecision(
             intent.intent_id,
             intent.strategy,
@@ -139,10 +188,39 @@ class RiskActor(Actor):
         """Pass a cancel on: nothing may stand between a strategy and its way out."""
         return (ApprovedCancel(intent.intent_id, intent.strategy, intent.symbol, intent.order_id),)
 
+    def on_counted_cancel(self, intent: CancelIntent) -> Effects:
+        """Pass a cancel on, counting the orders that it is for."""
+        view = self.view
+        assert view.cancels is not None, "only counted where a limit needs it"
+        orders = 1 if intent.order_id else view.unfinished(intent.strategy, intent.symbol)
+        view.cancels.note(view.clock.now, max(1, orders))
+        return self.on_cancel(intent)
+
     def on_report(self, report: ExecutionReport) -> Effects:
         """Take an order's step into account."""
         self.view.record(report)
         return None
+
+    def on_watched_report(self, report: ExecutionReport) -> Effects:
+        """Take an order's step into account, and into the account's watch."""
+        watch = self.view.watch
+        assert watch is not None, "only where a limit watches the account"
+        self.view.record(report)
+        found = watch.record(report)
+        if not found:
+            return None
+        at = self.view.clock.now
+        return self._told(account_breaches(found, watch.limits, at, watch.state.equity))
+
+    def on_marked(self, marked: PortfolioMarked) -> Effects:
+        """Take the account's value after a fill, and at midnight, into the account's watch."""
+        watch = self.view.watch
+        assert watch is not None, "only where a limit watches the account"
+        state = AccountState(marked.equity, self.view.margin(), marked.funding)
+        found = watch.observe(marked.at, state, before=marked.occasion == FILL)
+        if not found:
+            return None
+        return self._told(account_breaches(found, watch.limits, marked.at, marked.equity))
 
     def lost(self, message: Message) -> Effects:
         """Refuse an intent on which a guard failed: its strategy must not wait for ever."""

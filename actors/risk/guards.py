@@ -1,8 +1,12 @@
 """
-The guards: pure functions over (proposal, view).
+The guards that no configuration can switch off: pure functions over (proposal, view).
 
 Every guard runs on every intent, in this order, and every cause found is recorded: a refusal
 never hides that there was a second reason. A guard reads the view and changes nothing.
+
+These judge whether an order is correct, reducing ones included. What a session limits besides
+is in ``order_limits`` and ``market_limits``, and concerns openings only: nothing but correctness
+may stand in the way of a protective exit.
 """
 
 from __future__ import annotations
@@ -12,12 +16,13 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
 
-from actors.risk.limits import RiskLimits
-from actors.risk.view import Book, RiskView
+from actors.risk.account import Book
+from actors.risk.view import RiskView
 from messages import (
     Cause,
     InstrumentKind,
     Intent,
+    OperatorReduce,
     OrderType,
     PositionMode,
     PositionSide,
@@ -88,7 +93,7 @@ def propose(intent: Intent, instrument: Instrument, view: RiskView) -> Proposal:
         rounded = instrument.round_target if policy.order_type in TARGETS else instrument.round_stop
         stop = rounded(stop, side)
     price = _worst_price(intent, limit, stop, view)
-    reducing = type(intent) is ReduceIntent
+    reducing = isinstance(intent, ReduceIntent)
     return Proposal(
         intent,
         instrument,
@@ -134,22 +139,39 @@ def duplicate_intent(proposal: Proposal, view: RiskView) -> Cause | None:
 
 
 def quarantine(proposal: Proposal, view: RiskView) -> Cause | None:
-    """Refuse whatever a quarantined strategy still had on its way, closes included."""
+    """
+    Refuse whatever a quarantined strategy still had on its way, closes included.
+
+    The operator's closes pass: what a stopped strategy holds must not be stuck with it.
+    """
     reason = view.quarantined.get(proposal.intent.strategy)
-    if reason is None:
+    if reason is None or type(proposal.intent) is OperatorReduce:
         return None
     return Cause(ReasonCode.STRATEGY_QUARANTINED, reason)
 
 
-def expiry(proposal: Proposal, view: RiskView) -> Cause | None:  # noqa: ARG001 - one signature
-    """Refuse an intent whose ``valid_until`` has passed."""
+def expiry(proposal: Proposal, view: RiskView) -> Cause | None:
+    """
+    Refuse an intent whose ``valid_until`` has passed.
+
+    An opening without one is good for the view's ``intent_age_ms_max``: what waited behind a
+    hold for longer was decided for a market that is gone.
+    """
     until = proposal.intent.valid_until
-    if until is not None and proposal.now > until:
-        return Cause(ReasonCode.INTENT_EXPIRED, f"valid_until={until} now={proposal.now}")
-    return None
+    if until is not None:
+        if proposal.now > until:
+            return Cause(ReasonCode.INTENT_EXPIRED, f"valid_until={until} now={proposal.now}")
+        return None
+    oldest = view.intent_age_ms_max
+    if oldest is None or proposal.reducing:
+        return None
+    waited = proposal.now - proposal.intent.created_at
+    if waited <= oldest:
+        return None
+    return Cause(ReasonCode.INTENT_EXPIRED, f"waited={waited} limit={oldest}")
 
 
-def quantity_rules(proposal: Proposal, view: RiskView) -> Cause | None:  # noqa: ARG001
+def quantity_rules(proposal: Proposal, view: RiskView) -> Cause | None:  # noqa: ARG001 - one signature
     """Refuse quantities outside the instrument's rules, after rounding down to its lot step."""
     quantity = proposal.quantity
     instrument = proposal.instrument
@@ -186,9 +208,11 @@ def price_rules(proposal: Proposal, view: RiskView) -> Cause | None:  # noqa: AR
 
 
 def notional_rules(proposal: Proposal, view: RiskView) -> Cause | None:  # noqa: ARG001
-    """Refuse an order below the instrument's minimum notional."""
+    """Refuse an opening below the instrument's minimum notional; venues ask it of no close."""
     least = proposal.instrument.min_notional
-    if least is not None and proposal.price is not None and proposal.notional < least:
+    if least is None or proposal.reducing:
+        return None
+    if proposal.price is not None and proposal.notional < least:
         return Cause(
             ReasonCode.NOTIONAL_BELOW_MIN, f"notional={plain(proposal.notional)} min={least}"
         )
@@ -266,47 +290,6 @@ def money(proposal: Proposal, view: RiskView) -> Cause | None:
     return Cause(code, f"need={plain(need)} free={plain(free)}")
 
 
-def max_order_notional(limit: Decimal) -> Guard:
-    """Return a guard that refuses opening orders of a larger notional."""
-
-    def guard(proposal: Proposal, view: RiskView) -> Cause | None:  # noqa: ARG001
-        if proposal.reducing or proposal.notional <= limit:
-            return None
-        return Cause(
-            ReasonCode.MAX_ORDER_NOTIONAL, f"notional={plain(proposal.notional)} limit={limit}"
-        )
-
-    return guard
-
-
-def max_position_notional(limit: Decimal) -> Guard:
-    """Return a guard that bounds each symbol's worst-case notional."""
-
-    def guard(proposal: Proposal, view: RiskView) -> Cause | None:
-        if proposal.reducing:
-            return None
-        after = view.exposure(proposal.intent.symbol) + proposal.notional
-        if after <= limit:
-            return None
-        return Cause(ReasonCode.MAX_POSITION_NOTIONAL, f"after={plain(after)} limit={limit}")
-
-    return guard
-
-
-def max_gross_exposure(limit: Decimal) -> Guard:
-    """Return a guard that bounds the worst-case notional of all positions together."""
-
-    def guard(proposal: Proposal, view: RiskView) -> Cause | None:
-        if proposal.reducing:
-            return None
-        after = view.exposure() + proposal.notional
-        if after <= limit:
-            return None
-        return Cause(ReasonCode.MAX_GROSS_EXPOSURE, f"after={plain(after)} limit={limit}")
-
-    return guard
-
-
 ALWAYS: tuple[Guard, ...] = (
     duplicate_intent,
     quarantine,
@@ -320,15 +303,3 @@ ALWAYS: tuple[Guard, ...] = (
     money,
 )
 """The guards that no configuration can switch off."""
-
-
-def guards_for(limits: RiskLimits) -> tuple[Guard, ...]:
-    """Return the guards of a session: the ones that are always on, then its limits."""
-    configured: list[Guard] = []
-    if limits.max_order_notional is not None:
-        configured.append(max_order_notional(limits.max_order_notional))
-    if limits.max_position_notional is not None:
-        configured.append(max_position_notional(limits.max_position_notional))
-    if limits.max_gross_exposure is not None:
-        configured.append(max_gross_exposure(limits.max_gross_exposure))
-    return (*ALWAYS, *configured)

@@ -9,26 +9,26 @@ states that the venue reported.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Final
+from typing import Any, Final
 
 from actors.board import Board
+from actors.risk.account import AccountWatch, Book
+from actors.risk.limits import RiskLimits
+from actors.risk.rates import RateWindow
 from actors.runtime.clock import Clock
 from messages import (
     ExecutionReport,
     InstrumentKind,
     OrderRequest,
     PositionMode,
-    PositionSide,
     Side,
 )
 from state.instruments import Instrument
 from state.ledger import Ledger
 from state.money import BASIS_POINT, ZERO
 from state.orders import TERMINAL, OrderStore, RecentIds
-
-Book = tuple[str, str, PositionSide]
-"""(strategy, symbol, position side)."""
 
 INTENTS_REMEMBERED = 16_384
 """Ids kept to recognise a repeated intent; older repeats are caught by the order store's ids and
@@ -38,6 +38,52 @@ by their own ``valid_until``."""
 # Members of an enum are slow to look up in Python 3.11 (65 ns): the hot path has them by name.
 _PERPETUAL: Final = InstrumentKind.LINEAR_PERPETUAL
 _BUY: Final = Side.BUY
+
+
+@dataclass(slots=True)
+class RiskMemory:
+    """
+    What Risk remembers beyond an incarnation: the session's, as the books are.
+
+    ``watch``, ``openings`` (approved orders that add exposure) and ``cancels`` exist only where
+    a limit needs them.
+    """
+
+    decided: RecentIds = field(default_factory=lambda: RecentIds(INTENTS_REMEMBERED))
+    watch: AccountWatch | None = None
+    openings: RateWindow | None = None
+    cancels: RateWindow | None = None
+
+    @classmethod
+    def of(cls, limits: RiskLimits, equity: Decimal, at: int) -> RiskMemory:
+        """Return an empty memory with what ``limits`` need; the session begins with ``equity``."""
+        orders, cancels = limits.max_orders_per_minute, limits.max_cancels_per_minute
+        return cls(
+            watch=AccountWatch(limits, equity, at) if limits.watches_the_account() else None,
+            openings=RateWindow(orders) if orders is not None else None,
+            # The one beyond the limit is the one that shuts the door.
+            cancels=RateWindow(cancels + 1) if cancels is not None else None,
+        )
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return what a restart of the session must not forget, JSON-ready."""
+        return {
+            name: part.snapshot()
+            for name, part in (
+                ("watch", self.watch),
+                ("openings", self.openings),
+                ("cancels", self.cancels),
+            )
+            if part is not None
+        }
+
+    def restore(self, saved: Mapping[str, Any]) -> None:
+        """Take over what ``snapshot`` returned, as far as this session's limits need it."""
+        if self.watch is not None and "watch" in saved:
+            self.watch.restore(saved["watch"])
+        for name, window in (("openings", self.openings), ("cancels", self.cancels)):
+            if window is not None and name in saved:
+                window.restore(saved[name])
 
 
 class Reservation:
@@ -77,13 +123,17 @@ class RiskView:
         position_mode: PositionMode,
         slippage_bps: Decimal = ZERO,
         decided: RecentIds | None = None,
+        memory: RiskMemory | None = None,
         quarantined: Mapping[str, str] | None = None,
+        limits: RiskLimits | None = None,
+        intent_age_ms_max: int | None = None,
     ) -> None:
         """
         Start flat with ``cash``.
 
-        ``decided`` remembers intents across incarnations; ``quarantined`` are the strategies,
-        with reasons, whose intents are refused: the supervisor's own mapping.
+        ``memory`` outlives incarnations; ``quarantined`` are the strategies, with reasons, whose
+        intents are refused: the supervisor's own mapping. An opening intent without
+        ``valid_until`` that is older than ``intent_age_ms_max`` is refused.
         """
         self.instruments = instruments
         self.board = board
@@ -97,7 +147,13 @@ class RiskView:
         self.reserved_cash = ZERO
         self._reducing: dict[Book, Decimal] = {}
         self.quarantined = quarantined if quarantined is not None else {}
-        self._decided = decided if decided is not None else RecentIds(INTENTS_REMEMBERED)
+        self.limits = limits if limits is not None else RiskLimits()
+        self.intent_age_ms_max = intent_age_ms_max
+        self.memory = memory if memory is not None else RiskMemory()
+        self.watch = self.memory.watch
+        self.openings = self.memory.openings
+        self.cancels = self.memory.cancels
+        self._decided = decided if decided is not None else self.memory.decided
 
     # -- questions
 
@@ -163,11 +219,68 @@ class RiskView:
                 total += reservation.quantity * reservation.price
         return total
 
+    def invested(self, strategy: str) -> Decimal:
+        """Return the worst-case gross notional of one strategy: held plus opening."""
+        total = ZERO
+        for book, quantity in self.positions.items():
+            if book[0] == strategy:
+                total += abs(quantity) * self.board.known(book[1])
+        for reservation in self.reservations.values():
+            if not reservation.reducing and reservation.book[0] == strategy:
+                total += reservation.quantity * reservation.price
+        return total
+
+    def net_exposure(self, side: Side) -> Decimal:
+        """
+        Return how far all positions together lean towards ``side`` at worst: a signed notional.
+
+        What is on its way on ``side`` counts as done, closes included: a close of one position
+        unbalances the others. What is on its way on the other side may never be filled.
+        """
+        total = ZERO
+        for book, quantity in self.positions.items():
+            total += quantity * self.board.known(book[1])
+        if side is not _BUY:
+            total = -total
+        for reservation in self.reservations.values():
+            if reservation.side is side:
+                total += reservation.quantity * reservation.price
+        return total
+
+    def margin(self) -> Decimal:
+        """Return the initial margin that perpetual positions bind at the marks."""
+        total = ZERO
+        for book, quantity in self.positions.items():
+            instrument = self.instruments[book[1]]
+            if not instrument.is_spot:
+                mark = self.board.known(book[1])
+                total += abs(quantity) * mark * instrument.initial_margin
+        return total
+
+    def margin_on_its_way(self) -> Decimal:
+        """Return the initial margin that unfinished openings of perpetuals will bind."""
+        total = ZERO
+        for reservation in self.reservations.values():
+            instrument = self.instruments[reservation.book[1]]
+            if not reservation.reducing and not instrument.is_spot:
+                total += reservation.quantity * reservation.price * instrument.initial_margin
+        return total
+
+    def unfinished(self, strategy: str, symbol: str) -> int:
+        """Return how many of a strategy's orders on ``symbol`` (empty: anywhere) are unfinished."""
+        return sum(
+            1
+            for reservation in self.reservations.values()
+            if reservation.book[0] == strategy and symbol in ("", reservation.book[1])
+        )
+
     # -- changes
 
     def rebuild(self, ledger: Ledger, orders: OrderStore) -> None:
         """Take positions and cash from the ledger and reserve for every order that lives."""
         self.cash = ledger.cash
+        if self.watch is not None:
+            self.watch.catch_up(ledger, orders)
         for position in ledger.positions():
             book = (position.strategy, position.symbol, position.position_side)
             self.positions[book] = position.quantity

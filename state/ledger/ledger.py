@@ -156,6 +156,20 @@ class Ledger:
         books = self._books
         return [books[key].view() for key in self._open]
 
+    @property
+    def flat(self) -> bool:
+        """Return whether no book holds anything."""
+        return not self._open
+
+    def margin(self, mark: Callable[[str], Decimal]) -> Decimal:
+        """Return the initial margin that open perpetual positions bind at their symbols' marks."""
+        total = ZERO
+        for key in self._open:
+            book = self._books[key]
+            if not book.is_spot:
+                total += abs(book.quantity) * mark(key[1]) * book.instrument.initial_margin
+        return total
+
     def net_quantity(self, symbol: str) -> Decimal:
         """Return the signed quantity held of a symbol over all strategies and sides."""
         market = self.chart.accounts.get(f"market:{symbol}")

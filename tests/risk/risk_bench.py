@@ -8,7 +8,14 @@ from itertools import count
 from typing import Any
 
 from actors.board import Board
-from actors.risk import RiskActor, RiskLimits, RiskView, client_order_id, guards_for
+from actors.risk import (
+    RiskActor,
+    RiskLimits,
+    RiskMemory,
+    RiskView,
+    client_order_id,
+    guards_for,
+)
 from actors.runtime import SimulatedClock
 from messages import (
     ApprovedOpen,
@@ -36,7 +43,7 @@ from messages import (
 from state.instruments import Instrument
 from state.ledger import Ledger
 from state.money import use_exact_context
-from state.orders import OrderStore, RecentIds
+from state.orders import OrderStore
 
 SPOT = "BTC/USDT"
 OTHER = "ETH/USDT"
@@ -81,10 +88,11 @@ class Bench:
         self.clock = SimulatedClock(NOW)
         self.ledger = Ledger(self.instruments, currency="USDT", deposit=Decimal(cash))
         self.orders = OrderStore()
-        self.decided = RecentIds(1_000)  # outlives an incarnation, as in a session
         self.mode = mode
         self.slippage_bps = Decimal(slippage_bps)
         self.limits = limits or RiskLimits()
+        # Outlives an incarnation, as in a session.
+        self.memory = RiskMemory.of(self.limits, Decimal(cash), NOW)
         self.actor = self.make()
         self._serial = count(1)
         self._trades = count(1)
@@ -100,7 +108,8 @@ class Bench:
             cash=self.ledger.cash,
             position_mode=self.mode,
             slippage_bps=self.slippage_bps,
-            decided=self.decided,
+            memory=self.memory,
+            limits=self.limits,
         )
         view.rebuild(self.ledger, self.orders)
         return RiskActor(view, guards_for(self.limits))
