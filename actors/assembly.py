@@ -8,18 +8,20 @@ it.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from decimal import Decimal
 
 from actors.board import Board
 from actors.commands import CommandDesk
 from actors.execution import Books, ExecutionActor
 from actors.feed import FeedActor
-from actors.kill import KillSwitch
+from actors.health import HealthPlan, Watch, watch
+from actors.kill import RISK_HOLDS, KillSwitch
 from actors.portfolio import EquityTrack
 from actors.reconciler import ReconcilerActor
+from actors.refusals import Refusals
 from actors.risk import RiskActor, RiskLimits, RiskView, guards_for
-from actors.risk.view import INTENTS_REMEMBERED
+from actors.risk.view import RiskMemory
 from actors.runtime import (
     Cell,
     ChildSpec,
@@ -40,6 +42,7 @@ from messages import (
     ApprovedCancel,
     ApprovedOpen,
     ApprovedReduce,
+    BreachAction,
     CancelIntent,
     ExecutionReport,
     Lane,
@@ -50,12 +53,14 @@ from messages import (
     ReasonCode,
     Reconciled,
     ReduceIntent,
+    RiskBreached,
     RiskDecision,
+    ToolReport,
 )
 from state.instruments import Instrument
 from state.journal import JournalWriter
 from state.ledger import Ledger, LedgerError, LotMethod
-from state.orders import OrderStore, RecentIds
+from state.orders import OrderStore
 from state.reconciliation import AccountView
 from strategies import Desk, Strategy, StrategyParams
 
@@ -64,11 +69,17 @@ PROGRESS = frozenset(
 )
 """Steps of an order that move no money and end nothing: reservations stay as they are."""
 
+UNSEEN_PROGRESS = PROGRESS - {OrderEvent.ACCEPTED}
+"""Steps that say nothing about the venue either: to Health an acceptance is a good answer."""
+
 UNTIL_RECONCILED = ("overflow:", "failed:", "fatal:")
 """How the ids of holds begin that end when the venue and our books agree: those of a lane which
 could not keep up, and of what an earlier session failed by."""
 
 RECONCILIATION_HOLD = "reconciliation"
+
+VENUE = "paper"
+"""What scopes call the venue."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,29 +93,6 @@ class StrategySpec:
     lot_method: LotMethod = LotMethod.FIFO
     source: str = ""
     source_sha256: str = ""
-
-
-@dataclass(slots=True)
-class Assembly:
-    """A session's parts, wired and not yet started."""
-
-    clock: SimulatedClock
-    board: Board
-    holds: HoldSet
-    dispatcher: Dispatcher
-    supervisor: Supervisor
-    broker: PaperBroker
-    books: Books
-    track: EquityTrack
-    feed_cell: Cell
-    execution_cell: Cell
-    reconciler_cell: Cell
-    readers: dict[str, tuple[Cell, ...]]
-    strategy_cells: dict[str, Cell]
-    kill: KillSwitch
-    desk: CommandDesk
-    saved: dict[str, str] = field(default_factory=dict)
-    last_delivered: int = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,114 +110,137 @@ class Parts:
     start_at: int
     dispatcher: Callable[[JournalWriter, SimulatedClock, HoldSet], Dispatcher] = Dispatcher
     bounds: dict[Lane, int] | None = None
+    health: HealthPlan | None = None
+    broker: Callable[[MatchingEngine], PaperBroker] = PaperBroker
 
 
-def assemble(parts: Parts, journal: JournalWriter) -> Assembly:
-    """Return the parts wired together; nothing has started and nothing is journaled yet."""
-    clock = SimulatedClock(parts.start_at)
-    board = Board()
-    holds = HoldSet("paper")
-    dispatcher = parts.dispatcher(journal, clock, holds)
-    supervisor = Supervisor(dispatcher, fatal=(LedgerError,))
-    engine = MatchingEngine(
-        parts.instruments,
-        parts.engine,
-        currency=parts.currency,
-        deposit=parts.cash,
-        mark_of=board.price,
-    )
-    broker = PaperBroker(engine)
-    books = Books(
-        OrderStore(),
-        Ledger(
+class Core:
+    """What the actors share: clock, prices, holds, books, the venue, and how actors are made."""
+
+    def __init__(self, parts: Parts, journal: JournalWriter) -> None:
+        """Make the shared parts; nothing has started and nothing is journaled yet."""
+        self.parts = parts
+        self.clock = SimulatedClock(parts.start_at)
+        self.board = Board()
+        self.holds = HoldSet(VENUE)
+        self.dispatcher = parts.dispatcher(journal, self.clock, self.holds)
+        self.supervisor = Supervisor(self.dispatcher, fatal=(LedgerError,))
+        self.engine = MatchingEngine(
             parts.instruments,
+            parts.engine,
             currency=parts.currency,
             deposit=parts.cash,
-            lot_methods={spec.name: spec.lot_method for spec in parts.strategies},
-        ),
-    )
-    track = EquityTrack(float(parts.cash), parts.instruments, parts.feed.timeframe_ms)
+            mark_of=self.board.price,
+        )
+        self.broker = PaperBroker(self.engine)
+        self.books = Books(
+            OrderStore(),
+            Ledger(
+                parts.instruments,
+                currency=parts.currency,
+                deposit=parts.cash,
+                lot_methods={spec.name: spec.lot_method for spec in parts.strategies},
+            ),
+        )
+        self.track = EquityTrack(float(parts.cash), parts.instruments, parts.feed.timeframe_ms)
+        self.refusals = Refusals()
+        self.risk_memory = RiskMemory.of(parts.limits, parts.cash, parts.start_at)
+        self.kill = KillSwitch(self.supervisor, self.books, self.venue_view, parts.tag)
+        self.saved: dict[str, str] = {}
+        self.last_delivered = -1
 
-    def venue_view() -> AccountView:
+    # -- makers of incarnations
+
+    def make_execution(self) -> ExecutionActor:
+        """Return a new incarnation of Execution over the same books."""
+        return ExecutionActor(self.books, self.broker, self.board, self.clock, self.holds)
+
+    def make_reconciler(self) -> ReconcilerActor:
+        """Return a new incarnation of the Reconciler."""
+        return ReconcilerActor(
+            self.books, self.parts.instruments, self.venue_view, self.clock, self.reconciled
+        )
+
+    def make_risk(self) -> RiskActor:
+        """Return a new incarnation of Risk, its view rebuilt from the books."""
+        parts = self.parts
+        view = RiskView(
+            parts.instruments,
+            self.board,
+            self.clock,
+            cash=self.books.ledger.cash,
+            position_mode=parts.engine.position_mode,
+            slippage_bps=parts.engine.slippage_bps,
+            memory=self.risk_memory,
+            quarantined=self.supervisor.quarantined,
+            limits=parts.limits,
+            intent_age_ms_max=parts.feed.timeframe_ms,
+        )
+        view.rebuild(self.books.ledger, self.books.orders)
+        return RiskActor(view, guards_for(parts.limits), self.breached)
+
+    def make_telemetry(self) -> TelemetryActor:
+        """Return a new incarnation of Telemetry over the same tallies."""
+        return TelemetryActor(self.track, self.refusals)
+
+    def make_feed(self) -> FeedActor:
+        """Return a new incarnation of the Feed."""
+        return FeedActor(self.parts.feed)
+
+    # -- the venue's side
+
+    def venue_view(self) -> AccountView:
+        """Return the account as the venue has it."""
         return AccountView(
             {
                 (position.symbol, position.position_side): position.quantity
-                for position in engine.positions()
+                for position in self.engine.positions()
                 if position.quantity
             },
-            frozenset(order.client_order_id for order in engine.open_orders()),
-            engine.balance().net_flow,
+            frozenset(order.client_order_id for order in self.engine.open_orders()),
+            self.engine.balance().net_flow,
         )
 
-    def reconciled(result: Reconciled) -> None:
+    def reconciled(self, result: Reconciled) -> None:
+        """Hold OPEN while the venue and our books differ; lift what waited for them to agree."""
         if result.differences:
-            supervisor.hold_open(RECONCILIATION_HOLD, "; ".join(result.differences))
+            self.supervisor.hold_open(RECONCILIATION_HOLD, "; ".join(result.differences))
             return
-        for hold_id in list(holds.view()):
+        for hold_id in list(self.holds.view()):
             if hold_id == RECONCILIATION_HOLD or hold_id.startswith(UNTIL_RECONCILED):
-                supervisor.lift(hold_id, "reconciler", "the venue and our books agree")
+                self.supervisor.lift(hold_id, "reconciler", "the venue and our books agree")
 
-    def make_execution() -> ExecutionActor:
-        return ExecutionActor(books, broker, board, clock, holds)
+    def breached(self, breach: RiskBreached) -> None:
+        """Do what a breached limit asks for, once the handler that found it is done."""
+        hold_id = f"{RISK_HOLDS}{breach.guard}"
+        cause = str(breach.cause)
+        if breach.action is BreachAction.HALT:
+            self.dispatcher.when_idle(lambda: self.kill.pull(cause, "risk", hold_id=hold_id))
+        elif breach.action is BreachAction.REDUCE_ONLY:
+            self.dispatcher.when_idle(
+                lambda: self.supervisor.hold_open(hold_id, cause, set_by="risk")
+            )
 
-    decided = RecentIds(INTENTS_REMEMBERED)
+    # -- the supervisor's errands
 
-    def make_risk() -> RiskActor:
-        view = RiskView(
-            parts.instruments,
-            board,
-            clock,
-            cash=books.ledger.cash,
-            position_mode=parts.engine.position_mode,
-            slippage_bps=parts.engine.slippage_bps,
-            decided=decided,
-            quarantined=supervisor.quarantined,
+    def watch(self, feed: Cell) -> Watch | None:
+        """Return the session's Health, if anything is to be watched; ``feed`` is whose data is."""
+        if self.parts.health is None:
+            return None
+        return watch(
+            self.parts.health,
+            dispatcher=self.dispatcher,
+            supervisor=self.supervisor,
+            clock=self.clock,
+            board=self.board,
+            broker=self.broker,
+            feed=self.parts.feed,
+            feed_cell=feed,
+            bounds=self.parts.bounds,
         )
-        view.rebuild(books.ledger, books.orders)
-        return RiskActor(view, guards_for(parts.limits))
 
-    execution = Cell("execution", make_execution, parts.bounds)
-    reconciler = Cell(
-        "reconciler",
-        lambda: ReconcilerActor(books, parts.instruments, venue_view, clock, reconciled),
-        parts.bounds,
-    )
-    risk = Cell("risk", make_risk, parts.bounds)
-    telemetry = Cell("telemetry", lambda: TelemetryActor(track), parts.bounds)
-    made: list[Assembly] = []
-    feed = Cell(
-        "feed", lambda: FeedActor(parts.feed, made[0].last_delivered if made else -1), parts.bounds
-    )
-
-    supervisor.declare(
-        ChildSpec("execution", restart=Restart.REST_FOR_ONE, holds_open_while_down=True), execution
-    )
-    supervisor.declare(ChildSpec("reconciler"), reconciler)
-    supervisor.declare(ChildSpec("risk", holds_open_while_down=True), risk)
-    supervisor.declare(ChildSpec("telemetry", when_exhausted=WhenExhausted.ABANDON), telemetry)
-    supervisor.declare(ChildSpec("feed", intensity=FEED_INTENSITY), feed)
-
-    saved: dict[str, str] = {}
-    cells: dict[str, Cell] = {}
-    readers: dict[str, list[Cell]] = {symbol: [] for symbol in parts.feed.symbols}
-    for ordinal, spec in enumerate(parts.strategies, start=1):
-        cell = _strategy_cell(spec, f"{parts.tag}-{ordinal}", clock, saved, parts.bounds)
-        cells[spec.name] = cell
-        supervisor.declare(
-            ChildSpec(
-                cell.name,
-                intensity=STRATEGY_INTENSITY,
-                when_exhausted=WhenExhausted.QUARANTINE,
-                strategy=spec.name,
-            ),
-            cell,
-        )
-        for symbol in spec.symbols:
-            readers.setdefault(symbol, []).append(cell)
-
-    _wire(dispatcher, risk, execution, telemetry, cells)
-
-    def cancel_orders(strategy: str) -> list[Message]:
+    def cancels_of(self, strategy: str) -> list[Message]:
+        """Return the cancels of everything a quarantined strategy has at the venue."""
         code = ReasonCode.QUARANTINE_CANCEL.value
         return [
             ApprovedCancel(
@@ -239,51 +250,127 @@ def assemble(parts: Parts, journal: JournalWriter) -> Assembly:
                 order.request.order_id,
                 code,
             )
-            for order in books.orders.live_of(strategy=strategy)
+            for order in self.books.orders.live_of(strategy=strategy)
         ]
 
-    def keep_state(cell: Cell) -> None:
+    def keep_state(self, cell: Cell) -> None:
+        """Journal a strategy's durable state."""
         if isinstance(cell.actor, StrategyActor):
-            dispatcher.publish(cell.name, cell.actor.snapshot())
+            self.dispatcher.publish(cell.name, cell.actor.snapshot())
 
-    supervisor.on_quarantine = cancel_orders
-    supervisor.on_keep_state = keep_state
-    kill = KillSwitch(supervisor, books, venue_view, parts.tag)
+
+class Assembly:
+    """A session's parts, wired and not yet started."""
+
+    def __init__(
+        self,
+        core: Core,
+        feed_cell: Cell,
+        execution_cell: Cell,
+        reconciler_cell: Cell,
+        readers: dict[str, tuple[Cell, ...]],
+        strategy_cells: dict[str, Cell],
+        kill: KillSwitch,
+        desk: CommandDesk,
+        health: Watch | None,
+    ) -> None:
+        """Name what drivers and inspectors reach for; ``core`` has the rest."""
+        self.core = core
+        self.clock = core.clock
+        self.board = core.board
+        self.holds = core.holds
+        self.dispatcher = core.dispatcher
+        self.supervisor = core.supervisor
+        self.broker = core.broker
+        self.books = core.books
+        self.track = core.track
+        self.refusals = core.refusals
+        self.saved = core.saved
+        self.feed_cell = feed_cell
+        self.execution_cell = execution_cell
+        self.reconciler_cell = reconciler_cell
+        self.readers = readers
+        self.strategy_cells = strategy_cells
+        self.kill = kill
+        self.desk = desk
+        self.health = health
+
+
+def assemble(parts: Parts, journal: JournalWriter) -> Assembly:
+    """Return the parts wired together; nothing has started and nothing is journaled yet."""
+    core = Core(parts, journal)
+    supervisor = core.supervisor
+    bounds = parts.bounds
+    execution = Cell("execution", core.make_execution, bounds)
+    reconciler = Cell("reconciler", core.make_reconciler, bounds)
+    risk = Cell("risk", core.make_risk, bounds)
+    telemetry = Cell("telemetry", core.make_telemetry, bounds)
+    feed = Cell("feed", core.make_feed, bounds)
+    supervisor.declare(
+        ChildSpec("execution", restart=Restart.REST_FOR_ONE, holds_open_while_down=True), execution
+    )
+    supervisor.declare(ChildSpec("reconciler"), reconciler)
+    supervisor.declare(ChildSpec("risk", holds_open_while_down=True), risk)
+    health = core.watch(feed)
+    if health is not None:
+        supervisor.declare(ChildSpec("health", when_exhausted=WhenExhausted.HOLD), health.cell)
+    supervisor.declare(ChildSpec("telemetry", when_exhausted=WhenExhausted.ABANDON), telemetry)
+    supervisor.declare(ChildSpec("feed", intensity=FEED_INTENSITY), feed)
+    strategies = _strategy_cells(core)
+    readers: dict[str, list[Cell]] = {symbol: [] for symbol in parts.feed.symbols}
+    for spec in parts.strategies:
+        for symbol in spec.symbols:
+            readers.setdefault(symbol, []).append(strategies[spec.name])
+    watching = None if health is None else health.cell
+    _wire(core.dispatcher, risk, execution, watching, telemetry, strategies)
+    supervisor.on_quarantine = core.cancels_of
+    supervisor.on_keep_state = core.keep_state
     desk = CommandDesk(
         supervisor,
-        kill,
-        clock,
+        core.kill,
+        core.clock,
         tag=parts.tag,
         strategies=[spec.name for spec in parts.strategies],
         symbols=parts.feed.symbols,
-        venue=holds.venue,
+        venue=core.holds.venue,
     )
-    assembly = Assembly(
-        clock,
-        board,
-        holds,
-        dispatcher,
-        supervisor,
-        broker,
-        books,
-        track,
+    return Assembly(
+        core,
         feed,
         execution,
         reconciler,
         {symbol: tuple(found) for symbol, found in readers.items()},
-        cells,
-        kill,
+        strategies,
+        core.kill,
         desk,
-        saved,
+        health,
     )
-    made.append(assembly)
-    return assembly
+
+
+def _strategy_cells(core: Core) -> dict[str, Cell]:
+    cells: dict[str, Cell] = {}
+    parts = core.parts
+    for ordinal, spec in enumerate(parts.strategies, start=1):
+        prefix = f"{parts.tag}-{ordinal}"
+        cell = _strategy_cell(spec, prefix, core.clock, core.saved, parts.bounds)
+        cells[spec.name] = cell
+        core.supervisor.declare(
+            ChildSpec(
+                cell.name,
+                intensity=STRATEGY_INTENSITY,
+                when_exhausted=WhenExhausted.QUARANTINE,
+                strategy=spec.name,
+            ),
+            cell,
+        )
+    return cells
 
 
 def _wire(
     dispatcher: Dispatcher,
     risk: Cell,
     execution: Cell,
+    health: Cell | None,
     telemetry: Cell,
     strategies: dict[str, Cell],
 ) -> None:
@@ -293,18 +380,30 @@ def _wire(
     dispatcher.route(CancelIntent, risk)
     dispatcher.route(
         RiskDecision,
+        telemetry,
         by_strategy=strategies,
         matters=lambda decision: decision.causes,
     )
     dispatcher.route(ApprovedOpen, execution)
     dispatcher.route(ApprovedReduce, execution)
     dispatcher.route(ApprovedCancel, execution)
+    if health is None:
+        dispatcher.route(
+            ExecutionReport,
+            risk,
+            telemetry,
+            by_strategy=strategies,
+            matters=lambda report: report.event not in PROGRESS,
+        )
+        return
+    dispatcher.route(ToolReport, health)
     dispatcher.route(
         ExecutionReport,
         risk,
+        health,
         telemetry,
         by_strategy=strategies,
-        matters=lambda report: report.event not in PROGRESS,
+        matters=lambda report: report.event not in UNSEEN_PROGRESS,
     )
 
 

@@ -18,19 +18,17 @@ class FeedActor(Actor):
     no bar is delivered twice or left out.
     """
 
-    def __init__(self, feed: BarFeed, after: int) -> None:
-        """Read ``feed`` and skip bars that opened at or before ``after``."""
+    def __init__(self, feed: BarFeed) -> None:
+        """Read ``feed``."""
         self._feed = feed
-        self._after = after
 
     def handlers(self) -> Mapping[type[Message], Handler]:
         """Return no handlers: nobody tells a feed anything yet."""
         return {}
 
-    def groups(self) -> Iterator[Group]:
-        """Yield the bars that were not delivered yet, grouped by timestamp."""
+    def groups(self, after: int) -> Iterator[Group]:
+        """Yield the bars that opened later than ``after`` (-1: all), grouped by timestamp."""
         groups = self._feed.groups()
-        if self._after < 0:
+        if after < 0:
             return iter(groups)
-        after = self._after
         return (group for group in groups if group[0].timestamp > after)

@@ -18,10 +18,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from decimal import Decimal
-from typing import Final
+from typing import Any, Final
 
 from actors.execution import Books
 from actors.runtime import Supervisor, limits
+from brokers.contract import VenueSilent
 from messages import (
     ApprovedCancel,
     Hold,
@@ -52,10 +53,6 @@ def is_kill(hold: Hold) -> bool:
         and hold.mode is HoldMode.DRAIN
         and (hold.hold_id == KILL_HOLD or hold.hold_id.startswith(RISK_HOLDS))
     )
-
-
-class VenueSilent(Exception):
-    """The venue does not answer: nobody knows what it holds."""
 
 
 class KillSwitch:
@@ -146,6 +143,20 @@ class KillSwitch:
         if not any(is_kill(hold) for hold in self.supervisor.dispatcher.holds.view().values()):
             self.running = False
             self._kill_id = ""
+
+    def progress(self) -> dict[str, Any] | None:
+        """Return how far the newest kill is, JSON-ready; ``None`` before any."""
+        if not self._stages:
+            return None
+        return {
+            "kill_id": self._kill_id or (self.report.kill_id if self.report else ""),
+            "cause": self._cause,
+            "by": self._by,
+            "flatten": self._flatten,
+            "running": self.running,
+            "latched": bool(self._kill_id),
+            "stages_ms": {stage.value: at for stage, at in self._stages.items()},
+        }
 
     # -- the sequence
 

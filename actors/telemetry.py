@@ -5,23 +5,33 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from actors.portfolio import EquityTrack
+from actors.refusals import Refusals
 from actors.runtime import Actor, Effects
 from actors.runtime.cell import Handler
-from messages import ExecutionReport, Message
+from messages import ExecutionReport, Message, RiskDecision
 
 
 class TelemetryActor(Actor):
-    """Keep the equity track up to date."""
+    """Keep the equity track and the tally of refusals up to date."""
 
-    def __init__(self, track: EquityTrack) -> None:
-        """Feed ``track``."""
+    def __init__(self, track: EquityTrack, refusals: Refusals) -> None:
+        """Feed ``track`` and ``refusals``."""
         self.track = track
+        self.refusals = refusals
 
     def handlers(self) -> Mapping[type[Message], Handler]:
         """Return the handlers."""
-        return {ExecutionReport: self.on_report}
+        return {ExecutionReport: self.on_report, RiskDecision: self.on_refusal}
 
     def on_report(self, report: ExecutionReport) -> Effects:
-        """Take a fill into the track."""
-        self.track.record(report)
+        """Take a fill into the track, an order that came to nothing into the refusals."""
+        if report.fill is not None:
+            self.track.record(report)
+        elif report.cause is not None:
+            self.refusals.record_report(report)
+        return None
+
+    def on_refusal(self, decision: RiskDecision) -> Effects:
+        """Take a refused intent into the refusals."""
+        self.refusals.record_decision(decision)
         return None

@@ -12,12 +12,13 @@ the close, each decision followed to its end; what was journaled is committed an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import replace
 
 from actors.assembly import Assembly, Parts, assemble
 from actors.execution import ExecutionActor
 from actors.feed import FeedActor
+from actors.health import NOTHING_STALE
 from actors.kill import KILL_HOLD, is_kill
 from actors.reconciler import ReconcilerActor
 from actors.runtime import Cell, CellState, Dispatcher, Origin
@@ -94,6 +95,8 @@ class Session:
                 spec.limits,
                 first[0].timestamp,
                 factory,
+                health=spec.health,
+                broker=spec.broker,
             ),
             journal,
         )
@@ -109,6 +112,9 @@ class Session:
         self._dispatcher = assembly.dispatcher
         self._deliver_to = assembly.dispatcher.deliver
         self._track = assembly.track
+        health = assembly.health
+        self._stale = NOTHING_STALE if health is None else health.stale
+        self._fresh = None if health is None else health.fresh
 
     def _deliver(self, report: VenueReport) -> None:
         assembly = self.assembly
@@ -167,25 +173,31 @@ class Session:
         Yield the groups of ``opened``, the feed's first reading, whatever happens to the feed.
 
         A feed that raises is a failed child: its next incarnation goes on after the last
-        bar that was delivered. The feed's own refusal of its input ends the session.
+        bar that was delivered, and so does one that was restarted because it was silent. The
+        feed's own refusal of its input ends the session.
         """
         assembly = self.assembly
         cell = assembly.feed_cell
+        reconnects = assembly.health is not None and assembly.health.reconnects
         while True:
             try:
-                yield from opened
-                return
+                if not reconnects:
+                    yield from opened
+                    return
+                if (yield from _of_this_incarnation(cell, opened)):
+                    return
+                assembly.core.last_delivered = -1 if self.last_bar_at is None else self.last_bar_at
             except (FeedError, ValueError, OSError):
                 raise  # the input is at fault, not the actor: reading it again would not help
             except Exception as error:  # noqa: BLE001 - the supervisor's business, never lost
-                assembly.last_delivered = -1 if self.last_bar_at is None else self.last_bar_at
+                assembly.core.last_delivered = -1 if self.last_bar_at is None else self.last_bar_at
                 cell.failures += 1
                 assembly.supervisor.actor_failed(cell, None, error)
             while cell.state is CellState.RESTARTING and assembly.clock.next_timer_at < NEVER:
                 self.fire_next(assembly.clock.next_timer_at)
             if self.halted or not cell.runs or not isinstance(cell.actor, FeedActor):
                 return
-            opened = cell.actor.groups()
+            opened = cell.actor.groups(assembly.core.last_delivered)
 
     def turn(self, group: Group, at: int) -> None:
         """
@@ -196,6 +208,8 @@ class Session:
         clock = self._clock
         if at > clock.now:
             clock.now = at
+        if self._stale and self._fresh is not None:
+            self._fresh(group)
         if self._working:
             self._match(group)
         last = self._last
@@ -328,6 +342,16 @@ class Session:
                 first, last = file.first or 0, file.last or 0
                 found.append(FeedGap("feed", now, file.symbol, first, last, missing, more))
         return found
+
+
+def _of_this_incarnation(cell: Cell, opened: Iterator[Group]) -> Generator[Group, None, bool]:
+    """Yield the groups of ``opened``, to its end (true) or until its actor is another."""
+    incarnation = cell.incarnation
+    for group in opened:
+        yield group
+        if cell.incarnation != incarnation or not cell.runs:
+            return False
+    return True
 
 
 def _check_currencies(spec: SessionSpec) -> None:

@@ -56,3 +56,6 @@ KILL_LAST_RESORT_S = 4.0
 
 SENTINEL_TICK_S = 0.02
 """How often the sentinel looks at the kill file, at kills on their way, and at the loop."""
+
+REFUSALS_KEPT = 8
+"""Kinds of refusals remembered per symbol, for `explain`; all are journaled."""

@@ -89,7 +89,7 @@ def test_an_order_is_never_known_twice() -> None:
         (Scope(symbol=PERP), False),
         (Scope(strategy="two"), False),
         (Scope(venue="elsewhere"), False),
-        (Scope(position_side="both"), True),
+        (Scope(side="long"), True),
     ],
 )
 def test_the_last_look_minds_what_covers_the_order(

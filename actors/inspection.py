@@ -1,0 +1,245 @@
+"""
+What a running session shows of itself: pure reads, JSON-ready.
+
+Called in the session's own thread where no handler is running. ``explain`` answers the question
+that users of trading programs ask most: why does it not trade? Every answer is a list of causes
+in the order in which an order would meet them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from actors.runtime import CellState
+from actors.turns import Session
+from messages import Hold, HoldMode, Scope
+from state.money import plain
+from state.orders import Order
+
+ORDERS_SHOWN = 10
+
+
+def holds(session: Session) -> dict[str, Any]:
+    """Return the holds in force, in order of placement, and what they come to."""
+    found = [hold_document(hold, session) for hold in _in_force(session)]
+    return {"held": bool(found), "holds": found}
+
+
+def hold_document(hold: Hold, session: Session) -> dict[str, Any]:
+    """Return one hold with its age and how it is lifted."""
+    now = session.assembly.clock.now
+    return {
+        **msgspec.to_builtins(hold),
+        "scope": str(hold.scope),
+        "age_s": round((now - hold.since) / 1000, 3),
+        "until": hold.until,
+        "latched": hold.latched,
+        "lifted_by": _way_out(hold),
+    }
+
+
+def _way_out(hold: Hold) -> str:
+    if hold.latched:
+        return "resume --unlatch --reason TEXT"
+    if hold.until is not None:
+        return f"by itself at {hold.until}, or resume"
+    if hold.hold_id.startswith(("stop-new-orders", "pause", "risk:")):
+        return "resume"
+    return f"{hold.set_by}, on evidence"
+
+
+def status(session: Session) -> dict[str, Any]:
+    """Return what the session is doing now."""
+    assembly = session.assembly
+    books = assembly.books
+    clock = assembly.clock
+    in_force = _in_force(session)
+    value = books.ledger.valuation(assembly.board.known) if _valued(session) else None
+    return {
+        "live": True,
+        "session_id": session.session_id,
+        "mode": session.spec.mode,
+        "state": _state(session, in_force),
+        "session_time": clock.now,
+        "turns": session.turns,
+        "bars": session.bars,
+        "last_bar_at": session.last_bar_at,
+        "cash": plain(books.ledger.cash),
+        "equity": None if value is None else plain(value.equity),
+        "realized_pnl": plain(books.ledger.realized_pnl),
+        "fees": plain(books.ledger.fees),
+        "currency": books.ledger.currency,
+        "positions": [
+            {
+                "strategy": position.strategy,
+                "symbol": position.symbol,
+                "position_side": position.position_side.value,
+                "quantity": plain(position.quantity),
+                "average_price": plain(position.average_price),
+            }
+            for position in books.ledger.positions()
+            if position.quantity
+        ],
+        "open_orders": [order_document(order) for order in books.orders.live()],
+        "holds": [hold_document(hold, session) for hold in in_force],
+        "strategies": {name: cell.state.value for name, cell in assembly.strategy_cells.items()},
+        "actors": {name: actor_document(session, name) for name in assembly.dispatcher.cells},
+        "symbols": {
+            symbol: symbol_document(session, symbol) for symbol in session.spec.feed.symbols
+        },
+        "kill": kill_document(session),
+        "dead_letters": assembly.supervisor.dead_letter_count,
+    }
+
+
+def _state(session: Session, in_force: list[Hold]) -> str:
+    if session.halted is not None:
+        return "halted"
+    if any(hold.mode is HoldMode.DRAIN and hold.scope == Scope() for hold in in_force):
+        return "killed"
+    if any(hold.scope == Scope() for hold in in_force):
+        return "held"
+    return "held in part" if in_force else "trading"
+
+
+def actor_document(session: Session, name: str) -> dict[str, Any]:
+    """Return one actor's counts."""
+    stats = session.assembly.dispatcher.cells[name].stats()
+    document: dict[str, Any] = {
+        "state": stats.state.value,
+        "incarnation": stats.incarnation,
+        "failures": stats.failures,
+        "handled": stats.handled,
+        "refused": stats.refused,
+        "dead": stats.dead,
+        "queued": list(stats.mailbox.queued),
+    }
+    return document
+
+
+def symbol_document(session: Session, symbol: str) -> dict[str, Any]:
+    """Return the newest data of a symbol and its age in session time."""
+    bar = session.assembly.board.last.get(symbol)
+    if bar is None:
+        return {"last_close": None, "closed_at": None, "age_s": None}
+    closed_at = bar.timestamp + bar.timeframe_ms
+    return {
+        "last_close": bar.close,
+        "closed_at": closed_at,
+        "age_s": round((session.assembly.clock.now - closed_at) / 1000, 3),
+    }
+
+
+def order_document(order: Order) -> dict[str, Any]:
+    """Return one order as an operator reads it."""
+    request = order.request
+    return {
+        "order_id": request.order_id,
+        "client_order_id": request.client_order_id,
+        "strategy": request.strategy,
+        "symbol": request.symbol,
+        "side": request.side.value,
+        "position_side": request.position_side.value,
+        "type": request.order_type.value,
+        "reduce_only": request.reduce_only,
+        "quantity": plain(request.quantity),
+        "price": None if request.price is None else plain(request.price),
+        "stop_price": None if request.stop_price is None else plain(request.stop_price),
+        "filled": plain(order.filled),
+        "status": order.status.value,
+    }
+
+
+def kill_document(session: Session) -> dict[str, Any] | None:
+    """Return the newest kill: how far it is, and its evidence once there is any."""
+    kill = session.assembly.kill
+    progress = kill.progress()
+    if progress is None:
+        return None
+    report = None if kill.report is None else msgspec.to_builtins(kill.report)
+    return {**progress, "report": report}
+
+
+def explain(session: Session, target: str) -> dict[str, Any]:
+    """
+    Return why a symbol is or is not traded now, or what became of an order.
+
+    ``target`` is a symbol of the session or an order's id (ours or the venue-side client id).
+    Raises ``LookupError`` naming what there is.
+    """
+    orders = session.assembly.books.orders
+    order = orders.by_order_id(target) or orders.by_client_id(target)
+    if order is not None:
+        return {"target": target, "kind": "order", **order_document(order)}
+    if target in session.spec.feed.symbols:
+        return _explain_symbol(session, target)
+    known = ", ".join(session.spec.feed.symbols)
+    raise LookupError(f"found {target!r}, expected a symbol ({known}) or the id of an order")
+
+
+def _explain_symbol(session: Session, symbol: str) -> dict[str, Any]:
+    assembly = session.assembly
+    causes: list[dict[str, str]] = []
+
+    def cause(kind: str, text: str, *, stops: bool) -> None:
+        causes.append({"kind": kind, "stops": "opening" if stops else "nothing", "text": text})
+
+    if session.halted is not None:
+        cause("session", f"the session is halted: {session.halted}", stops=True)
+    for name in ("execution", "risk"):
+        if not assembly.dispatcher.cells[name].runs:
+            cause("actor", f"{name} is {assembly.dispatcher.cells[name].state.value}", stops=True)
+    for hold in _in_force(session):
+        if hold.scope.symbol in (None, symbol):
+            text = (
+                f"{hold.hold_id} ({hold.mode.value}, {hold.scope}) by {hold.set_by}: {hold.cause}"
+            )
+            cause("hold", f"{text}; lifted by {_way_out(hold)}", stops=True)
+    data = symbol_document(session, symbol)
+    if data["closed_at"] is None:
+        cause("data", f"no bar of {symbol} has come yet", stops=True)
+    trading = [spec for spec in session.spec.strategies if symbol in spec.symbols]
+    if not trading:
+        cause("strategy", f"no strategy trades {symbol}", stops=True)
+    for spec in trading:
+        state = assembly.strategy_cells[spec.name].state
+        if state is not CellState.RUNNING:
+            reason = assembly.supervisor.quarantined.get(spec.name, "")
+            cause("strategy", f"{spec.name} is {state.value} {reason}".strip(), stops=True)
+    for refusal in assembly.refusals.of(symbol):
+        cause("refusal", refusal, stops=False)
+    live = assembly.books.orders.live_of(symbol=symbol)
+    stopped = any(each["stops"] == "opening" for each in causes)
+    if not causes and not live:
+        cause("strategy", "nothing stands in the way: no strategy asks for anything", stops=False)
+    return {
+        "target": symbol,
+        "kind": "symbol",
+        "may_open": not stopped,
+        "causes": causes,
+        "data": data,
+        "strategies": {
+            spec.name: assembly.strategy_cells[spec.name].state.value for spec in trading
+        },
+        "open_orders": [order_document(order) for order in live][:ORDERS_SHOWN],
+        "positions": [
+            {
+                "strategy": position.strategy,
+                "position_side": position.position_side.value,
+                "quantity": plain(position.quantity),
+            }
+            for position in assembly.books.ledger.positions()
+            if position.symbol == symbol and position.quantity
+        ],
+    }
+
+
+def _in_force(session: Session) -> list[Hold]:
+    return list(session.assembly.holds.view().values())
+
+
+def _valued(session: Session) -> bool:
+    last = session.assembly.board.last
+    return all(position.symbol in last for position in session.assembly.books.ledger.positions())
