@@ -12,6 +12,7 @@ import gc
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 
@@ -20,6 +21,7 @@ import anyio
 from actors.artifacts import Artifacts
 from actors.assembly import StrategySpec
 from actors.commands import REGISTER_HOLD
+from actors.health import MachineVitals
 from actors.inbox import Inbox
 from actors.paced import PacedDriver
 from actors.runtime import Pacer
@@ -133,7 +135,7 @@ async def run_paper(
     )
     watch = StallWatch()
     try:
-        session = Session(spec, session_id, journal, first)
+        session = Session(_on_machine(spec, out, watch, speed), session_id, journal, first)
         session.listen()
         session.assembly.kill.stopwatch = lambda: int(monotonic_s() * 1000)
         inbox.open(session)
@@ -172,6 +174,14 @@ async def _drive_paced(
     except FeedError as error:
         return INPUT_REFUSED, error
     return COMPLETED if ended else INTERRUPTED, None
+
+
+def _on_machine(spec: SessionSpec, out: Path, watch: StallWatch, speed: float) -> SessionSpec:
+    """Return ``spec`` with its Health, if it has one, watching this machine."""
+    if spec.health is None or spec.health.vitals is not None:
+        return spec
+    vitals = MachineVitals(out, lambda: watch.stalls)
+    return replace(spec, health=spec.health.on_machine(vitals, speed))
 
 
 def _held(register: HoldRegister, now: int) -> tuple[Hold, ...]:

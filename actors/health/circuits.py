@@ -21,7 +21,7 @@ the same circuits.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -55,9 +55,8 @@ class CircuitRules:
     """
     When circuits open and for how long; times in ms.
 
-    ``probe_timeout_ms`` is how long a probe's answer is waited for, ``probe_every_ms`` lies
-    between a good answer and the next probe, ``quiet_ms`` without an opening makes the next
-    pause a first one again.
+    ``probe_every_ms`` lies between a probe's good answer and the next probe; a circuit that has
+    stayed closed for ``quiet_ms`` starts with its first pause again.
     """
 
     failure_streak: int = 5
@@ -66,7 +65,6 @@ class CircuitRules:
     pause_growth: float = 2.0
     pause_max_ms: int = 900_000
     rate_limit_pause_ms: int = 10_000
-    probe_timeout_ms: int = 10_000
     probe_every_ms: int = 5_000
     quiet_ms: int = 900_000
 
@@ -119,12 +117,13 @@ class Circuits:
     """
     The circuits of all tools; one that was never reported on is closed.
 
-    ``askable`` says which tools can be probed. Of any other, the next call that somebody makes
-    for his own purposes is the probe, however late it comes.
+    ``askable`` holds the tools that can be probed, each with how long (ms) its answer may take.
+    Of any other, the next call that somebody makes for his own purposes is the probe, however
+    late it comes.
     """
 
     rules: CircuitRules
-    askable: Callable[[str], bool] = lambda _tool: True
+    askable: Mapping[str, int] = field(default_factory=dict)
     _circuits: dict[str, Circuit] = field(default_factory=dict)
 
     # -- what is asked
@@ -136,7 +135,7 @@ class Circuits:
             return False
         if now < circuit.limited_until or circuit.state is CircuitState.OPEN:
             return True
-        return circuit.state is CircuitState.HALF_OPEN and self.askable(tool)
+        return circuit.state is CircuitState.HALF_OPEN and tool in self.askable
 
     def get_pause_until(self, tool: str, now: int) -> int | None:
         """
@@ -252,14 +251,14 @@ class Circuits:
                 circuit.asked_until = None
                 circuit.ask_at = now
                 changes.append(CircuitHalfOpen(HEALTH, now, tool))
-            if circuit.state is not CircuitState.HALF_OPEN or not self.askable(tool):
+            if circuit.state is not CircuitState.HALF_OPEN or tool not in self.askable:
                 continue
             if circuit.asked_until is not None and circuit.asked_until <= now:
                 lost = self.record_tool_failure(tool, now, "the probe was not answered")
                 assert lost is not None, "a failure opens what is half-open"
                 changes.append(lost)
             elif circuit.asked_until is None and max(circuit.ask_at, circuit.limited_until) <= now:
-                circuit.asked_until = now + self.rules.probe_timeout_ms
+                circuit.asked_until = now + self.askable[tool]
                 probes.append(tool)
         return Advance(tuple(changes), tuple(probes))
 
@@ -307,7 +306,7 @@ class Circuits:
     def _due(self, tool: str, circuit: Circuit) -> int | None:
         if circuit.state is CircuitState.OPEN:
             return circuit.resting_until
-        if circuit.state is CircuitState.CLOSED or not self.askable(tool):
+        if circuit.state is CircuitState.CLOSED or tool not in self.askable:
             return None
         if circuit.asked_until is not None:
             return circuit.asked_until

@@ -99,10 +99,10 @@ class Freshness:
         self.stale.setdefault(symbol, now)
         return True
 
-    def fresh(self, group: Iterable[Bar], now: int) -> list[tuple[str, int]]:
-        """Return, and forget, the stale symbols that ``group`` has bars of: (symbol, ms stale)."""
+    def fresh(self, group: Iterable[Bar], now: int) -> list[tuple[Bar, int]]:
+        """Return the bars of stale symbols with the time (ms) that those were stale, and end it."""
         stale = self.stale
-        return [(bar.symbol, now - stale.pop(bar.symbol)) for bar in group if bar.symbol in stale]
+        return [(bar, now - stale.pop(bar.symbol)) for bar in group if bar.symbol in stale]
 
     def next_check(self, now: int) -> int:
         """

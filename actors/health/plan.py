@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from actors.health.circuits import CircuitRules
 from actors.health.vitals import MB, VitalRules, Vitals
 from actors.settings import HealthSettings
+
+
+AS_FAST_AS_IT_GOES = 3_600.0
+"""Session seconds that count as a real one where nobody waits: a look costs more than a bar."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,8 +18,10 @@ class HealthPlan:
     """
     What to watch; times in ms of session time.
 
-    Without ``vitals`` the machine is not watched. ``reconnect`` says that the feed's source can
-    fall silent while it is connected, and is to be opened anew then; history cannot.
+    Without ``vitals`` the machine is not watched. ``probe_timeout_ms`` is how long a venue may
+    take to answer a probe; a feed has the time in which a bar must come. ``reconnect`` says that
+    the feed's source can fall silent while it is connected, and is to be opened anew then; history
+    cannot.
     """
 
     circuits: CircuitRules = field(default_factory=CircuitRules)
@@ -23,7 +29,17 @@ class HealthPlan:
     vital_rules: VitalRules = field(default_factory=VitalRules)
     vitals: Vitals | None = None
     check_every_ms: int = 5_000
+    probe_timeout_ms: int = 10_000
     reconnect: bool = False
+
+    def on_machine(self, vitals: Vitals, speed: float) -> HealthPlan:
+        """
+        Return this plan over ``vitals``, looked at in real time.
+
+        The session runs ``speed`` times faster than the machine (0: as fast as it goes).
+        """
+        every_ms = round(self.check_every_ms * max(1.0, speed or AS_FAST_AS_IT_GOES))
+        return replace(self, vitals=vitals, check_every_ms=every_ms)
 
 
 def plan_of(
@@ -38,7 +54,6 @@ def plan_of(
             pause_growth=settings.pause_growth,
             pause_max_ms=_ms(settings.pause_max_s),
             rate_limit_pause_ms=_ms(settings.rate_limit_pause_s),
-            probe_timeout_ms=_ms(settings.probe_timeout_s),
             probe_every_ms=_ms(settings.check_every_s),
             quiet_ms=_ms(settings.pause_max_s),
         ),
@@ -48,6 +63,7 @@ def plan_of(
         ),
         None,
         _ms(settings.check_every_s),
+        _ms(settings.probe_timeout_s),
         reconnect,
     )
 

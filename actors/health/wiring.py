@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from actors.board import Board
 from actors.health.actor import FEED, STALE_HOLD, HealthActor, HealthState, Ports
-from actors.health.circuits import HEALTH, VENUE, Circuits
+from actors.health.circuits import HEALTH, Circuits, CircuitState, venue_tool
 from actors.health.freshness import Freshness
 from actors.health.plan import HealthPlan
 from actors.runtime import Cell, Clock, Dispatcher, Supervisor
@@ -59,10 +59,10 @@ def watch(
         feed.symbols, feed.timeframe_ms, plan.stale_after_ms, board.last, clock.now
     )
     venue = broker.name
-
-    def askable(tool: str) -> bool:
-        return tool in (VENUE + venue, FEED)
-
+    askable = {
+        venue_tool(venue): plan.probe_timeout_ms,
+        FEED: feed.timeframe_ms + plan.stale_after_ms,  # the answer is a bar
+    }
     state = HealthState(Circuits(plan.circuits, askable), freshness)
     when_idle = dispatcher.when_idle
 
@@ -77,7 +77,7 @@ def watch(
         when_idle(lambda: supervisor.lift(hold_id, HEALTH, reason))
 
     def probe(tool: str) -> None:
-        assert askable(tool), f"nobody can ask {tool}"
+        assert tool == venue_tool(venue), f"nobody can ask {tool}"
         when_idle(lambda: broker.probe(clock.now))
 
     def reconnect() -> None:
@@ -90,13 +90,15 @@ def watch(
     def fresh(group: Group) -> None:
         now = clock.now
         found = freshness.fresh(group, now)
-        for symbol, stale_ms in found:
-            dispatcher.publish(
-                HEALTH, DataFresh(HEALTH, now, symbol, freshness.timeframe_ms, stale_ms)
-            )
+        for bar, stale_ms in found:
+            symbol = bar.symbol
+            again = DataFresh(HEALTH, now, symbol, freshness.timeframe_ms, stale_ms)
+            dispatcher.publish(HEALTH, again, bar)
             supervisor.lift(STALE_HOLD + symbol, HEALTH, f"a bar came after {stale_ms} ms")
         if found and state.circuits.troubled(FEED):
-            dispatcher.publish(HEALTH, ToolReport(FEED, ok=True, at=now, detail="a bar came"))
+            asked = state.circuits.circuit(FEED).state is CircuitState.HALF_OPEN
+            answer = ToolReport(FEED, ok=True, at=now, detail="a bar came", probe=asked)
+            dispatcher.publish(HEALTH, answer, found[0][0])
 
     ports = Ports(
         hold,
