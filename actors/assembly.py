@@ -20,8 +20,15 @@ from actors.kill import RISK_HOLDS, KillSwitch
 from actors.portfolio import EquityTrack
 from actors.reconciler import ReconcilerActor
 from actors.refusals import Refusals
-from actors.risk import RiskActor, RiskLimits, RiskView, guards_for
-from actors.risk.view import RiskMemory
+from actors.risk import (
+    AccountState,
+    RiskActor,
+    RiskLimits,
+    RiskMemory,
+    RiskView,
+    account_breaches,
+    guards_for,
+)
 from actors.runtime import (
     Cell,
     ChildSpec,
@@ -50,6 +57,7 @@ from messages import (
     OpenIntent,
     OperatorReduce,
     OrderEvent,
+    PortfolioMarked,
     ReasonCode,
     Reconciled,
     ReduceIntent,
@@ -72,9 +80,12 @@ PROGRESS = frozenset(
 UNSEEN_PROGRESS = PROGRESS - {OrderEvent.ACCEPTED}
 """Steps that say nothing about the venue either: to Health an acceptance is a good answer."""
 
-UNTIL_RECONCILED = ("overflow:", "failed:", "fatal:")
-"""How the ids of holds begin that end when the venue and our books agree: those of a lane which
-could not keep up, and of what an earlier session failed by."""
+OVERFLOW_HOLDS = "overflow:"
+"""How the ids of holds begin that a lane placed which could not keep up: they end when the venue
+and our books agree."""
+
+FAILURE_HOLDS = ("failed:", "fatal:")
+"""How those begin that an earlier session failed by: its successor's first comparison ends them."""
 
 RECONCILIATION_HOLD = "reconciliation"
 
@@ -206,8 +217,9 @@ class Core:
         if result.differences:
             self.supervisor.hold_open(RECONCILIATION_HOLD, "; ".join(result.differences))
             return
+        ended = (OVERFLOW_HOLDS, *FAILURE_HOLDS) if result.occasion == "start" else OVERFLOW_HOLDS
         for hold_id in list(self.holds.view()):
-            if hold_id == RECONCILIATION_HOLD or hold_id.startswith(UNTIL_RECONCILED):
+            if hold_id == RECONCILIATION_HOLD or hold_id.startswith(ended):
                 self.supervisor.lift(hold_id, "reconciler", "the venue and our books agree")
 
     def breached(self, breach: RiskBreached) -> None:
@@ -220,6 +232,26 @@ class Core:
             self.dispatcher.when_idle(
                 lambda: self.supervisor.hold_open(hold_id, cause, set_by="risk")
             )
+
+    def observe_account(self, at: int) -> None:
+        """
+        Value the account at the newest marks and act at once on every limit that it newly passes.
+
+        For the closes of each turn, before anybody decides by them, where a limit watches the
+        account; never within a handler. While the account is flat there is nothing to value.
+        """
+        account, ledger = self.risk_memory.watch, self.books.ledger
+        assert account is not None, "only an account with limits is watched"
+        if ledger.flat and account.state.equity == ledger.cash:
+            return
+        value = ledger.valuation(self.board.known)
+        margin = ledger.margin(self.board.known)
+        found = account.observe(at, AccountState(value.equity, margin, value.funding))
+        for breach in account_breaches(found, account.limits, at, value.equity):
+            self.dispatcher.publish("risk", breach)
+            self.breached(breach)
+        if self.dispatcher.errands:
+            self.dispatcher.run_errands()
 
     # -- the supervisor's errands
 
@@ -294,6 +326,7 @@ class Assembly:
         self.kill = kill
         self.desk = desk
         self.health = health
+        self.watch = core.risk_memory.watch
 
 
 def assemble(parts: Parts, journal: JournalWriter) -> Assembly:
@@ -323,6 +356,8 @@ def assemble(parts: Parts, journal: JournalWriter) -> Assembly:
             readers.setdefault(symbol, []).append(strategies[spec.name])
     watching = None if health is None else health.cell
     _wire(core.dispatcher, risk, execution, watching, telemetry, strategies)
+    if core.risk_memory.watch is not None:
+        core.dispatcher.route(PortfolioMarked, risk)
     supervisor.on_quarantine = core.cancels_of
     supervisor.on_keep_state = core.keep_state
     desk = CommandDesk(

@@ -3,9 +3,20 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from difflib import get_close_matches
 from typing import Annotated
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    model_validator,
+)
+
+from actors.risk.registry import SPECS
+from messages import BreachAction
 
 
 def _exact(value: object) -> object:
@@ -22,11 +33,33 @@ Money = Annotated[
 ]
 """An amount of the account's currency, written in quotes (or as a whole number)."""
 
+Positive = Annotated[Decimal, BeforeValidator(_exact), Field(gt=0, allow_inf_nan=False)]
+"""An exact number above zero, written in quotes (or as a whole number)."""
+
 Percent = Annotated[Decimal, BeforeValidator(_exact), Field(gt=0, le=100, allow_inf_nan=False)]
+
+Count = Annotated[int, Field(gt=0, le=1_000_000)]
+"""A number of orders or trades; the bound keeps what is remembered of them within memory."""
+
+
+def _known_guard(name: str) -> str:
+    if name not in SPECS:
+        near = get_close_matches(name, SPECS, n=1, cutoff=0.6)
+        meant = f'; did you mean "{near[0]}"?' if near else ""
+        raise ValueError(f"expected the name of a limit{meant}")
+    return name
+
+
+GuardName = Annotated[str, AfterValidator(_known_guard)]
 
 
 class RiskSettings(BaseModel):
-    """``[risk]``: the limits of the one gate. A limit that is not given does not exist."""
+    """
+    ``[risk]``: the limits of the one gate. A limit that is not given does not exist.
+
+    `trade` sets some that are not given: see the guide to limits. What equals a limit passes.
+    Limits concern orders that add exposure; no reducing order is refused by one.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -34,22 +67,71 @@ class RiskSettings(BaseModel):
         None, description="largest notional of one order, in the account's currency"
     )
     max_position_notional: Money | None = Field(
-        None, description="largest notional of one position, what is in flight included"
+        None, description="largest notional of one symbol, what is on its way included"
     )
     max_gross_exposure: Money | None = Field(
-        None, description="largest sum of all positions' notionals, what is in flight included"
+        None, description="largest sum of all notionals, what is on its way included"
+    )
+    max_net_exposure: Money | None = Field(
+        None, description="how far all positions may lean to one side: long less short, at worst"
+    )
+    symbol_budgets: dict[str, Money] = Field(
+        default_factory=dict,
+        description='largest notional of single symbols, as `{ "BTC/USDT" = "5000" }`',
     )
     max_drawdown_pct: Percent | None = Field(
-        None, description="halt when equity falls this far below its peak, in percent"
+        None, description="farthest fall of equity below its peak, open profit included, percent"
     )
     max_daily_loss: Money | None = Field(
-        None, description="halt when the loss since UTC midnight reaches this"
+        None, description="largest loss since UTC midnight, open loss included"
     )
-    max_orders_per_minute: int | None = Field(
-        None, gt=0, description="most orders that add exposure in any 60 s"
+    max_session_loss: Money | None = Field(
+        None, description="the session's risk budget: largest loss since its start"
     )
-    price_collar_bps: Annotated[Decimal, BeforeValidator(_exact)] | None = Field(
-        None, gt=0, description="farthest a price may be from the market, in basis points"
+    max_consecutive_losses: Count | None = Field(
+        None, description="losing trades in a row after which nothing opens"
+    )
+    max_orders_per_minute: Count | None = Field(
+        None, description="most orders that add exposure in any 60 s"
+    )
+    max_cancels_per_minute: Count | None = Field(
+        None, description="most cancels in any 60 s; beyond, openings are refused, cancels never"
+    )
+    max_open_orders: Count | None = Field(None, description="most unfinished orders at a time")
+    price_collar_bps: Positive | None = Field(
+        None, description="farthest a limit or stop price may be from the mark, basis points"
+    )
+    max_slippage_bps: Positive | None = Field(
+        None, description="farthest the mark may have moved against the decision's price"
+    )
+    max_spread_bps: Positive | None = Field(
+        None, description="widest spread between bid and ask; without a quote nothing opens"
+    )
+    max_participation_pct: Positive | None = Field(
+        None, description="largest order, in percent of the notional of the newest bar's volume"
+    )
+    min_reward_to_risk: Positive | None = Field(
+        None, description="least distance to the planned target for one to the planned stop"
+    )
+    block_stacking: bool = Field(
+        default=False, description="no adding to a position, nor to an opening on its way"
+    )
+    order_value_buffer_pct: Positive | None = Field(
+        None, description="part of an order's cost that must stay free beside it, percent"
+    )
+    max_margin_use_pct: Percent | None = Field(
+        None, description="largest initial margin, on its way included, in percent of equity"
+    )
+    max_funding_rate_bps: Positive | None = Field(
+        None, description="highest funding rate that a new perpetual position may have to pay"
+    )
+    max_funding_cost: Money | None = Field(
+        None, description="most funding paid in the session, net of what was received"
+    )
+    actions: dict[GuardName, BreachAction] = Field(
+        default_factory=dict,
+        description="what a breach brings about besides the refusal, by the limit's key: "
+        "`refuse` (nothing), `reduce_only` (a hold), `halt` (a kill)",
     )
 
 

@@ -16,20 +16,17 @@ from msgspec import convert, to_builtins
 
 from actors.assembly import StrategySpec
 from actors.risk import RiskLimits
+from actors.risk.defaults import LIVE_NEEDS
 from feeds.contract import BarFeed, Group
 from feeds.settings import build_feed
 from state.instruments import Instrument, load_instruments
 from strategies.loader import load_strategy, parse_params
-from tidegate.config import Configuration, Settings, StrategySettings
+from tidegate.config import TRADE_DEFAULT, Configuration, Settings, StrategySettings
 from tidegate.exits import ConfigError
 
 DAY_MS = 86_400_000
 
 NOT_IN_FORCE: Mapping[tuple[str, ...], str] = {
-    ("risk", "max_drawdown_pct"): "no guard watches the drawdown yet",
-    ("risk", "max_daily_loss"): "no guard watches the daily loss yet",
-    ("risk", "max_orders_per_minute"): "no guard counts orders yet",
-    ("risk", "price_collar_bps"): "no guard compares prices with the market yet",
     ("health",): "no circuit watches a venue yet",
     ("feed", "stale_after_s"): "nobody watches the age of the data yet",
     ("control",): "no daemon takes commands yet",
@@ -76,26 +73,43 @@ def limits_of(settings: Settings) -> RiskLimits:
     """Return the limits that Risk enforces."""
     risk = settings.risk
     return RiskLimits(
-        max_order_notional=risk.max_order_notional,
-        max_position_notional=risk.max_position_notional,
-        max_gross_exposure=risk.max_gross_exposure,
+        **{name: getattr(risk, name) for name in type(risk).model_fields},
+        strategy_budgets={
+            strategy.name: strategy.budget
+            for strategy in settings.strategies
+            if strategy.budget is not None
+        },
+        universe_allow=settings.universe.allow,
+        universe_deny=settings.universe.deny,
     )
+
+
+def missing_for_live(configuration: Configuration) -> list[str]:
+    """Return the limits, by their dotted keys, that a live session needs and nobody gave."""
+    return [
+        f"risk.{name}"
+        for name in LIVE_NEEDS
+        if getattr(configuration.settings.risk, name) is None
+        or configuration.origin("risk", name) == TRADE_DEFAULT
+    ]
+
+
+def refuse_live_without_limits(configuration: Configuration) -> None:
+    """Raise one ``ConfigError`` that names every limit a live session lacks."""
+    if missing := missing_for_live(configuration):
+        raise ConfigError(
+            f"{configuration.origin('session', 'mode')}: session.mode: live needs limits that are "
+            f"given, and found none for {', '.join(missing)}; expected each of them in [risk]"
+        )
 
 
 def not_in_force(configuration: Configuration) -> list[str]:
     """Return a problem for every key that is set and whose promise this version does not keep."""
-    problems = [
+    return [
         f"{configuration.origin(*key)}: {'.'.join(key)}: {why}; remove it"
         for key, why in NOT_IN_FORCE.items()
         if configuration.is_given(*key)
     ]
-    problems += [
-        f"{configuration.origin('strategies')}: strategies[{place}].budget: "
-        "no guard watches a strategy's budget yet; remove it"
-        for place, strategy in enumerate(configuration.settings.strategies)
-        if strategy.budget is not None
-    ]
-    return problems
 
 
 # ------------------------------------------------------------------------------------------ feed

@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from actors.risk.defaults import trade_defaults
 from actors.settings import HealthSettings, Money, RiskSettings
 from brokers.settings import VenueSettings
 from feeds.settings import FeedSettings
@@ -27,6 +28,8 @@ from tidegate.redaction import exposed_secrets, is_secret, masked, secrets_in, w
 from tidegate.schema import model_at, nearest
 
 DEFAULT_FILE = Path("tidegate.toml")
+TRADE_DEFAULT = "trade default"
+"""The origin of a limit that nobody gave and ``trade`` does not go without."""
 
 
 class Section(BaseModel):
@@ -186,7 +189,26 @@ def load(
         settings = Settings.model_validate(merged)
     except ValidationError as error:
         raise ConfigError(*_problems(error, layers)) from None
-    return Configuration(settings, sources, merged)
+    return with_trade_defaults(Configuration(settings, sources, merged))
+
+
+def with_trade_defaults(configuration: Configuration) -> Configuration:
+    """
+    Return the configuration with the limits that ``trade`` does not go without.
+
+    A limit that is given stays as it is; a replay gets none.
+    """
+    settings = configuration.settings
+    if settings.session.mode == "replay":
+        return configuration
+    missing = {
+        name: limit
+        for name, limit in trade_defaults(settings.session.cash).items()
+        if getattr(settings.risk, name) is None
+    }
+    risk = settings.risk.model_copy(update=missing)
+    sources = {**configuration.sources, **{("risk", name): TRADE_DEFAULT for name in missing}}
+    return Configuration(settings.model_copy(update={"risk": risk}), sources, configuration.given)
 
 
 def _problems(error: ValidationError, layers: Sequence[Layer]) -> list[str]:

@@ -122,7 +122,6 @@ class RiskView:
         cash: Decimal,
         position_mode: PositionMode,
         slippage_bps: Decimal = ZERO,
-        decided: RecentIds | None = None,
         memory: RiskMemory | None = None,
         quarantined: Mapping[str, str] | None = None,
         limits: RiskLimits | None = None,
@@ -153,7 +152,7 @@ class RiskView:
         self.watch = self.memory.watch
         self.openings = self.memory.openings
         self.cancels = self.memory.cancels
-        self._decided = decided if decided is not None else self.memory.decided
+        self._decided = self.memory.decided
 
     # -- questions
 
