@@ -120,7 +120,8 @@ def check_messages_are_conserved(world: World) -> None:
         if isinstance(message, Intent | CancelIntent):
             expected["risk"] += 1
         elif isinstance(message, RiskDecision) and message.verdict is Verdict.DENIED:
-            expected[f"strategy:{message.strategy}"] += 1
+            for name in ("telemetry", f"strategy:{message.strategy}"):
+                expected[name] += 1
         elif isinstance(message, ExecutionReport) and message.event not in PROGRESS:
             for name in ("risk", "telemetry", f"strategy:{message.strategy}"):
                 expected[name] += 1

@@ -66,7 +66,7 @@ scopes = st.builds(
     venue=maybe(("paper", "other")),
     strategy=maybe(("one", "two")),
     symbol=maybe(("A", "B")),
-    position_side=maybe(("long", "short", "both")),
+    side=maybe(("long", "short")),
 )
 holds = st.lists(
     st.builds(hold, st.sampled_from("abcdef"), st.sampled_from(HoldMode), scopes),
@@ -86,7 +86,8 @@ def covers_by_hand(scope: Scope, message: OpenIntent) -> bool:
         "venue": "paper",
         "strategy": message.strategy,
         "symbol": message.symbol,
-        "position_side": message.position_side.value,
+        # These intents all buy: in the one net book that is towards a long position.
+        "side": "short" if message.position_side is PositionSide.SHORT else "long",
     }
     return all(getattr(scope, name) in (None, fact) for name, fact in facts.items())
 

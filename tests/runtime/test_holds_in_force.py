@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from session_world import (
     BTC,
+    DAY,
     ETH,
     MINUTE,
     START,
@@ -147,7 +148,7 @@ def test_closes_cancels_and_fills_flow_during_any_hold(mode: HoldMode, queued: b
 
 def test_blocked_intents_wait_and_are_released_in_their_order(queued: bool) -> None:
     """A pause keeps intents in order; they are decided when it ends, none twice, none lost."""
-    script = buy_every_bar()
+    script = buy_every_bar(valid_until=START + DAY)
     world = make_world(flat(BTC, 8), script.spec(), queued=queued)
     world.before_turn(2, place(HoldMode.BLOCK)).before_turn(6, lift()).run()
 
@@ -159,6 +160,18 @@ def test_blocked_intents_wait_and_are_released_in_their_order(queued: bool) -> N
     assert decided == [f"abc-1-{number}" for number in range(1, 9)]
     assert set(verdicts(world)) == {"approved"}
     assert {d.decided_at for d in held} == {START + 6 * MINUTE}
+
+
+def test_what_has_no_deadline_waits_for_one_bar_at_most(queued: bool) -> None:
+    """An intent without ``valid_until`` is good for one time frame: older, it is refused."""
+    script = buy_every_bar()
+    world = make_world(flat(BTC, 6), script.spec(), queued=queued)
+    world.before_turn(1, place(HoldMode.BLOCK)).before_turn(4, lift()).run()
+
+    # Blocked at minutes 2, 3 and 4, released at minute 4: a minute is not too late, two are.
+    assert verdicts(world) == ["approved", "denied", *["approved"] * 4]
+    (cause,) = world.all(RiskDecision)[1].causes
+    assert cause.code is ReasonCode.INTENT_EXPIRED
 
 
 def test_what_expired_while_blocked_is_refused_and_not_executed_late(queued: bool) -> None:
@@ -191,7 +204,7 @@ def test_a_refusing_hold_answers_what_a_pause_had_kept(queued: bool) -> None:
 
 def test_a_scoped_kill_leaves_what_else_is_paused_in_its_place(queued: bool) -> None:
     """DRAIN of one symbol answers that symbol's intents only; the rest waits for its own lift."""
-    script = buy_every_bar()
+    script = buy_every_bar(valid_until=START + DAY)
     world = make_world(
         {BTC: flat(BTC, 5), ETH: flat(ETH, 5)}, script.spec(symbols=(BTC, ETH)), queued=queued
     )

@@ -103,7 +103,7 @@ def test_within_its_intensity_the_failed_child_restarts_first(situation: Situati
 
 @given(situations())
 def test_past_its_intensity_a_child_takes_the_next_rung(situation: Situation) -> None:
-    """Exhausted means quarantine, abandon, or hold and halt, as its spec says, and no restart."""
+    """Exhausted means quarantine, abandon, held or not, or hold and halt; never a restart."""
     specs, histories, failed = situation
     spec = specs[NAMES.index(failed)]
     if allowed_by_hand(spec, histories[failed]):
@@ -116,6 +116,8 @@ def test_past_its_intensity_a_child_takes_the_next_rung(situation: Situation) ->
         assert kinds == [QuarantineChild]
     elif spec.when_exhausted is WhenExhausted.ABANDON:
         assert kinds == [AbandonChild]
+    elif spec.when_exhausted is WhenExhausted.HOLD:
+        assert kinds == [HoldOpen, AbandonChild]
     else:
         assert kinds == [HoldOpen, Halt]
 
