@@ -15,6 +15,7 @@ from typing import Any
 from msgspec import convert, to_builtins
 
 from actors.assembly import StrategySpec
+from actors.health import HealthPlan, plan_of
 from actors.risk import RiskLimits
 from actors.risk.defaults import LIVE_NEEDS
 from feeds.contract import BarFeed, Group
@@ -27,8 +28,6 @@ from tidegate.exits import ConfigError
 DAY_MS = 86_400_000
 
 NOT_IN_FORCE: Mapping[tuple[str, ...], str] = {
-    ("health",): "no circuit watches a venue yet",
-    ("feed", "stale_after_s"): "nobody watches the age of the data yet",
     ("control",): "no daemon takes commands yet",
     ("telemetry", "metrics"): "no metrics are published yet",
     ("telemetry", "notify"): "no notices are sent yet",
@@ -45,6 +44,7 @@ class Parts:
     instruments: Mapping[str, Instrument]
     currency: str
     limits: RiskLimits
+    health: HealthPlan | None
     config: Mapping[str, Any]
     places: Mapping[str, Any]
 
@@ -64,6 +64,7 @@ def compose(configuration: Configuration) -> Parts:
         instruments,
         single_currency(instruments),
         limits_of(settings),
+        health_of(settings) if is_watched(configuration) else None,
         kept_config(configuration, strategies, instruments),
         _places(configuration, feed),
     )
@@ -101,6 +102,23 @@ def refuse_live_without_limits(configuration: Configuration) -> None:
             f"{configuration.origin('session', 'mode')}: session.mode: live needs limits that are "
             f"given, and found none for {', '.join(missing)}; expected each of them in [risk]"
         )
+
+
+def is_watched(configuration: Configuration) -> bool:
+    """Return whether Health watches the session: a replay only if it is told to."""
+    return (
+        configuration.settings.session.mode != "replay"
+        or configuration.is_given("health")
+        or configuration.is_given("feed", "stale_after_s")
+    )
+
+
+def health_of(settings: Settings) -> HealthPlan:
+    """Return what Health watches, and by which figures."""
+    feed = settings.feed
+    # History cannot fall silent: a gap in it is a gap, and reading it again would not fill it.
+    live = feed.source not in ("synthetic", "file")
+    return plan_of(settings.health, stale_after_s=feed.stale_after_s, reconnect=live)
 
 
 def not_in_force(configuration: Configuration) -> list[str]:
@@ -256,6 +274,8 @@ def kept_config(
     config = configuration.public()
     del config["session"]["dir"], config["universe"]["instruments"], config["feed"]["files"]
     del config["control"], config["telemetry"], config["venue"]["loopback_ca"]
+    if not is_watched(configuration):
+        del config["health"], config["feed"]["stale_after_s"]
     for section, spec in zip(config["strategies"], strategies, strict=True):
         section["use"] = spec.source
         section["source_sha256"] = spec.source_sha256

@@ -100,6 +100,7 @@ def session_spec(
         cash=session.cash,
         engine=configuration.settings.venue.engine_config(""),
         limits=parts.limits,
+        health=parts.health,
         out=out,
         runs_dir=runs_dir,
         config=parts.config,

@@ -22,7 +22,14 @@ from state.manifest import Manifest, file_sha256
 from strategies.loader import StrategyLoadError, load_strategy
 from tidegate import __version__
 from tidegate.archive import Recorded
-from tidegate.compose import feed_of, kept_instruments, limits_of, single_currency, strategies_of
+from tidegate.compose import (
+    feed_of,
+    health_of,
+    kept_instruments,
+    limits_of,
+    single_currency,
+    strategies_of,
+)
 from tidegate.config import Configuration, Settings
 from tidegate.exits import UsageRefused
 
@@ -94,6 +101,7 @@ def session_again(manifest: Manifest) -> SessionSpec:
         cash=settings.session.cash,
         engine=settings.venue.engine_config(""),
         limits=limits_of(settings),
+        health=health_of(settings) if "health" in manifest.config else None,
         config=manifest.config,
         session_id=manifest.session_id,
     )

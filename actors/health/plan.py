@@ -8,7 +8,6 @@ from actors.health.circuits import CircuitRules
 from actors.health.vitals import MB, VitalRules, Vitals
 from actors.settings import HealthSettings
 
-
 AS_FAST_AS_IT_GOES = 3_600.0
 """Session seconds that count as a real one where nobody waits: a look costs more than a bar."""
 
