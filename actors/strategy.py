@@ -192,6 +192,8 @@ def check_intent(intent: Intent) -> None:
         and type(intent.position_side) is PositionSide
         and type(intent.symbol) is type(intent.tag) is str
         and type(intent.valid_until) in TIME_TYPES
+        and intent.planned_stop is None
+        and intent.planned_target is None
     ):
         return  # the plainest order, as its desk makes it
     for name, value, kind in (
@@ -209,6 +211,8 @@ def check_intent(intent: Intent) -> None:
     _check_amounts(
         ("quantity", intent.quantity),
         ("decision_price", intent.decision_price),
+        ("planned_stop", intent.planned_stop),
+        ("planned_target", intent.planned_target),
     )
     if not isinstance(intent.valid_until, int | None):
         raise MalformedIntent("valid_until", intent.valid_until, "int or None")

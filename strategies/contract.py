@@ -131,8 +131,15 @@ class Desk:
         decision_price: float | Decimal | None = None,
         valid_until: int | None = None,
         tag: str = "",
+        planned_stop: float | Decimal | None = None,
+        planned_target: float | Decimal | None = None,
     ) -> OpenIntent:
-        """Return an intent that adds exposure."""
+        """
+        Return an intent that adds exposure.
+
+        ``planned_stop`` and ``planned_target`` say where the strategy means to leave, for the
+        reward-to-risk limit; no order is made of them.
+        """
         return OpenIntent(
             self._next_id(symbol, position_side),
             self.strategy,
@@ -145,6 +152,8 @@ class Desk:
             valid_until,
             exact(decision_price),
             tag,
+            None if planned_stop is None else exact(planned_stop),
+            None if planned_target is None else exact(planned_target),
         )
 
     def reduce(
