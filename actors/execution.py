@@ -28,6 +28,8 @@ from messages import (
     DeadLetter,
     ExecutionReport,
     Fill,
+    FundingBooked,
+    FundingSettled,
     Message,
     OrderCommitted,
     OrderEvent,
@@ -95,6 +97,7 @@ class ExecutionActor(Actor):
             ApprovedCancel: self.on_cancel,
             OrderCommitted: self.on_committed,
             VenueReport: self.on_venue_report,
+            FundingSettled: self.on_funding,
             Wake: self.on_wake,
         }
 
@@ -277,6 +280,32 @@ class ExecutionActor(Actor):
     def _unexplained(self, report: VenueReport, reason: str, detail: str) -> DeadLetter:
         now = self.clock.now
         return DeadLetter("execution", now, f"VenueReport:{report.event.value}", reason, detail)
+
+    def on_funding(self, settled: FundingSettled) -> Effects:
+        """
+        Book what each strategy's position pays (negative) or receives.
+
+        The venue settles the net position; strategies that share it each bear their own part.
+        """
+        found: list[FundingBooked] = []
+        for position in self.ledger.positions():
+            if position.symbol != settled.symbol or not position.quantity:
+                continue
+            amount = -position.quantity * settled.mark * settled.rate
+            book = (position.strategy, position.symbol, position.position_side)
+            self.ledger.book_funding(*book, amount, settled.at)
+            found.append(
+                FundingBooked(
+                    "execution",
+                    settled.at,
+                    position.strategy,
+                    position.symbol,
+                    position.position_side.value,
+                    amount,
+                    settled.rate,
+                )
+            )
+        return found
 
     # -- the account
 

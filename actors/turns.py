@@ -27,9 +27,20 @@ from actors.runtime.schedule import QueuedDispatcher
 from actors.spec import SessionSpec
 from feeds.contract import Group
 from feeds.errors import FeedError
-from messages import FeedGap, Hold, Message, SessionEnded, SessionStarted, VenueReport
+from messages import (
+    FeedGap,
+    FundingRate,
+    FundingSettled,
+    Hold,
+    Message,
+    Quote,
+    SessionEnded,
+    SessionStarted,
+    Tick,
+    VenueReport,
+)
 from state.journal import JournalWriter
-from state.money import use_exact_context
+from state.money import exact, use_exact_context
 
 PROGRESS_EVERY = 4096
 
@@ -115,6 +126,8 @@ class Session:
         health = assembly.health
         self._stale = NOTHING_STALE if health is None else health.stale
         self._fresh = None if health is None else health.fresh
+        limited = assembly.core.risk_memory.watch is not None
+        self._observe_account = assembly.core.observe_account if limited else None
 
     def _deliver(self, report: VenueReport) -> None:
         assembly = self.assembly
@@ -133,12 +146,12 @@ class Session:
         for hold in held:
             supervisor.reapply(hold)
         supervisor.start()
-        for (
-            spec_of_child
-        ) in supervisor.specs:  # restarts that an earlier session did not live to see
-            if assembly.dispatcher.cells[spec_of_child.name].runs:
-                name = spec_of_child.name
-                supervisor.lift(f"restarting:{name}", "supervisor", f"{name} runs again")
+        # Restarts that an earlier session did not live to see.
+        for child in supervisor.specs:
+            if assembly.dispatcher.cells[child.name].runs:
+                supervisor.lift(
+                    f"restarting:{child.name}", "supervisor", f"{child.name} runs again"
+                )
         assembly.kill.go_on()
         self._mark("start")
         clock.call_at(next_midnight(clock.now), self._snapshot_at_midnight)
@@ -217,12 +230,16 @@ class Session:
         if self._alone:
             bar = group[0]
             last[bar.symbol] = bar
+            if self._observe_account is not None:
+                self._observe_account(at)
             for cell in self._readers[bar.symbol]:
                 deliver(cell, bar, bar)
         else:
             # All closes become marks before anybody decides by one of them.
             for bar in group:
                 last[bar.symbol] = bar
+            if self._observe_account is not None:
+                self._observe_account(at)
             readers = self._readers
             for bar in group:
                 for cell in readers[bar.symbol]:
@@ -230,6 +247,35 @@ class Session:
         track = self._track
         if track.holdings or at >= track.due:
             track.close(at, last)
+
+    def observe(self, data: Quote | Tick | FundingRate) -> None:
+        """Let what comes between bars happen: to the venue first, then to the strategies."""
+        assembly = self.assembly
+        board = assembly.board
+        if isinstance(data, FundingRate):
+            board.funding[data.symbol] = data
+            self._settle_funding(data)
+            return
+        self._origin = data
+        if isinstance(data, Quote):
+            board.quotes[data.symbol] = data
+            assembly.broker.on_quote(data)
+        else:
+            assembly.broker.on_tick(data)
+        self._origin = None
+        self._dispatcher.settle()
+        for cell in self._readers[data.symbol]:
+            self._deliver_to(cell, data, data)
+
+    def _settle_funding(self, data: FundingRate) -> None:
+        assembly = self.assembly
+        mark = assembly.board.mark(data.symbol)
+        if mark is None:
+            return  # nothing has traded, so nobody holds anything
+        assembly.broker.on_funding(data, mark)
+        settled = FundingSettled(data.symbol, data.timestamp, exact(data.rate), mark)
+        self._dispatcher.tell(assembly.execution_cell, settled, data)
+        self._dispatcher.settle()
 
     def listen(self) -> None:
         """Run errands between the messages of a turn too: commands do not wait for slow ones."""

@@ -241,6 +241,18 @@ class VenueReport(Message, frozen=True):
     venue_order_id: str = ""
 
 
+class FundingSettled(Message, frozen=True):
+    """The venue settled funding of a symbol: a long pays ``rate * mark`` for each unit it holds."""
+
+    lane: ClassVar[Lane] = Lane.REDUCE
+    overflow: ClassVar[Overflow] = Overflow.ESCALATE
+
+    symbol: str
+    at: int
+    rate: Decimal
+    mark: Decimal
+
+
 class ExecutionReport(Message, frozen=True):
     """
     One step in an order's life, after the order table accepted it.
