@@ -20,6 +20,7 @@ from functools import cache
 from pathlib import Path
 
 from actors.assembly import Assembly, Parts, StrategySpec, assemble
+from actors.health import HealthPlan
 from actors.risk import RiskLimits
 from brokers.matching import EngineConfig
 from feeds.memory import MemoryFeed
@@ -30,16 +31,20 @@ from messages import (
     Bar,
     CancelIntent,
     ExecutionReport,
+    FundingSettled,
     Lane,
     Message,
     OpenIntent,
+    OperatorReduce,
     OrderCommitted,
     Overflow,
+    PortfolioMarked,
     Quote,
     ReasonCode,
     ReduceIntent,
     RiskDecision,
     Tick,
+    ToolReport,
     VenueReport,
     Wake,
     message_types,
@@ -69,12 +74,16 @@ SENDERS: Mapping[type[Message], str] = {
     OpenIntent: "strategy",
     ReduceIntent: "strategy",
     CancelIntent: "strategy",
+    OperatorReduce: "kill",
     RiskDecision: "risk",
     ApprovedOpen: "risk",
     ApprovedReduce: "risk",
     ApprovedCancel: "risk",
     ExecutionReport: "execution",
     VenueReport: "broker",
+    ToolReport: "broker",
+    FundingSettled: "broker",
+    PortfolioMarked: "execution",
     OrderCommitted: "journal",
     Wake: "clock",
 }
@@ -86,8 +95,8 @@ CODES_IN_USE = {
     "journal cannot be read",
     Exit.USAGE: "a wrong option, an unknown key, a bad file, one bad row too many, "
     "or something that this version does not do",
-    Exit.HALTED: "nothing yet: no guard halts a session in this version",
-    Exit.KILLED: "nothing yet: there is no kill switch in this version",
+    Exit.HALTED: "a limit whose action is `halt` was passed: held until `resume --unlatch`",
+    Exit.KILLED: "a kill is in force: held until `resume --unlatch`",
     Exit.REFUSED: "Python runs without assertions (`-O`), or a package of ours is imported from "
     "somewhere else",
     Exit.FAULT: "an actor that the session cannot do without failed too often, the books do not "
@@ -127,6 +136,7 @@ def assembled() -> Assembly:
         engine=EngineConfig("docs"),
         limits=RiskLimits(),
         start_at=0,
+        health=HealthPlan(),
     )
     assembly = assemble(parts, Journal([]))
     assembly.supervisor.start()
@@ -267,6 +277,7 @@ def supervision(assembly: Assembly) -> str:
         "halt": "OPEN is held, the session ends with exit code 6",
         "quarantine": "the strategy is stopped for good, its orders are cancelled",
         "abandon": "the session goes on without it",
+        "hold": "OPEN is held, the session goes on without it",
     }
     rows = []
     for spec in assembly.supervisor.specs:
