@@ -9,7 +9,7 @@ not what its journal says.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -33,8 +33,18 @@ from tidegate.compose import (
 from tidegate.config import Configuration, Settings
 from tidegate.exits import UsageRefused
 
-_ENDING = (b'"hold_id":"stopping:', b'"occasion":"close"')
-"""What the first event of a session's end has in its line."""
+OUTSIDE: Mapping[bytes, str] = {
+    b'"type":"OperatorCommand"': "an operator's command",
+    b"HandlerStuck:": "a handler that had to be stopped",
+    b'"hold_id":"disk"': "the state of the machine",
+    b'"hold_id":"clock"': "the state of the machine",
+    b'"hold_id":"loop"': "the state of the machine",
+    b'"hold_id":"stopping:': "the order to stop",
+}
+"""What is in the line of an event that does not follow from configuration, data and seed."""
+
+_STARTED = b'"type":"ActorStarted"'
+_HELD = b'"type":"HoldPlaced"'
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +83,11 @@ def verify(recorded: Recorded) -> Verdict:
     except (JournalError, OSError, SessionError) as error:
         return Verdict(0, (*findings, f"the journal cannot be compared: {error}"), tuple(notes))
     if difference is not None:
-        ending = _first_ending(recorded.journal)
-        if manifest.outcome == "interrupted" and ending and difference.seq >= ending:
-            events = ending - 1
+        outside, what = _first_from_outside(recorded.journal)
+        if outside and difference.seq >= outside:
+            events = outside - 1
             notes.append(
-                f"interrupted at event {ending}: compared up to there, nothing after it can be"
+                f"event {outside} is {what}: compared up to there, what follows from it cannot be"
             )
         else:
             findings.append(f"journal: {difference}")
@@ -171,12 +181,17 @@ def _changed_files(recorded: Recorded) -> Iterator[str]:
             yield f"{name} is not what the session wrote; `tidegate rebuild` makes it again"
 
 
-def _first_ending(journal: Path) -> int:
-    """Return the number of the first event of the session's end, 0 if there is none."""
+def _first_from_outside(journal: Path) -> tuple[int, str]:
+    """Return number and nature of the first event that data and seed do not explain, or 0."""
+    started = False
     for seq, line in enumerate(read_lines(journal), 1):
-        if any(mark in line for mark in _ENDING):
-            return seq
-    return 0
+        if not started and _HELD in line:
+            return seq, "a hold that an earlier session left"
+        started = started or _STARTED in line
+        for mark, what in OUTSIDE.items():
+            if mark in line:
+                return seq, what
+    return 0, ""
 
 
 __all__ = ["Verdict", "session_again", "verify"]
