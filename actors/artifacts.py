@@ -94,7 +94,7 @@ class Artifacts:
             history=self.out / "state.jsonl",
             sync=live,
         )
-        facts = self._facts(session)
+        facts = session_facts(session, self.fingerprints)
         answer = self._projections.finish({**facts, **self._run_facts(session, wall_s)})
         seal(
             self.out / "manifest.json",
@@ -109,34 +109,36 @@ class Artifacts:
             self.session_id, self.out, exit_code, outcome, answer.summary, session.halted or ""
         )
 
-    def _facts(self, session: Session) -> dict[str, Any]:
-        spec = self.spec
-        return {
-            "session_id": self.session_id,
-            "mode": spec.mode,
-            "seed": spec.seed,
-            "code_version": CODE_VERSION,
-            "config_sha256": config_sha256(spec.config),
-            "strategies": {
-                strategy.name: f"{strategy.source} {strategy.params}".strip()
-                for strategy in spec.strategies
-            },
-            "data": self.fingerprints,
-            "synthetic": spec.feed.synthetic,
-            "symbols": tuple(spec.feed.symbols),
-            "timeframe": format_timeframe(spec.feed.timeframe_ms),
-            "first_bar_at": session.first_bar_at,
-            "last_bar_at": session.last_bar_at,
-            "bars": session.bars,
-            "quarantined_rows": _bad_rows(spec),
-        }
-
     def _run_facts(self, session: Session, wall_s: float) -> dict[str, Any]:
         return {
             "folder": str(self.out),
             "wall_s": wall_s,
             "bars_per_s": session.bars / wall_s if wall_s > 0 else None,
         }
+
+
+def session_facts(session: Session, fingerprints: Mapping[str, str]) -> dict[str, Any]:
+    """Return what the runner knows of a session beside its journal."""
+    spec = session.spec
+    return {
+        "session_id": session.session_id,
+        "mode": spec.mode,
+        "seed": spec.seed,
+        "code_version": CODE_VERSION,
+        "config_sha256": config_sha256(spec.config),
+        "strategies": {
+            strategy.name: f"{strategy.source} {strategy.params}".strip()
+            for strategy in spec.strategies
+        },
+        "data": dict(fingerprints),
+        "synthetic": spec.feed.synthetic,
+        "symbols": tuple(spec.feed.symbols),
+        "timeframe": format_timeframe(spec.feed.timeframe_ms),
+        "first_bar_at": session.first_bar_at,
+        "last_bar_at": session.last_bar_at,
+        "bars": session.bars,
+        "quarantined_rows": _bad_rows(spec),
+    }
 
 
 def recorded_facts(manifest: Manifest, folder: Path) -> dict[str, Any]:

@@ -69,7 +69,6 @@ from state.instruments import Instrument
 from state.journal import JournalWriter
 from state.ledger import Ledger, LedgerError, LotMethod
 from state.orders import OrderStore
-from state.reconciliation import AccountView
 from strategies import Desk, Strategy, StrategyParams
 
 PROGRESS = frozenset(
@@ -143,7 +142,7 @@ class Core:
             deposit=parts.cash,
             mark_of=self.board.price,
         )
-        self.broker = PaperBroker(self.engine)
+        self.broker = parts.broker(self.engine)
         self.books = Books(
             OrderStore(),
             Ledger(
@@ -156,7 +155,7 @@ class Core:
         self.track = EquityTrack(float(parts.cash), parts.instruments, parts.feed.timeframe_ms)
         self.refusals = Refusals()
         self.risk_memory = RiskMemory.of(parts.limits, parts.cash, parts.start_at)
-        self.kill = KillSwitch(self.supervisor, self.books, self.venue_view, parts.tag)
+        self.kill = KillSwitch(self.supervisor, self.books, self.broker.account, parts.tag)
         self.saved: dict[str, str] = {}
         self.last_delivered = -1
 
@@ -169,7 +168,7 @@ class Core:
     def make_reconciler(self) -> ReconcilerActor:
         """Return a new incarnation of the Reconciler."""
         return ReconcilerActor(
-            self.books, self.parts.instruments, self.venue_view, self.clock, self.reconciled
+            self.books, self.parts.instruments, self.broker.account, self.clock, self.reconciled
         )
 
     def make_risk(self) -> RiskActor:
@@ -199,18 +198,6 @@ class Core:
         return FeedActor(self.parts.feed)
 
     # -- the venue's side
-
-    def venue_view(self) -> AccountView:
-        """Return the account as the venue has it."""
-        return AccountView(
-            {
-                (position.symbol, position.position_side): position.quantity
-                for position in self.engine.positions()
-                if position.quantity
-            },
-            frozenset(order.client_order_id for order in self.engine.open_orders()),
-            self.engine.balance().net_flow,
-        )
 
     def reconciled(self, result: Reconciled) -> None:
         """Hold OPEN while the venue and our books differ; lift what waited for them to agree."""

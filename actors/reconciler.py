@@ -16,6 +16,7 @@ from actors.execution import Books
 from actors.runtime import Actor, Clock, Effects, SetTimer
 from actors.runtime.cell import Handler
 from actors.runtime.clock import next_midnight
+from brokers.contract import VenueSilent
 from messages import Message, OrderStatus, Reconciled, Wake
 from state.instruments import Instrument
 from state.money import ZERO
@@ -63,15 +64,21 @@ class ReconcilerActor(Actor):
 
     def compare(self, occasion: str) -> Reconciled:
         """Return what differs now."""
-        found = diff(local_view(self.books, self.instruments), self.venue())
-        result = Reconciled(
-            "reconciler",
-            self.clock.now,
-            occasion,
-            tuple(f"{m.kind.value} {m.subject}: local {m.local}, venue {m.venue}" for m in found),
-        )
+        result = Reconciled("reconciler", self.clock.now, occasion, self._differences())
         self.on_result(result)
         return result
+
+    def _differences(self) -> tuple[str, ...]:
+        local = local_view(self.books, self.instruments)
+        try:
+            venue = self.venue()
+        except VenueSilent as silent:
+            # What nobody can compare is not known to agree.
+            return (f"no answer: {silent}",)
+        return tuple(
+            f"{m.kind.value} {m.subject}: local {m.local}, venue {m.venue}"
+            for m in diff(local, venue)
+        )
 
 
 def local_view(books: Books, instruments: Mapping[str, Instrument]) -> AccountView:

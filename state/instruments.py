@@ -214,7 +214,7 @@ def load_instruments(path: Path, *, currency: str = DEFAULT_CURRENCY) -> dict[st
             )
         try:
             table = InstrumentTable.model_validate(fields)
-            found[symbol] = _instrument(symbol, table, currency)
+            found[symbol] = instrument_of(symbol, table, currency)
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             field = ".".join(str(part) for part in first["loc"])
@@ -227,7 +227,10 @@ def load_instruments(path: Path, *, currency: str = DEFAULT_CURRENCY) -> dict[st
     return found
 
 
-def _instrument(symbol: str, table: InstrumentTable, currency: str) -> Instrument:
+def instrument_of(
+    symbol: str, table: InstrumentTable, currency: str = DEFAULT_CURRENCY
+) -> Instrument:
+    """Return the instrument that ``table`` describes; raises ``InstrumentError`` by field."""
     kind, base, quote, settle = parse_symbol(symbol, table.currency or currency)
     if table.currency is not None and "/" in symbol:
         raise InstrumentError(

@@ -28,7 +28,19 @@ from actors.runtime.clock import Clock
 from actors.runtime.holds import HoldSet
 from actors.runtime.interrupt import HandlerStuck
 from actors.runtime.mailbox import MailboxFull, Origin
-from messages import Bar, Cause, HoldMode, Lane, Message, Overflow, ReasonCode, Wake
+from messages import (
+    Bar,
+    Cause,
+    FundingRate,
+    HoldMode,
+    Lane,
+    Message,
+    Overflow,
+    Quote,
+    ReasonCode,
+    Tick,
+    Wake,
+)
 from state.journal import JournalWriter
 
 
@@ -91,6 +103,8 @@ def origin_text(origin: Origin) -> str:
         return str(origin)
     if isinstance(origin, Bar):
         return f"bar:{origin.symbol}:{origin.timestamp}"
+    if isinstance(origin, Quote | Tick | FundingRate):
+        return f"{type(origin).__name__.lower()}:{origin.symbol}:{origin.timestamp}"
     return origin if isinstance(origin, str) else ""
 
 
@@ -202,6 +216,11 @@ class Dispatcher:
         """
         self.errands.append(errand)
         self.pending = True
+
+    @property
+    def commits_waiting(self) -> int:
+        """Return how many messages wait for a commit."""
+        return len(self._commits)
 
     def settle_all(self) -> None:
         """Bring the system to quiescence with every commit made at once (simulation only)."""

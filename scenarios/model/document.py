@@ -1,0 +1,61 @@
+"""The whole scenario file, and its JSON Schema."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import Field, model_validator
+
+from actors.settings import HealthSettings, RiskSettings
+from scenarios.model.base import Offset, Table
+from scenarios.model.expect import Expectation
+from scenarios.model.market import Market
+from scenarios.model.session import FeedTable, SessionTable, StrategyTable, UniverseTable
+from scenarios.model.steps import Step
+from state.instruments import InstrumentTable
+
+
+class Scenario(Table):
+    """A rehearsal: a market, strategies, what happens to them, and what is expected."""
+
+    schema_: str | None = Field(None, alias="$schema", description="for editors; not read")
+    scenario: str = Field(min_length=1, description="one sentence: what is shown")
+    why: str = Field("", description="why it matters")
+    session: SessionTable = SessionTable()
+    risk: RiskSettings = RiskSettings()
+    health: HealthSettings | None = None
+    feed: FeedTable = FeedTable()
+    universe: UniverseTable = UniverseTable()
+    instruments: dict[str, InstrumentTable] = Field(default_factory=dict)
+    strategies: tuple[StrategyTable, ...] = Field(min_length=1)
+    market: dict[str, Market] = Field(min_length=1)
+    steps: tuple[Step, ...] = ()
+    lasts: Offset | None = Field(
+        None, description="how long the session goes on (default: to the last bar and step)"
+    )
+    expect: tuple[Expectation, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _check(self) -> Scenario:
+        names = [strategy.name for strategy in self.strategies]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"strategies: the name {name!r} is given twice")
+        for place, strategy in enumerate(self.strategies):
+            asked = [*strategy.symbols, *(line.symbol for line in strategy.script if line.symbol)]
+            for symbol in asked:
+                if symbol not in self.market:
+                    raise ValueError(
+                        f"strategies[{place}]: {symbol} has no market; "
+                        f"expected one of: {', '.join(self.market)}"
+                    )
+        return self
+
+
+def json_schema() -> dict[str, Any]:
+    """Return the published JSON Schema of a scenario file."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Tidegate scenario",
+        **Scenario.model_json_schema(by_alias=True),
+    }

@@ -1,0 +1,94 @@
+"""What the market does: prices inline, generated, or from a file."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from pydantic import ConfigDict, Field, model_validator
+
+from scenarios.model.base import Price, Table, exactly_one, one_of
+
+KINDS = ("closes", "rows", "flat", "walk", "file")
+
+Closes = tuple[Price | tuple[Price, int], ...]
+
+
+class Flat(Table):
+    """Bars that all stand at one price."""
+
+    price: Price = 100.0
+    bars: int = Field(gt=0, le=100_000)
+
+
+class Walk(Table):
+    """A random walk, a function of the session's seed and the symbol."""
+
+    price: Price = 100.0
+    bars: int = Field(gt=0, le=100_000)
+    step_bps: float = Field(
+        20.0, ge=0, lt=5_000, allow_inf_nan=False, description="largest step from close to close"
+    )
+
+
+class Cut(Table):
+    """Where a file stops in the middle of a row, as one that is still being written."""
+
+    after_row: int = Field(ge=1, description="the last whole row, from 1")
+    while_reading: bool = Field(
+        True, description="true: whole when it was opened, cut by the time it is read on"
+    )
+
+
+class Market(Table):
+    """
+    One symbol's bars, by exactly one of closes, rows, flat, walk or file.
+
+    ``closes``: each bar opens at the close before it; ``[price, n]`` stands for n bars.
+    ``rows``: ``[open, high, low, close, volume]``, or with the bar's number in front.
+    ``file``: a CSV beside the scenario, or ``fixture:NAME``.
+    """
+
+    model_config: ClassVar[ConfigDict] = ConfigDict(
+        extra="forbid", frozen=True, json_schema_extra=exactly_one(KINDS)
+    )
+
+    closes: Closes | None = Field(None, min_length=1)
+    rows: tuple[tuple[float, ...], ...] | None = Field(
+        None, min_length=1, description="[open, high, low, close, volume] of each bar"
+    )
+    flat: Flat | None = None
+    walk: Walk | None = None
+    file: str | None = Field(None, min_length=1)
+    bars: int | None = Field(None, gt=0, description="only so many bars of a file")
+    cut: Cut | None = Field(None, description="cut a file off in the middle of a row")
+    volume: float = Field(1000.0, ge=0, allow_inf_nan=False, description="of every inline bar")
+    from_bar: int = Field(1, ge=1, description="number of the first bar: what is before is silence")
+
+    @model_validator(mode="after")
+    def _check(self) -> Market:
+        kind = one_of(self, KINDS, "source")
+        if self.cut is not None and kind != "file":
+            raise ValueError("cut: only a file can be cut off")
+        if self.bars is not None and kind != "file":
+            raise ValueError(
+                "bars: only a file can be limited; flat and walk have bars of their own"
+            )
+        for place, row in enumerate(self.rows or ()):
+            if len(row) not in {5, 6}:
+                raise ValueError(
+                    f"rows[{place}]: found {len(row)} numbers, "
+                    "expected open, high, low, close, volume, or the bar's number in front of them"
+                )
+        for place, item in enumerate(self.closes or ()):
+            if isinstance(item, tuple) and not 0 < item[1] <= 100_000:
+                raise ValueError(f"closes[{place}]: found {item[1]} bars, expected 1 or more")
+        return self
+
+    @property
+    def kind(self) -> str:
+        """Return which source it is."""
+        return one_of(self, KINDS, "source")
+
+    def as_table(self) -> dict[str, Any]:
+        """Return the table without what is not given."""
+        return self.model_dump(mode="json", exclude_unset=True)

@@ -1,0 +1,169 @@
+"""Run a scenario and say what came of it."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from actors.runtime.clock import monotonic_s
+from scenarios.artifacts import SessionFiles
+from scenarios.cast import cast_of
+from scenarios.director import Alter, Director
+from scenarios.errors import ScenarioError
+from scenarios.expectations import Evidence, Miss, check
+from scenarios.invariants import check_invariants
+from scenarios.market import Place, market_feed
+from scenarios.model import Scenario, format_offset
+from scenarios.reading import read_scenario
+from scenarios.record import Record
+from state.money import use_exact_context
+
+AROUND = 5
+"""Lines of the timeline that a miss shows on either side."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScenarioResult:
+    """
+    What became of a scenario.
+
+    ``misses`` is empty exactly when it ``passed``. ``timeline`` is the whole story, a line an
+    event; ``story`` the journal's lines of all sessions, byte by byte what determinism is
+    compared by. ``outcomes`` has (outcome, exit code) of each session; ``virtual_ms`` is how
+    much session time passed, ``wall_ms`` how much real time.
+    """
+
+    path: Path | None
+    scenario: str
+    passed: bool
+    misses: tuple[Miss, ...]
+    timeline: tuple[str, ...]
+    story: bytes
+    outcomes: tuple[tuple[str, int], ...]
+    virtual_ms: int
+    wall_ms: float
+
+    def report(self) -> str:
+        """Return the misses in words, each with the timeline around it and how to run it again."""
+        lines: list[str] = []
+        for miss in self.misses:
+            lines += [
+                miss.place,
+                f"  expected: {miss.expected}",
+                f"  found:    {miss.found}",
+            ]
+            if miss.around is not None and self.timeline:
+                first = max(0, miss.around - AROUND)
+                last = min(len(self.timeline), miss.around + AROUND)
+                lines.append("  around it:")
+                lines += [
+                    f"  {'>' if index == miss.around else ' '} {self.timeline[index]}"
+                    for index in range(first, last)
+                ]
+            lines.append("")
+        if self.path is not None:
+            lines.append(f"run it alone: tidegate scenario run {self.path}")
+        return "\n".join(lines).rstrip()
+
+
+def run_scenario(
+    source: Path | str | Scenario,
+    *,
+    alter: Alter | None = None,
+    queued: bool = False,
+    folder: Path | None = None,
+) -> ScenarioResult:
+    """
+    Run a scenario, by its file or as a model, and return what came of it.
+
+    ``alter`` is called with each session after its assembly and before its start: the seam for
+    ablations. ``queued`` runs under the dispatcher that sends everything through mailboxes; the
+    story is the same. Files of a model are looked for in ``folder``. Raises ``ScenarioError`` for
+    what cannot be run.
+    """
+    path = None if isinstance(source, Scenario) else Path(source)
+    scenario = source if isinstance(source, Scenario) else read_scenario(Path(source))
+    started_s = monotonic_s()
+    use_exact_context()
+    beside = folder or (Path() if path is None else path.parent)
+    with tempfile.TemporaryDirectory(prefix="scenario-") as scratch:
+        place = Place(beside, Path(scratch))
+        try:
+            director = _prepared(scenario, place, queued=queued, alter=alter)
+            director.run()
+        except ScenarioError as error:
+            name = str(path) if path is not None else "scenario"
+            raise ScenarioError(*(f"{name}: {line}" for line in error.problems)) from error
+        misses = _judged(director, Path(scratch))
+    return ScenarioResult(
+        path,
+        scenario.scenario,
+        not misses,
+        tuple(misses),
+        tuple(director.record.line(event) for event in director.record.events),
+        _story(director.record),
+        tuple((stage.outcome, stage.exit_code) for stage in director.stages),
+        director.stage.clock.now - director.start_ms,
+        (monotonic_s() - started_s) * 1000,
+    )
+
+
+def _prepared(scenario: Scenario, place: Place, *, queued: bool, alter: Alter | None) -> Director:
+    market = market_feed(scenario.market, scenario.session, scenario.feed, place)
+    cast = cast_of(scenario, place.folder)
+    return Director(cast, market, place.scratch, queued=queued, alter=alter)
+
+
+def _judged(director: Director, scratch: Path) -> list[Miss]:
+    stages, record = director.stages, director.record
+    written: dict[int, SessionFiles] = {}
+
+    def files(number: int) -> SessionFiles:
+        if number not in written:
+            written[number] = SessionFiles(
+                scratch / f"session-{number}",
+                stages[number - 1].session,
+                record.entries(number),
+                scratch / f"quarantine-{number}.csv",
+            )
+        return written[number]
+
+    evidence = Evidence(
+        record,
+        director.looks,
+        director.final,
+        [(stage.outcome, stage.exit_code) for stage in stages],
+        files,
+    )
+    misses = check(director.scenario.expect, evidence)
+    misses += [
+        Miss(
+            f"steps[{place}].command",
+            "refused" if command.refused else "carried out",
+            f"{'carried out' if command.refused else 'refused'}: {text}",
+        )
+        for place, command, text in director.surprises
+    ]
+    misses += check_invariants(record, stages)
+    faults = [stage.fault for stage in stages if stage.fault]
+    return [_with_fault(miss, faults) for miss in misses] if faults else misses
+
+
+def _with_fault(miss: Miss, faults: Sequence[str]) -> Miss:
+    """Say of a session that ended badly what ended it: the likeliest reason of every miss."""
+    if miss.place.endswith(("outcome", "exit_code")):
+        return Miss(miss.place, miss.expected, f"{miss.found}: {'; '.join(faults)}", miss.around)
+    return miss
+
+
+def _story(record: Record) -> bytes:
+    from state.journal.entry import encode_lines
+
+    return encode_lines(record.entries())
+
+
+def duration(virtual_ms: int) -> str:
+    """Return a span of session time for people."""
+    return format_offset(virtual_ms).partition(".")[0]
