@@ -129,7 +129,10 @@ class AccountWatch:
         for book in list(self._realized):
             position = ledger.position(*book)
             if position is not None:
-                self._realize(book, position.realized_total, "")
+                order_id = next(
+                    (name for name in self._unfinished if _is_of(name, book, orders)), ""
+                )
+                self._realize(book, position.realized_total, order_id)
         for order_id in list(self._unfinished):
             order = orders.by_order_id(order_id)
             if order is None or not order.live:
@@ -297,6 +300,14 @@ class AccountWatch:
         }
         self._unfinished = {name: Decimal(text) for name, text in saved["unfinished"].items()}
         self._reported = dict.fromkeys(saved["reported"])
+
+
+def _is_of(order_id: str, book: Book, orders: OrderStore) -> bool:
+    order = orders.by_order_id(order_id)
+    if order is None:
+        return False
+    request = order.request
+    return (request.strategy, request.symbol, request.position_side) == book
 
 
 def margin_cause(margin: Decimal, equity: Decimal, limit: Decimal) -> Cause | None:

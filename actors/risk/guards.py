@@ -133,8 +133,9 @@ def _worst_price(
 
 def duplicate_intent(proposal: Proposal, view: RiskView) -> Cause | None:
     """Refuse an id that was decided before."""
-    if view.decided_before(proposal.intent.intent_id):
-        return Cause(ReasonCode.DUPLICATE_INTENT, f"intent_id={proposal.intent.intent_id}")
+    intent_id = proposal.intent.intent_id
+    if intent_id in view.decided:
+        return Cause(ReasonCode.DUPLICATE_INTENT, f"intent_id={intent_id}")
     return None
 
 
@@ -144,6 +145,8 @@ def quarantine(proposal: Proposal, view: RiskView) -> Cause | None:
 
     The operator's closes pass: what a stopped strategy holds must not be stuck with it.
     """
+    if not view.quarantined:
+        return None
     reason = view.quarantined.get(proposal.intent.strategy)
     if reason is None or type(proposal.intent) is OperatorReduce:
         return None
@@ -189,19 +192,21 @@ def quantity_rules(proposal: Proposal, view: RiskView) -> Cause | None:  # noqa:
 
 def price_rules(proposal: Proposal, view: RiskView) -> Cause | None:  # noqa: ARG001
     """Refuse an order without the prices its type needs, or with one that is not positive."""
-    order_type = proposal.intent.policy.order_type
+    policy = proposal.intent.policy
+    order_type = policy.order_type
+    limit, stop, trail = proposal.limit_price, proposal.stop_price, policy.trail_bps
     if order_type is _MARKET:
         pass
-    elif order_type in NEEDS_LIMIT and proposal.limit_price is None:
+    elif order_type in NEEDS_LIMIT and limit is None:
         return Cause(ReasonCode.PRICE_MISSING, f"type={order_type.value} needs=limit_price")
-    elif order_type in NEEDS_STOP and proposal.stop_price is None:
+    elif order_type in NEEDS_STOP and stop is None:
         return Cause(ReasonCode.PRICE_MISSING, f"type={order_type.value} needs=stop_price")
-    elif order_type is OrderType.TRAILING_STOP and proposal.intent.policy.trail_bps is None:
+    elif order_type is OrderType.TRAILING_STOP and trail is None:
         return Cause(ReasonCode.PRICE_MISSING, f"type={order_type.value} needs=trail_bps")
-    trail = proposal.intent.policy.trail_bps
-    for price in (proposal.limit_price, proposal.stop_price, trail):
-        if price is not None and price <= ZERO:
-            return Cause(ReasonCode.PRICE_NOT_POSITIVE, f"price={plain(price)}")
+    if limit is not None or stop is not None or trail is not None:
+        for price in (limit, stop, trail):
+            if price is not None and price <= ZERO:
+                return Cause(ReasonCode.PRICE_NOT_POSITIVE, f"price={plain(price)}")
     if proposal.price is None:
         return Cause(ReasonCode.PRICE_UNKNOWN, f"symbol={proposal.intent.symbol}")
     return None

@@ -28,7 +28,8 @@ def max_order_notional(limit: Decimal) -> Guard:
         if proposal.reducing or proposal.notional <= limit:
             return None
         return Cause(
-            ReasonCode.MAX_ORDER_NOTIONAL, f"notional={plain(proposal.notional)} limit={limit}"
+            ReasonCode.MAX_ORDER_NOTIONAL,
+            f"notional={plain(proposal.notional)} limit={plain(limit)}",
         )
 
     return guard
@@ -43,7 +44,7 @@ def max_position_notional(limit: Decimal) -> Guard:
         after = view.exposure(proposal.intent.symbol) + proposal.notional
         if after <= limit:
             return None
-        return Cause(ReasonCode.MAX_POSITION_NOTIONAL, f"after={plain(after)} limit={limit}")
+        return Cause(ReasonCode.MAX_POSITION_NOTIONAL, f"after={plain(after)} limit={plain(limit)}")
 
     return guard
 
@@ -57,7 +58,7 @@ def max_gross_exposure(limit: Decimal) -> Guard:
         after = view.exposure() + proposal.notional
         if after <= limit:
             return None
-        return Cause(ReasonCode.MAX_GROSS_EXPOSURE, f"after={plain(after)} limit={limit}")
+        return Cause(ReasonCode.MAX_GROSS_EXPOSURE, f"after={plain(after)} limit={plain(limit)}")
 
     return guard
 
@@ -78,7 +79,7 @@ def max_net_exposure(limit: Decimal) -> Guard:
             return None
         leaning = "long" if side is _BUY else "short"
         return Cause(
-            ReasonCode.MAX_NET_EXPOSURE, f"after={plain(after)} side={leaning} limit={limit}"
+            ReasonCode.MAX_NET_EXPOSURE, f"after={plain(after)} side={leaning} limit={plain(limit)}"
         )
 
     return guard
@@ -96,7 +97,7 @@ def symbol_budgets(budgets: Mapping[str, Decimal]) -> Guard:
         if after <= budget:
             return None
         return Cause(
-            ReasonCode.SYMBOL_BUDGET, f"symbol={symbol} after={plain(after)} budget={budget}"
+            ReasonCode.SYMBOL_BUDGET, f"symbol={symbol} after={plain(after)} budget={plain(budget)}"
         )
 
     return guard
@@ -114,7 +115,8 @@ def strategy_budgets(budgets: Mapping[str, Decimal]) -> Guard:
         if after <= budget:
             return None
         return Cause(
-            ReasonCode.STRATEGY_BUDGET, f"strategy={strategy} after={plain(after)} budget={budget}"
+            ReasonCode.STRATEGY_BUDGET,
+            f"strategy={strategy} after={plain(after)} budget={plain(budget)}",
         )
 
     return guard

@@ -152,13 +152,9 @@ class RiskView:
         self.watch = self.memory.watch
         self.openings = self.memory.openings
         self.cancels = self.memory.cancels
-        self._decided = self.memory.decided
+        self.decided = self.memory.decided
 
     # -- questions
-
-    def decided_before(self, intent_id: str) -> bool:
-        """Return whether an intent of this id was decided."""
-        return intent_id in self._decided
 
     def opening(self, book: Book, side: Side) -> Decimal:
         """Return the unfinished quantity of a book's orders on ``side`` that are not reducing."""
@@ -297,7 +293,7 @@ class RiskView:
 
     def remember(self, intent_id: str) -> None:
         """Note that an intent was decided."""
-        self._decided.add(intent_id)
+        self.decided.add(intent_id)
 
     def reserve(self, request: OrderRequest, price: Decimal, cash_per_unit: Decimal) -> None:
         """Count an approved order as if the worst had happened already."""

@@ -1,4 +1,8 @@
-"""Risk alone: intents in, decisions out, with reports of what became of the orders."""
+"""
+Risk alone: intents in, decisions out, with reports of what became of the orders.
+
+Everything is exact and synchronous; time moves when the bench is told so.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +13,12 @@ from typing import Any
 
 from actors.board import Board
 from actors.risk import (
+    AccountState,
     RiskActor,
     RiskLimits,
     RiskMemory,
     RiskView,
+    account_breaches,
     client_order_id,
     guards_for,
 )
@@ -33,9 +39,11 @@ from messages import (
     OrderStatus,
     OrderType,
     PositionMode,
+    PortfolioMarked,
     PositionSide,
     ReasonCode,
     ReduceIntent,
+    RiskBreached,
     RiskDecision,
     Side,
     Verdict,
@@ -74,6 +82,8 @@ class Bench:
         fee_bps: str | int = 0,
         slippage_bps: str | int = 0,
         price: float = 100.0,
+        at: int = NOW,
+        intent_age_ms_max: int | None = None,
         **rules: Any,
     ) -> None:
         """Start flat with ``cash`` and every symbol at ``price``; ``rules`` hold for each."""
@@ -85,14 +95,18 @@ class Bench:
             for symbol in (SPOT, OTHER, PERP)
         }
         self.board = Board()
-        self.clock = SimulatedClock(NOW)
+        self.clock = SimulatedClock(at)
+        self.intent_age_ms_max = intent_age_ms_max
+        self.quarantined: dict[str, str] = {}
+        self.told: list[RiskBreached] = []
+        self.journaled: list[RiskBreached] = []
         self.ledger = Ledger(self.instruments, currency="USDT", deposit=Decimal(cash))
         self.orders = OrderStore()
         self.mode = mode
         self.slippage_bps = Decimal(slippage_bps)
         self.limits = limits or RiskLimits()
         # Outlives an incarnation, as in a session.
-        self.memory = RiskMemory.of(self.limits, Decimal(cash), NOW)
+        self.memory = RiskMemory.of(self.limits, Decimal(cash), at)
         self.actor = self.make()
         self._serial = count(1)
         self._trades = count(1)
@@ -109,19 +123,39 @@ class Bench:
             position_mode=self.mode,
             slippage_bps=self.slippage_bps,
             memory=self.memory,
+            quarantined=self.quarantined,
             limits=self.limits,
+            intent_age_ms_max=self.intent_age_ms_max,
         )
         view.rebuild(self.ledger, self.orders)
-        return RiskActor(view, guards_for(self.limits))
+        return RiskActor(view, guards_for(self.limits), self.told.append)
 
     @property
     def view(self) -> RiskView:
         """Return what Risk knows."""
         return self.actor.view
 
-    def mark(self, symbol: str, price: float) -> None:
+    def mark(self, symbol: str, price: float, volume: float = 1.0) -> None:
         """Let the symbol trade at ``price``."""
-        self.board.last[symbol] = Bar(symbol, NOW, price, price, price, price, 1.0, 60_000)
+        self.board.last[symbol] = Bar(symbol, NOW, price, price, price, price, volume, 60_000)
+
+    def advance(self, delay_ms: int) -> None:
+        """Let time pass."""
+        self.clock.advance(self.clock.now + delay_ms)
+
+    def state(self) -> AccountState:
+        """Return the account as the ledger has it, at the board's marks."""
+        value = self.ledger.valuation(self.board.known)
+        return AccountState(value.equity, self.ledger.margin(self.board.known), value.funding)
+
+    def close(self, at: int | None = None) -> list[RiskBreached]:
+        """Value the account, as a turn does at its closes; return what was newly breached."""
+        watch = self.memory.watch
+        assert watch is not None
+        now = self.clock.now if at is None else at
+        self.clock.advance(now)
+        state = self.state()
+        return account_breaches(watch.observe(now, state), self.limits, now, state.equity)
 
     # -- intents
 
@@ -131,8 +165,10 @@ class Bench:
         decision = effects[0]
         assert isinstance(decision, RiskDecision)
         if decision.verdict is Verdict.DENIED:
-            assert len(effects) == 1
             assert decision.causes
+            for effect in effects[1:]:
+                assert isinstance(effect, RiskBreached)
+                self.journaled.append(effect)
             return decision
         (approved,) = effects[1:]
         expected = ApprovedReduce if isinstance(intent, ReduceIntent) else ApprovedOpen
@@ -154,9 +190,11 @@ class Bench:
         position_side: PositionSide = PositionSide.BOTH,
         policy: ExecutionPolicy | None = None,
         valid_until: int | None = None,
+        kind: type[Intent] | None = None,
+        **more: Any,
     ) -> Intent:
-        """Return an intent, opening unless it is to ``reduce``."""
-        kind = ReduceIntent if reduce else OpenIntent
+        """Return an intent, opening unless it is to ``reduce``; ``more`` are its other fields."""
+        kind = kind or (ReduceIntent if reduce else OpenIntent)
         return kind(
             intent_id or f"i-{next(self._serial)}",
             strategy,
@@ -167,6 +205,7 @@ class Bench:
             position_side,
             policy or ExecutionPolicy(),
             valid_until,
+            **more,
         )
 
     def open(self, side: Side, quantity: str | int | Decimal = 1, **terms: Any) -> RiskDecision:
@@ -191,7 +230,11 @@ class Bench:
         quantity: str | int | Decimal | None = None,
         price: Any = "100",
     ) -> None:
-        """Fill an approved order, wholly unless ``quantity`` is less; late if it has ended."""
+        """
+        Fill an approved order, wholly unless ``quantity`` is less; late if it has ended.
+
+        Where Risk wants it, the account is valued afterwards, as Execution does.
+        """
         order = self.orders.by_order_id(decision.intent_id)
         assert order is not None
         request = order.request
@@ -221,6 +264,32 @@ class Bench:
         booking = self.ledger.book_fill(fill)
         event = OrderEvent.FILLED if status is OrderStatus.FILLED else OrderEvent.FILLED_PARTLY
         self.report(request, event, status, fill, booking)
+        self.value("fill")
+
+    def value(self, occasion: str) -> None:
+        """Tell Risk what the account is worth, if it wants to know."""
+        handler = self.actor.handlers().get(PortfolioMarked)
+        if handler is None:
+            return
+        value = self.ledger.valuation(self.board.known)
+        marked = PortfolioMarked(
+            self.clock.now,
+            occasion,
+            "USDT",
+            value.cash,
+            value.equity,
+            value.realized_pnl,
+            value.unrealized_pnl,
+            value.fees,
+            value.funding,
+            value.marks,
+        )
+        self._take(handler(marked))
+
+    def _take(self, effects: Any) -> None:
+        for effect in effects or ():
+            assert isinstance(effect, RiskBreached)
+            self.journaled.append(effect)
 
     def end(self, decision: RiskDecision, event: OrderEvent = OrderEvent.CANCELLED) -> None:
         """End an approved order without a fill."""
@@ -249,7 +318,7 @@ class Bench:
             fill=fill,
             booking=booking,
         )
-        self.actor.handlers()[ExecutionReport](report)
+        self._take(self.actor.handlers()[ExecutionReport](report))
 
 
 def codes(decision: RiskDecision) -> list[ReasonCode]:
