@@ -54,18 +54,22 @@ class ScenarioResult:
                 f"  expected: {miss.expected}",
                 f"  found:    {miss.found}",
             ]
-            if miss.around is not None and self.timeline:
-                first = max(0, miss.around - AROUND)
-                last = min(len(self.timeline), miss.around + AROUND)
+            near = timeline_around(self.timeline, miss.around)
+            if near:
                 lines.append("  around it:")
-                lines += [
-                    f"  {'>' if index == miss.around else ' '} {self.timeline[index]}"
-                    for index in range(first, last)
-                ]
+                lines += [f"  {line}" for line in near]
             lines.append("")
         if self.path is not None:
             lines.append(f"run it alone: tidegate scenario run {self.path}")
         return "\n".join(lines).rstrip()
+
+
+def timeline_around(timeline: Sequence[str], index: int | None) -> list[str]:
+    """Return the lines around ``index``, which is marked; none where there is nothing to see."""
+    if index is None:
+        return []
+    first, last = max(0, index - AROUND), min(len(timeline), index + AROUND)
+    return [f"{'>' if at == index else ' '} {timeline[at]}" for at in range(first, last)]
 
 
 def run_scenario(

@@ -27,6 +27,7 @@ USAGE_ERRORS: tuple[type[Exception], ...] = typer.BadParameter.__bases__
 OPERATING_ERRORS = {
     "brokers.settings": "VenueUnavailable",
     "feeds.errors": "FeedError",
+    "scenarios.errors": "ScenarioError",
     "state.instruments": "InstrumentError",
     "strategies.loader": "StrategyLoadError",
 }

@@ -1,0 +1,93 @@
+"""``tidegate scenario run | new | schema | from-session``: scripted rehearsals."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from tidegate.commands.options import Json
+from tidegate.exits import Exit, UsageRefused
+from tidegate.output import say_document
+
+Paths = Annotated[
+    list[Path],
+    typer.Argument(
+        metavar="PATH",
+        help="Scenario files (*.scenario.json, *.scenario.toml); folders are searched.",
+        show_default=False,
+    ),
+]
+Word = Annotated[
+    str | None,
+    typer.Option("-k", metavar="WORD", help="Only those whose file or sentence has this word."),
+]
+Queued = Annotated[
+    bool, typer.Option("--queued", help="Send every message through mailboxes: the same events.")
+]
+StrategyName = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME", help="A shipped or installed name, module:Class or file.py:Class."
+    ),
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to ``app``."""
+    group = typer.Typer(help="Run, start and describe scripted rehearsals.", no_args_is_help=False)
+
+    @group.command("run", short_help="Run scenarios in virtual time and say which passed.")
+    def run(paths: Paths, word: Word = None, queued: Queued = False, as_json: Json = False) -> int:
+        """
+        Run scenarios in virtual time: one line each, and why for those that fail.
+
+        Exits with 1 when one fails, with 2 when a file is no scenario.
+        """
+        from tidegate.rehearsing import run_all
+
+        return run_all(paths, word=word, queued=queued, as_json=as_json)
+
+    @group.command("new", short_help="Write a documented scenario for a strategy.")
+    def new(
+        name: Annotated[
+            str, typer.Argument(metavar="NAME", help="Lower case words, like `kill_drill`.")
+        ],
+        strategy: StrategyName = "sma_cross",
+        as_json: Json = False,
+    ) -> int:
+        """Write NAME.scenario.toml, documented and passing, into the current folder."""
+        from tidegate.rehearsing import write_new
+
+        path, result = write_new(name, strategy)
+        if as_json:
+            say_document({"scenario": path, "strategy": strategy, "passed": result.passed})
+        else:
+            print(f"wrote {path}")
+            print(f"run it:  tidegate scenario run {path}     (or plain `pytest`)")
+        if not result.passed:
+            print(result.report())
+        return Exit.DONE if result.passed else Exit.WANTING
+
+    @group.command("schema")
+    def schema(as_json: Json = False) -> None:  # noqa: ARG001 - the schema is JSON either way
+        """Print the JSON Schema of a scenario file."""
+        from scenarios.model import json_schema
+
+        say_document(json_schema())
+
+    @group.command("from-session", short_help="Not yet: make a scenario of a recorded session.")
+    def from_session(
+        session: Annotated[str, typer.Argument(metavar="SESSION")],
+        around: Annotated[str | None, typer.Option(metavar="EVENT")] = None,
+        as_json: Json = False,
+    ) -> Any:
+        """Make a scenario of a recorded session: this version cannot do that yet."""
+        del around, as_json
+        raise UsageRefused(
+            f"scenario from-session {session}: this version cannot make a scenario of a recorded "
+            "session yet; `tidegate scenario new NAME` starts one by hand"
+        )
+
+    app.add_typer(group, name="scenario")
