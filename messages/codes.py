@@ -103,6 +103,10 @@ class ReasonCode(StrEnum):
     VENUE_INSUFFICIENT_FUNDS = ("venue_insufficient_funds", "the venue found too little cash")
     VENUE_REDUCE_ONLY = ("venue_reduce_only", "the venue found nothing left to reduce")
     VENUE_REJECTED = ("venue_rejected", "the venue refused the order; the detail is its own word")
+    VENUE_RATE_LIMITED = (
+        "venue_rate_limited",
+        "the venue was asked too often and did not look at the order",
+    )
     DUPLICATE_CLIENT_ORDER_ID = (
         "duplicate_client_order_id",
         "the venue already has an order of this client order id",

@@ -119,8 +119,9 @@ class ToolReport(Message, frozen=True):
     """
     How one call of a tool went: a venue (``venue:NAME``), a feed, the disk, the clock.
 
-    What circuits are fed with. ``retry_after_ms`` is the tool's own word (HTTP Retry-After) on
-    when it may be asked again; ``probe`` marks the answer to a half-open circuit's question.
+    What circuits are fed with. ``retry_after_ms`` makes it a rate limit, which is no failure: the
+    tool's own word (HTTP Retry-After) on when it may be asked again, 0 if it did not say. ``probe``
+    marks the answer to a half-open circuit's question.
     """
 
     lane: ClassVar[Lane] = Lane.REDUCE

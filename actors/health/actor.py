@@ -51,7 +51,7 @@ VITALS_TIMER = "vitals"
 WHOLE_SESSION = frozenset({"clock", "disk"})
 """Tools besides feeds without which nothing may open anywhere."""
 
-ORDERS_FAULT = frozenset(
+NO_FAILURE = frozenset(
     {
         ReasonCode.QUANTITY_NOT_POSITIVE,
         ReasonCode.QUANTITY_BELOW_MIN,
@@ -75,10 +75,12 @@ ORDERS_FAULT = frozenset(
         ReasonCode.VENUE_INSUFFICIENT_FUNDS,
         ReasonCode.VENUE_REDUCE_ONLY,
         ReasonCode.DUPLICATE_CLIENT_ORDER_ID,
+        ReasonCode.VENUE_RATE_LIMITED,
     }
 )
 """
-Rejections that say something about the order and nothing about the venue.
+Rejections that say something about the order and nothing about the venue, or that the broker
+reports by a ``ToolReport`` besides (a rate limit, with the time to wait).
 
 They count neither as failures nor as good answers. Every other code, and a rejection without
 one, is a failure of the venue: a storm of refusals that nobody can explain is a reason to stop.
@@ -185,7 +187,7 @@ class HealthActor(Actor):
                 return self._good(self._venue_tool, self.clock.now)
         elif event is _SILENCE:
             return self._bad(self._venue_tool, self.clock.now, _words("no answer", report))
-        elif event is _REJECTED and not (report.cause and report.cause.code in ORDERS_FAULT):
+        elif event is _REJECTED and not (report.cause and report.cause.code in NO_FAILURE):
             return self._bad(self._venue_tool, self.clock.now, _words("rejected", report))
         return None
 

@@ -76,9 +76,16 @@ def watch(
     def lift(hold_id: str, reason: str) -> None:
         when_idle(lambda: supervisor.lift(hold_id, HEALTH, reason))
 
+    def ask(tool: str) -> None:
+        try:
+            broker.probe(clock.now)
+        except Exception as error:  # noqa: BLE001 - a probe that cannot be asked has failed
+            news = ToolReport(tool, ok=False, at=clock.now, detail=repr(error), probe=True)
+            dispatcher.publish(tool, news)
+
     def probe(tool: str) -> None:
         assert tool == venue_tool(venue), f"nobody can ask {tool}"
-        when_idle(lambda: broker.probe(clock.now))
+        when_idle(lambda: ask(tool))
 
     def reconnect() -> None:
         # A planned restart: the feed is well as far as anybody knows, so it costs it nothing.
