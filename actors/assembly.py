@@ -52,6 +52,7 @@ from messages import (
     BreachAction,
     CancelIntent,
     ExecutionReport,
+    FundingBooked,
     Lane,
     Message,
     OpenIntent,
@@ -406,6 +407,7 @@ def _wire(
         by_strategy=strategies,
         matters=lambda decision: decision.causes,
     )
+    dispatcher.route(FundingBooked, risk)
     dispatcher.route(ApprovedOpen, execution)
     dispatcher.route(ApprovedReduce, execution)
     dispatcher.route(ApprovedCancel, execution)

@@ -18,6 +18,7 @@ from messages import (
     CancelIntent,
     Cause,
     ExecutionReport,
+    FundingBooked,
     Intent,
     Message,
     OpenIntent,
@@ -79,6 +80,7 @@ class RiskActor(Actor):
             OperatorReduce: self.on_intent,
             CancelIntent: self.on_cancel if view.cancels is None else self.on_counted_cancel,
             ExecutionReport: self.on_report,
+            FundingBooked: self.on_funding,
         }
         if view.watch is not None:
             handlers[ExecutionReport] = self.on_watched_report
@@ -199,6 +201,11 @@ class RiskActor(Actor):
     def on_report(self, report: ExecutionReport) -> Effects:
         """Take an order's step into account."""
         self.view.record(report)
+        return None
+
+    def on_funding(self, booked: FundingBooked) -> Effects:
+        """Take funding into account: what was paid cannot be spent."""
+        self.view.count_cash()
         return None
 
     def on_watched_report(self, report: ExecutionReport) -> Effects:

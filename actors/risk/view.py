@@ -138,6 +138,7 @@ class RiskView:
         self.board = board
         self.clock = clock
         self.cash = cash
+        self._ledger: Ledger | None = None
         self.position_mode = position_mode
         self.slippage = slippage_bps * BASIS_POINT
         self.positions: dict[Book, Decimal] = {}
@@ -273,7 +274,8 @@ class RiskView:
 
     def rebuild(self, ledger: Ledger, orders: OrderStore) -> None:
         """Take positions and cash from the ledger and reserve for every order that lives."""
-        self.cash = ledger.cash
+        self._ledger = ledger
+        self.count_cash()
         if self.watch is not None:
             self.watch.catch_up(ledger, orders)
         for position in ledger.positions():
@@ -290,6 +292,11 @@ class RiskView:
             )
             self.reserve(request, price, per_unit)
             self._shrink(request.order_id, order.filled)
+
+    def count_cash(self) -> None:
+        """Take the cash from the ledger: a total cannot be counted twice, an amount can."""
+        if self._ledger is not None:
+            self.cash = self._ledger.cash
 
     def remember(self, intent_id: str) -> None:
         """Note that an intent was decided."""

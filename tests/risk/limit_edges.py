@@ -107,9 +107,9 @@ def two_unfinished(bench: Bench, beyond: bool) -> RiskDecision:
 
 def at_a_rate(bench: Bench, beyond: bool) -> RiskDecision:
     assert not bench.open(BUY).causes
+    bench.open(BUY, 0)  # refused: not approved, not counted
     bench.advance(30_000)
     assert not bench.open(BUY).causes
-    bench.open(BUY, 0)  # refused: not approved, not counted
     bench.advance(29_999 + (not beyond))
     return bench.open(BUY)
 

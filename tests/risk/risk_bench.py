@@ -38,8 +38,8 @@ from messages import (
     OrderRequest,
     OrderStatus,
     OrderType,
-    PositionMode,
     PortfolioMarked,
+    PositionMode,
     PositionSide,
     ReasonCode,
     ReduceIntent,
@@ -100,6 +100,7 @@ class Bench:
         self.quarantined: dict[str, str] = {}
         self.told: list[RiskBreached] = []
         self.journaled: list[RiskBreached] = []
+        self.closed: list[RiskBreached] = []
         self.ledger = Ledger(self.instruments, currency="USDT", deposit=Decimal(cash))
         self.orders = OrderStore()
         self.mode = mode
@@ -155,7 +156,9 @@ class Bench:
         now = self.clock.now if at is None else at
         self.clock.advance(now)
         state = self.state()
-        return account_breaches(watch.observe(now, state), self.limits, now, state.equity)
+        found = account_breaches(watch.observe(now, state), self.limits, now, state.equity)
+        self.closed += found
+        return found
 
     # -- intents
 

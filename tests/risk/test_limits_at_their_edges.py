@@ -247,7 +247,9 @@ def tight() -> Bench:
     bench.limits = EVERYTHING_TIGHT
     bench.memory = RiskMemory.of(EVERYTHING_TIGHT, Decimal(10_000), NOW)
     memory = bench.memory
-    assert memory.watch is not None and memory.openings is not None and memory.cancels is not None
+    assert memory.watch is not None
+    assert memory.openings is not None
+    assert memory.cancels is not None
     memory.openings.note(NOW)
     memory.cancels.note(NOW, 2)
     memory.watch.losses = 1
