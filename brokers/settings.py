@@ -58,7 +58,11 @@ class VenueSettings(BaseModel):
     position_mode: PositionMode = Field(
         PositionMode.ONE_WAY, description="one net position per symbol, or long and short apart"
     )
-    account: str = Field("main", min_length=1, description="name of the account at the venue")
+    account: str = Field(
+        "main",
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,39}$",
+        description="name of the account at the venue; its holds and its daemon are kept under it",
+    )
     loopback_port: int = Field(
         0, ge=0, le=65_535, description="rehearsal: every host of the venue is this local port"
     )

@@ -28,8 +28,6 @@ from tidegate.exits import ConfigError
 DAY_MS = 86_400_000
 
 NOT_IN_FORCE: Mapping[tuple[str, ...], str] = {
-    ("control",): "no daemon takes commands yet",
-    ("telemetry", "metrics"): "no metrics are published yet",
     ("telemetry", "notify"): "no notices are sent yet",
 }
 """Keys that are known, of which this version does not do what they promise."""

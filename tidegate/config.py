@@ -15,13 +15,21 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from actors.risk.defaults import trade_defaults
 from actors.settings import HealthSettings, Money, RiskSettings
 from brokers.settings import VenueSettings
 from feeds.settings import FeedSettings
 from state.ledger import LotMethod
+from tidegate.control.addresses import http_address, is_loopback
 from tidegate.exits import ConfigError
 from tidegate.layers import Key, Layer, environment_layer, file_layer, leaves, merge
 from tidegate.redaction import exposed_secrets, is_secret, masked, secrets_in, without_secrets
@@ -93,17 +101,50 @@ class StrategySettings(Section):
 class ControlSettings(Section):
     """``[control]``: how a running daemon is reached."""
 
-    socket: str = Field("auto", description="command socket; `auto` puts it beside the session")
-    http: str = Field("127.0.0.1:0", description="address of the page and the HTTP interface")
-    token_file: str | None = Field(None, description="file with the HTTP interface's token")
-    kill_file: str | None = Field(None, description="a file whose appearance is a kill")
+    socket: str = Field(
+        "auto",
+        min_length=1,
+        description="command socket; `auto` puts it into the account's folder, or into one with "
+        "a short name where the system allows no path as long",
+    )
+    http: str = Field(
+        "127.0.0.1:0",
+        description="address of the HTTP interface, `HOST:PORT`; port 0 takes any, empty is none",
+    )
+    http_allow_remote: bool = Field(
+        False,
+        description="let `http` be an address that other machines reach; then reads need the "
+        "token too, and nothing is encrypted",
+    )
+    token_file: str | None = Field(
+        None,
+        description="file with the HTTP interface's token (0600), made if absent; by default "
+        "`control.token` in the account's folder",
+    )
+    kill_file: str = Field("KILL", description="a file whose appearance is a kill; empty for none")
+
+    @field_validator("http")
+    @classmethod
+    def _check_http(cls, value: str) -> str:
+        http_address(value)
+        return value
+
+    @model_validator(mode="after")
+    def _check_remote(self) -> ControlSettings:
+        address = http_address(self.http)
+        if address is not None and not self.http_allow_remote and not is_loopback(address[0]):
+            raise ValueError(
+                f"http is {self.http}, expected an address of this machine alone (127.0.0.1), or "
+                "http_allow_remote = true"
+            )
+        return self
 
 
 class TelemetrySettings(Section):
     """``[telemetry]``: logs, metrics, notifications."""
 
     log_format: Literal["console", "json"] = Field("console", description="form of log lines")
-    metrics: bool = Field(False, description="publish metrics")
+    metrics: bool = Field(True, description="answer `/metrics` on the control plane")
     notify: tuple[str, ...] = Field((), description="where notices go")
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -46,6 +47,7 @@ class Logs:
         self._render = _json_line if log_format == "json" else _console_line
         self._redactor = Redactor()
         self._session: SessionLog | None = None
+        self._lock = threading.RLock()
 
     def install(self) -> None:
         """Make this the place of all logs of the process."""
@@ -83,11 +85,12 @@ class Logs:
     def emit(self, level: str, event: str, fields: Mapping[str, Any]) -> None:
         """Write one event; its time is the clock's."""
         line = log_event(self._now_ms(), self._redactor, level, event, fields)
-        if self._session is not None:
-            self._session.write(_json_line(line) + "\n")
-        if _LEVELS.get(level, logging.ERROR) >= self._shown_from:
-            stream = self._stream or sys.stderr
-            stream.write(self._render(line) + "\n")
+        with self._lock:  # threads log too: a line is whole, whoever else writes
+            if self._session is not None:
+                self._session.write(_json_line(line) + "\n")
+            if _LEVELS.get(level, logging.ERROR) >= self._shown_from:
+                stream = self._stream or sys.stderr
+                stream.write(self._render(line) + "\n")
 
     def _write(self, _logger: WrappedLogger, method: str, event_dict: EventDict) -> EventDict:
         fields = dict(event_dict)

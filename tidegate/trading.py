@@ -9,9 +9,10 @@ from types import FrameType
 
 import anyio
 
-from actors.session import SessionResult, SessionSpec, run_paper
+from actors.session import SessionResult, run_paper
 from tidegate.compose import compose
 from tidegate.config import Configuration
+from tidegate.control.around import Controls, controlled
 from tidegate.exits import UsageRefused
 from tidegate.output import Progress, progress_bar
 from tidegate.running import announce, input_errors, say, session_logs, session_spec
@@ -34,22 +35,30 @@ def trade_session(
             "trade: no strategy configured; expected [[strategies]] in ./tidegate.toml "
             "(`tidegate init` writes one) or in a file given by -c"
         )
-    with session_logs(configuration) as (_, log):
+    with session_logs(configuration) as (logs, log):
         parts = compose(configuration)
         spec = session_spec(configuration, parts, log)
-        announce(spec)
         speed = configuration.settings.feed.speed
-        with progress_bar("paper") as on_progress, input_errors():
-            result = run(spec, speed, on_progress)
+        with controlled(configuration, spec, logs) as controls:
+            announce(spec)
+            with progress_bar("paper") as on_progress, input_errors():
+                result = run(controls, speed, on_progress)
     return say(result, as_json=as_json)
 
 
-def run(spec: SessionSpec, speed: float, on_progress: Progress | None) -> SessionResult:
+def run(controls: Controls, speed: float, on_progress: Progress | None) -> SessionResult:
     """Run the session until its data ends or a signal asks it to end."""
     with stop_on_signal() as stopping:
 
         async def session() -> SessionResult:
-            return await run_paper(spec, speed=speed, stop=stopping, on_progress=on_progress)
+            return await run_paper(
+                controls.spec,
+                speed=speed,
+                stop=stopping,
+                on_progress=on_progress,
+                inbox=controls.inbox,
+                on_open=controls.opened,
+            )
 
         return anyio.run(session, backend_options={"use_uvloop": _has_uvloop()})
 

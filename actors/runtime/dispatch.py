@@ -20,6 +20,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from operator import attrgetter
+from types import CodeType
 from typing import Any, ClassVar, Protocol
 
 from actors.runtime import limits
@@ -149,6 +150,16 @@ class Dispatcher:
     ) -> None:
         """Say who receives the messages of class ``kind``: see ``Route``."""
         self._routes[kind] = Route(cells, by_strategy, kind, matters)
+
+    @classmethod
+    def handler_calls(cls) -> tuple[CodeType, ...]:
+        """Return the code that calls handlers: what a stuck one is recognised by."""
+        return cls.deliver.__code__, cls._handle.__code__, cls.start.__code__
+
+    @classmethod
+    def handler_passages(cls) -> tuple[CodeType, ...]:
+        """Return the code that may stand between such a call and a strategy's own."""
+        return (cls._checked.__code__,)
 
     def topology(self) -> dict[str, tuple[str, ...]]:
         """Return class name -> receivers; ``strategy`` stands for the one that a message names."""

@@ -15,7 +15,7 @@ import json
 import pwd
 import socket
 import struct
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
@@ -80,6 +80,8 @@ class Plane:
         """The connections on which a request has come."""
         self._reads = 0
         self._commands = 0
+        self._ticket = 0
+        self._tickets: OrderedDict[str, tuple[Request, asyncio.Future[Answer]]] = OrderedDict()
         self._started_s = monotonic_s()
         self._log = structlog.get_logger("control")
 
@@ -91,6 +93,7 @@ class Plane:
         app.add_routes(
             [
                 web.post("/v1/commands/{command}", self.command),
+                web.get("/v1/commands/{ticket}", self.answer),
                 web.get("/v1/status", self.status),
                 web.get("/v1/holds", self.holds),
                 web.get("/v1/explain/{target:.+}", self.explain),
@@ -118,6 +121,7 @@ class Plane:
             # The text of an error may repeat what the client sent: the type has to do.
             self._log.error("control_request_failed", error=type(error).__name__)
             response = _problem(500, f"a fault inside: {type(error).__name__}")
+        response.headers["Server"] = "tidegate"
         response.headers["Cache-Control"] = "no-store"
         response.headers["X-Content-Type-Options"] = "nosniff"
         self.requests[listener(request), str(response.status)] += 1
@@ -171,10 +175,12 @@ class Plane:
             wanted = request_of(name, await _content(request), caller(request))
         except BodyRefused as refused:
             raise Problem(400, str(refused)) from None
+        future = await self._submit(wanted)
+        done, _ = await asyncio.wait({future}, timeout=limits.COMMAND_S)
         try:
-            answer = await self._carry_out(wanted)
+            answer = future.result() if done else None
         except Closed as closed:
-            raise Problem(503, f"{closed}; nothing was changed", {"Retry-After": "1"}) from None
+            raise Problem(503, f"{closed}: it was not taken") from None
         self._log.info(
             "command_answered",
             verb=wanted.verb.value,
@@ -184,13 +190,26 @@ class Plane:
             ok=None if answer is None else answer.ok,
             answer="on its way" if answer is None else answer.text,
         )
-        if answer is None:
-            return _json(self._on_its_way(wanted), 202)
-        return _json({**as_document(answer), "pending": False}, 200 if answer.ok else 409)
+        return (
+            _answered(answer) if answer is not None else _json(self._pending(wanted, future), 202)
+        )
 
-    async def _carry_out(self, wanted: Request) -> Answer | None:
-        """Return the session's answer, ``None`` while it has not given one."""
-        # In a thread: a kill is on the disk when ``submit`` returns, and disks can hang.
+    async def answer(self, request: web.Request) -> web.Response:
+        """Answer what became of a command that was on its way, by its ticket."""
+        ticket = request.match_info["ticket"]
+        if ticket not in self._tickets:
+            raise Problem(404, f"ticket {ticket!r}: not known")
+        wanted, future = self._tickets[ticket]
+        if not future.done():
+            return _json(self._on_its_way(wanted, ticket), 202)
+        try:
+            return _answered(future.result())
+        except Closed as closed:
+            raise Problem(503, f"{closed}: it was not taken") from None
+
+    async def _submit(self, wanted: Request) -> asyncio.Future[Answer]:
+        """Hand a command over; a kill is on the disk when this returns."""
+        # In a thread: disks can hang.
         loop = asyncio.get_running_loop()
         submitted = loop.run_in_executor(None, self.sight.door.submit, wanted)
         done, _ = await asyncio.wait({submitted}, timeout=limits.SUBMIT_S)
@@ -198,11 +217,23 @@ class Plane:
             raise Problem(
                 504, f"the disk has not answered for {limits.SUBMIT_S} s: NOT latched yet"
             )
-        future = asyncio.wrap_future(submitted.result())
-        answered, _ = await asyncio.wait({future}, timeout=limits.COMMAND_S)
-        return future.result() if answered else None
+        try:
+            future = asyncio.wrap_future(submitted.result())
+        except Closed as closed:
+            raise Problem(503, f"{closed}; nothing was changed", {"Retry-After": "1"}) from None
+        # An answer that nobody fetches any more is no error of the loop's.
+        future.add_done_callback(lambda done: done.cancelled() or done.exception())
+        return future
 
-    def _on_its_way(self, wanted: Request) -> dict[str, Any]:
+    def _pending(self, wanted: Request, future: asyncio.Future[Answer]) -> dict[str, Any]:
+        self._ticket += 1
+        ticket = str(self._ticket)
+        self._tickets[ticket] = wanted, future
+        while len(self._tickets) > limits.TICKETS_KEPT:
+            self._tickets.popitem(last=False)
+        return self._on_its_way(wanted, ticket)
+
+    def _on_its_way(self, wanted: Request, ticket: str) -> dict[str, Any]:
         late_s = round(self.sight.door.pulse.late_s, 3)
         text = f"the session has not taken the command yet: its work is {late_s} s late"
         if wanted.verb is CommandVerb.KILL:
@@ -210,7 +241,7 @@ class Plane:
                 f"latched on the disk: no start of this account opens anything. {text}; "
                 "what it is stuck in is stopped, or the process is ended"
             )
-        return {"ok": False, "pending": True, "text": text, "holds": [], "kill_id": ""}
+        return {"ok": False, "pending": True, "ticket": ticket, "text": text}
 
     # -- facts
 
@@ -350,6 +381,10 @@ async def _content(request: web.Request) -> bytes:
             return await request.read()
     except TimeoutError:
         raise Problem(408, f"the body did not come within {limits.REQUEST_S} s") from None
+
+
+def _answered(answer: Answer) -> web.Response:
+    return _json({**as_document(answer), "pending": False}, 200 if answer.ok else 409)
 
 
 def _json(document: Mapping[str, Any], status: int = 200) -> web.Response:

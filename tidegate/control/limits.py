@@ -41,6 +41,9 @@ COMMAND_S = 3.0
 SUBMIT_S = 2.0
 """How long the disk may take to latch a kill before the answer says that it has not yet."""
 
+TICKETS_KEPT = 64
+"""Commands on their way whose answer can be asked for later."""
+
 WATCH_TICK_S = 0.25
 """How often the watch looks at the session's pulse."""
 

@@ -1,0 +1,103 @@
+"""``tidegate kill``: stop everything that adds risk, now, and see the evidence."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from tidegate.commands.options import ConfigFiles, Json
+from tidegate.commands.reach import Reason, Socket
+
+if TYPE_CHECKING:
+    from tidegate.control.client import Client
+
+Flatten = Annotated[
+    bool, typer.Option("--flatten", help="Close every position too, and cancel every order.")
+]
+NoWait = Annotated[
+    bool, typer.Option("--no-wait", help="Return once it is latched; do not wait for the report.")
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to ``app``."""
+
+    @app.command("kill", short_help="Stop everything that adds risk, now; latched.")
+    def kill(
+        flatten: Flatten = False,
+        reason: Reason = "",
+        no_wait: NoWait = False,
+        socket: Socket = None,
+        config: ConfigFiles = None,
+        as_json: Json = False,
+    ) -> int:
+        """
+        Pull the kill switch: nothing that adds risk leaves any more, resting orders are cancelled.
+
+        It is on the disk before it is acknowledged, survives a crash and a restart, and is lifted
+        by `tidegate resume --unlatch --reason TEXT` only. Protective reducing orders stay unless
+        --flatten. Exit code 0 once it is latched, confirmed by the venue or not.
+        """
+        from tidegate.commands.reach import client
+
+        body = {"reason": reason, "flatten": flatten}
+        return pull(client(socket, config), body, wait=not no_wait, as_json=as_json)
+
+
+def pull(daemon: Client, body: Mapping[str, Any], *, wait: bool, as_json: bool) -> int:
+    """Pull the kill switch, follow the kill to its report, and say all of it."""
+    from tidegate.control.asking import PENDING, REPORT_S, awaited, followed, given
+    from tidegate.control.client import Silent, problems_of
+    from tidegate.exits import Exit, Wanting
+
+    status, answer = given(daemon, "kill", body)
+    latched = status in (200, PENDING)
+    if not latched:
+        raise Wanting("NOT KILLED", *problems_of(answer))
+    found: dict[str, Any] | None = None
+    gone = ""
+    try:
+        if status == PENDING:
+            _loud(str(answer["text"]))
+            status, answer = awaited(daemon, answer)
+        if status == 200 and wait:
+            found = followed(daemon, str(answer["kill_id"]), REPORT_S, lambda _step: None)
+    except Silent as silent:
+        gone = (
+            f"latched on the disk, and the daemon has ended ({silent}): a process that has ended "
+            "sends nothing, and the next start is held"
+        )
+    document = _document(answer, found, gone)
+    if as_json:
+        from tidegate.output import say_document
+
+        say_document(document)
+    else:
+        from tidegate.control.shown import show_kill
+
+        show_kill(document)
+    if wait and not document["confirmed"]:
+        _loud(gone or "NOT CONFIRMED by the venue: look at its own open orders and positions")
+    return int(Exit.DONE)
+
+
+def _document(
+    answer: Mapping[str, Any], found: Mapping[str, Any] | None, gone: str
+) -> dict[str, Any]:
+    report = None if found is None else found["report"]
+    return {
+        "latched": True,
+        "kill_id": answer.get("kill_id", ""),
+        "text": gone or answer["text"],
+        "confirmed": report is not None and report["confirmed"],
+        "steps": [] if found is None else found["steps"],
+        "report": report,
+        "exit_code": 0,
+    }
+
+
+def _loud(text: str) -> None:
+    sys.stderr.write(f"tidegate: kill: {text}\n")
