@@ -139,7 +139,7 @@ async def run_paper(
         session.listen()
         session.assembly.kill.stopwatch = lambda: int(monotonic_s() * 1000)
         inbox.open(session)
-        session.start(_held(register, first[0].timestamp))
+        session.start(held_at_start(register, first[0].timestamp))
         driver = PacedDriver(
             session, Pacer(speed), inbox, stop=stop, on_progress=on_progress or _ignore
         )
@@ -184,7 +184,7 @@ def _on_machine(spec: SessionSpec, out: Path, watch: StallWatch, speed: float) -
     return replace(spec, health=spec.health.on_machine(vitals, speed))
 
 
-def _held(register: HoldRegister, now: int) -> tuple[Hold, ...]:
+def held_at_start(register: HoldRegister, now: int) -> tuple[Hold, ...]:
     """Return the holds that an earlier session left; one of our own if nobody can say which."""
     try:
         return register.load()

@@ -12,7 +12,7 @@ from actors.health.plan import HealthPlan, plan_of
 from actors.risk import RiskLimits
 from actors.settings import HealthSettings
 from actors.spec import SessionSpec
-from brokers.matching import EngineConfig
+from brokers.settings import VenueSettings
 from feeds.contract import BarFeed
 from scenarios.errors import ScenarioError
 from scenarios.faults import FaultyBroker
@@ -70,13 +70,12 @@ class Cast:
             instruments=self.instruments,
             currency=self.currency,
             cash=session.cash,
-            engine=EngineConfig(
-                "",
+            engine=VenueSettings(
                 slippage_bps=session.slippage_bps,
                 latency_ms=session.latency_ms,
                 participation=session.participation,
                 position_mode=session.position_mode,
-            ),
+            ).engine_config(""),
             limits=self.limits,
             runs_dir=runs_dir,
             queued=queued,

@@ -13,6 +13,7 @@ from pathlib import Path
 import msgspec
 
 from actors.commands import Request
+from actors.session import held_at_start
 from actors.turns import Session
 from messages import (
     FundingRate,
@@ -27,10 +28,10 @@ from scenarios.clockwork import LOOK, MOMENT_MS, Agenda
 from scenarios.errors import ScenarioError
 from scenarios.market import MarketFeed
 from scenarios.model.expect import Sight
-from scenarios.model.steps import Command, Crash, PowerCut, Silence, Step, Stop, Tell
+from scenarios.model.steps import Command, Crash, PowerCut, Silence, Step, Tell
 from scenarios.record import Record, Recorder
 from scenarios.sabotage import NEXT, Charge, ScriptedCrash
-from scenarios.sight import matches
+from scenarios.sight import matches, resolved
 from scenarios.snapshot import Snapshot, look_at
 from scenarios.stage import CUT, Stage
 from scenarios.stage import PowerCut as Cut
@@ -73,7 +74,6 @@ class Director:
         self._waiting: list[tuple[Step, int, list[int]]] = []
         self._silent: dict[str, int] = {}
         self.surprises: list[tuple[int, Command, str]] = []
-        self._next: PowerCut | Stop | None = None
         self._check_steps()
         self._plan()
 
@@ -97,7 +97,7 @@ class Director:
                     f"{where}.on: found {step.crash.on!r}, expected `next` or a message's class"
                 )
             if step.tell is not None:
-                decoded(step.tell, where)
+                decoded(step.tell, where, self.start_ms)
             told = step.quote or step.tick or step.funding
             asked = (step.silence.symbols if step.silence else ()) + (
                 (told.symbol,) if told else ()
@@ -148,19 +148,16 @@ class Director:
         """Let the whole scenario happen."""
         after, begin_at = -1, self.start_ms
         for _ in range(SESSIONS_MAX):
-            self._next = None
-            if not self._one_session(after, begin_at):
+            stage = self._one_session(after, begin_at)
+            if stage is None or stage.ended_by is None or not stage.ended_by.restart:
                 return
-            ended, stage = self._next, self.stage
-            if ended is None or not ended.restart:
-                return
-            down = ended.down
+            down = stage.ended_by.down
             begin_at = stage.clock.now + down
             after = max(stage.last_bar_at, begin_at - self.market.timeframe_ms if down else -1)
         raise ScenarioError(f"steps: found more than {SESSIONS_MAX} restarts")
 
-    def _one_session(self, after: int, begin_at: int) -> bool:
-        """Run one session; return whether there was anything left to run."""
+    def _one_session(self, after: int, begin_at: int) -> Stage | None:
+        """Run one session and return its stage, or ``None`` when no market is left for one."""
         number = len(self.stages) + 1
         feed = self.market if after < 0 else self.market.going_on(after)
         quarantine = self.scratch / f"quarantine-{number}.csv"
@@ -171,7 +168,7 @@ class Director:
             if number == 1:
                 raise ScenarioError("market: found no bar")
             self.record.note(begin_at, number, "the market is over: no session to start")
-            return False
+            return None
         recorder = Recorder(self.record, number, self._heard)
         journal = Journal([recorder], batch=1)
         spec = self.cast.spec(feed, queued=self.queued, runs_dir=self.scratch / "runs")
@@ -179,21 +176,29 @@ class Director:
         session.assembly.clock.advance(begin_at)
         register = register_of(spec.runs_dir, spec.mode, spec.account)
         stage = Stage(
-            session, journal, self.agenda, register, first=first, groups=groups, until=self._until()
+            session,
+            journal,
+            self.agenda,
+            register,
+            first=first,
+            groups=groups,
+            until=self._until(),
+            recorder=recorder,
+            on_end=lambda ended: self.final.append(look_at(ended)),
         )
-        stage.recorder = recorder
         stage.silent = self._silent
-        stage.before_end = lambda: self.final.append(look_at(session))
         self.stages.append(stage)
         if self.alter is not None:
             self.alter(session)
-        held = register.load()
         try:
-            stage.run(held)
+            stage.run(held_at_start(register, stage.clock.now))
         except Cut:
             stage.outcome = CUT
             self.final.append(look_at(session))
-        return True
+            if isinstance(stage.ended_by, PowerCut) and stage.ended_by.tears_register:
+                torn = register.path.read_bytes() if register.path.exists() else b"{"
+                register.path.write_bytes(torn[: max(1, len(torn) // 2)])
+        return stage
 
     def _until(self) -> int:
         lasts = self.scenario.lasts
@@ -209,12 +214,14 @@ class Director:
             left[0] -= 1
             if left[0]:
                 continue
-            do = self._doing(step, place)
-            stage = self.stage
-            if step.when == "commit":
-                stage.dispatcher.when_idle(lambda do=do: stage.at_commit.append(do))
-            else:
-                stage.dispatcher.when_idle(do)
+            self._when_idle(step, place)
+
+    def _when_idle(self, step: Step, place: int) -> None:
+        do, stage = self._doing(step, place), self.stage
+        if step.when == "commit":
+            stage.dispatcher.when_idle(lambda: stage.at_commit.append(do))
+        else:
+            stage.dispatcher.when_idle(do)
 
     def _is(self, sight: Sight, entry: Entry) -> bool:
         return matches(sight, entry, self.record, len(self.stages))
@@ -263,19 +270,19 @@ class Director:
             for name in step.vitals.model_fields_set:
                 setattr(vitals, VITALS[name], getattr(step.vitals, name))
         elif step.disk_full is not None:
-            assert stage.recorder is not None, "a stage records"
             stage.recorder.full = True
         elif step.power_cut is not None:
-            self._next = step.power_cut
+            stage.ended_by = step.power_cut
             raise Cut
         elif step.stop is not None:
-            self._next = step.stop
+            stage.ended_by = step.stop
             stage.stopping = True
 
     def _tell(self, tell: Tell, where: str) -> None:
         cell = self.stage.cell(tell.actor)
         assert cell is not None, "the cast was checked"
-        self.stage.dispatcher.tell(cell, decoded(tell, where), "scenario")
+        message = decoded(tell, where, self.start_ms)
+        self.stage.dispatcher.tell(cell, message, "scenario")
 
     def _command(self, command: Command, place: int) -> None:
         scope = command.scope
@@ -326,7 +333,7 @@ VITALS = {
 }
 
 
-def decoded(tell: Tell, where: str) -> Message:
+def decoded(tell: Tell, where: str, start_ms: int) -> Message:
     """Return the message that ``tell`` describes, or raise one clear ``ScenarioError``."""
     kind = MESSAGES.get(tell.message)
     if kind is None:
@@ -337,6 +344,7 @@ def decoded(tell: Tell, where: str) -> Message:
         raise ScenarioError(
             f"{where}.message: found {tell.message!r}, expected a message's class{hint}"
         )
+    fields = resolved(tell.fields, start_ms)
     unknown = [name for name in tell.fields if name not in kind.__struct_fields__]
     if unknown:
         raise ScenarioError(
@@ -344,7 +352,7 @@ def decoded(tell: Tell, where: str) -> Message:
             f"it has: {', '.join(kind.__struct_fields__)}"
         )
     try:
-        return msgspec.convert({"type": tell.message, **tell.fields}, kind, strict=False)
+        return msgspec.convert({"type": tell.message, **fields}, kind, strict=False)
     except msgspec.ValidationError as error:
         text = str(error).replace("`$", "`").replace("Object ", "")
         raise ScenarioError(f"{where}.fields: {tell.message}: {text}") from error

@@ -105,7 +105,7 @@ class FaultyBroker(PaperBroker):
         limited = self._struck("rate_limit", client_order_id)
         if limited is not None:
             detail = f"rate_limit retry_after_ms={limited.by}"
-            self._tell(ToolReport(f"venue:{self.name}", False, now, detail, limited.by))
+            self._tell(self._bad_news(now, detail, retry_after_ms=limited.by))
             self._say(client_order_id, OrderEvent.REJECTED, now, ReasonCode.VENUE_REJECTED, detail)
             return
         refused = self._struck("reject", client_order_id)
@@ -201,14 +201,25 @@ class FaultyBroker(PaperBroker):
             view = msgspec.structs.replace(view, net_flow=view.net_flow + 1)
         return view
 
+    def _bad_news(
+        self, now: int, detail: str, *, retry_after_ms: int | None = None, probe: bool = False
+    ) -> ToolReport:
+        return ToolReport(
+            f"venue:{self.name}",
+            ok=False,
+            at=now,
+            detail=detail,
+            retry_after_ms=retry_after_ms,
+            probe=probe,
+        )
+
     def probe(self, now: int) -> None:
         """Answer a probe, if the venue is there."""
-        tool = f"venue:{self.name}"
         limited = self._struck("rate_limit")
         if self._struck("down"):
-            self._tell(ToolReport(tool, ok=False, at=now, detail="down", probe=True))
+            self._tell(self._bad_news(now, "down", probe=True))
         elif limited is not None:
-            self._tell(ToolReport(tool, False, now, "rate limit", limited.by, True))
+            self._tell(self._bad_news(now, "rate limit", retry_after_ms=limited.by, probe=True))
         else:
             super().probe(now)
 

@@ -15,7 +15,7 @@ from feeds.errors import FeedError
 from feeds.file import FileFeed
 from feeds.memory import MemoryFeed
 from feeds.merge import merge
-from feeds.report import FeedReport
+from feeds.report import FeedReport, FileReport
 from feeds.sources import FIXTURE_PREFIX
 from messages import Bar
 from scenarios.errors import ScenarioError
@@ -82,7 +82,7 @@ class MarketFeed:
 
     def report(self) -> FeedReport:
         """Return what the files have met so far."""
-        reports = []
+        reports: list[FileReport] = []
         for feed in self._parts.values():
             if isinstance(feed, CutFeed):
                 reports += feed.whole.report().files
@@ -194,7 +194,7 @@ def _walk(symbol: str, market: Market, session: SessionTable) -> list[Bar]:
     prices = [walk.price]
     most = walk.step_bps / 10_000
     for _ in range(walk.bars - 1):
-        step = (2 * chance.random() - 1) * most  # seam: as above
+        step = (2 * chance.random() - 1) * most
         prices.append(max(0.01, round(prices[-1] * (1 + step), 2)))
     return _by_closes(symbol, prices, market.volume, session)
 
@@ -268,5 +268,5 @@ def cut_off(path: Path, after_row: int) -> None:
             f"{path.name}: found {len(lines) - 1} rows, expected more than {after_row} to cut one"
         )
     next_row = lines[after_row + 1]
-    kept = lines[: after_row + 1] + [next_row[: max(1, len(next_row) // 2)]]
+    kept = [*lines[: after_row + 1], next_row[: max(1, len(next_row) // 2)]]
     path.write_bytes(b"".join(kept))

@@ -71,7 +71,8 @@ class Record:
             return f"{when}  -- {event.text}"
         entry = event.entry
         kind = type(entry.message).__name__
-        text = f"{when}  {entry.source:<12} {kind}: {described(entry.message)}"
+        facts = " | ".join(described(entry.message).splitlines())
+        text = f"{when}  {entry.source:<12} {kind}: {facts}"
         return text if len(text) <= SHOWN_MAX else text[: SHOWN_MAX - 3] + "..."
 
 

@@ -223,13 +223,15 @@ class Scripted(Strategy):
         if line.what == "approved_order":
             return [ApprovedOpen(_request(desk, symbol))]
         intent = desk.open(symbol, Side.BUY, Decimal(1))
-        wrong: dict[str, Any] = {
-            "float_quantity": {"quantity": 0.1},
-            "wrong_side": {"side": "buy"},
-            "other_strategy": {"strategy": "somebody-else"},
-            "other_id": {"intent_id": "another-1"},
-        }[line.what]
-        return [msgspec.structs.replace(intent, **wrong)]
+        return [msgspec.structs.replace(intent, **WRONG[line.what])]
+
+
+WRONG: dict[str, dict[str, Any]] = {
+    "float_quantity": {"quantity": 0.1},
+    "wrong_side": {"side": "buy"},
+    "other_strategy": {"strategy": "somebody-else"},
+    "other_id": {"intent_id": "another-1"},
+}
 
 
 class Watching(Scripted):

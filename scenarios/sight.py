@@ -7,6 +7,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from messages import CancelIntent
+from scenarios.model.base import parse_offset
 from scenarios.model.expect import Sight
 from scenarios.record import Event, Record
 from state.journal import Entry
@@ -24,7 +25,7 @@ def matches(sight: Sight, entry: Entry, record: Record, session: int) -> bool:
         about = message.order_id if isinstance(message, CancelIntent) else order_id
         if about not in record.ids_of(sight.tag):
             return False
-    return is_part(sight.where, message) and all(
+    return is_part(resolved(sight.where, record.start_ms), message) and all(
         text in text_of(at_path(message, path)) for path, text in sight.contains.items()
     )
 
@@ -61,6 +62,20 @@ def is_part(wanted: Any, found: Any) -> bool:
         number = as_number(wanted)
         return number is not None and number == as_number(found)
     return str(wanted) == text_of(found)
+
+
+def resolved(value: Any, start_ms: int) -> Any:
+    """Return plain data with every ``"@5m"`` in it as that session time, int ms UTC."""
+    if isinstance(value, str) and value.startswith("@"):
+        try:
+            return start_ms + parse_offset(value[1:])
+        except ValueError:
+            return value
+    if isinstance(value, Mapping):
+        return {key: resolved(item, start_ms) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [resolved(item, start_ms) for item in value]
+    return value
 
 
 def as_number(value: object) -> Decimal | None:

@@ -22,11 +22,14 @@ from feeds.errors import FeedError
 from messages import Hold
 from scenarios.clockwork import Agenda
 from scenarios.faults import FaultyBroker
+from scenarios.model.steps import PowerCut as PowerCutStep
+from scenarios.model.steps import Stop as StopStep
 from scenarios.record import Recorder
 from scenarios.sabotage import Charge, Sabotage
 from state.journal import Journal, JournalFailed
 from state.register import HoldRegister, outliving
 
+REPLAY = "replay"
 JOURNAL_FAILED = "journal_failed"
 CUT = "power_cut"
 EXIT_FAULT = 6
@@ -52,20 +55,28 @@ class Stage:
         first: Group,
         groups: Iterator[Group],
         until: int,
+        recorder: Recorder,
+        on_end: Callable[[Session], None],
     ) -> None:
-        """Drive ``session`` over ``first`` and the rest of ``groups``, at least up to ``until``."""
+        """
+        Drive ``session`` over ``first`` and the rest of ``groups``, at least up to ``until``.
+
+        ``on_end`` is called when everything has happened and nothing is finished yet.
+        """
         self.session = session
         self.journal = journal
         self.agenda = agenda
         self.register = register
         self.until = until
+        self.on_end = on_end
         self.stopping = False
         self.outcome = ""
         self.exit_code = 0
         self.fault: str = ""
         self.last_bar_at = -1
         self.silent: dict[str, int] = {}
-        self.recorder: Recorder | None = None
+        self.recorder = recorder
+        self.ended_by: PowerCutStep | StopStep | None = None
         self.at_commit: deque[Callable[[], None]] = deque(maxlen=1000)
         self._kept = -1
         assembly = session.assembly
@@ -110,19 +121,18 @@ class Stage:
         A power cut goes on to the caller: then nothing has been finished.
         """
         try:
+            if self.session.spec.mode != REPLAY:
+                self.session.listen()
             self.session.start(held)
             self.commit()
             otherwise = self._play()
             self.outcome, self.exit_code = self.session.outcome(otherwise)
-            self.before_end()
+            self.on_end(self.session)
             self.session.finish(self.outcome, self.exit_code)
             self.commit()
             self.journal.close()
         except JournalFailed as failed:
             self.outcome, self.exit_code, self.fault = JOURNAL_FAILED, EXIT_FAULT, str(failed)
-
-    def before_end(self) -> None:
-        """Be called when everything has happened and nothing is finished yet."""
 
     def _play(self) -> str:
         try:
@@ -138,7 +148,7 @@ class Stage:
         for whole in session.groups(self._opened):
             at = whole[0].timestamp + timeframe_ms
             self.pass_time(at - 1)
-            if self.over:
+            if self.is_over():
                 return
             self.last_bar_at = whole[0].timestamp
             group = self._heard(whole, at)
@@ -148,16 +158,15 @@ class Stage:
             session.turns += 1
             session.bars += len(group)
             self.commit()
-            if self.over:
+            if self.is_over():
                 return
         self.pass_time(self.until)
 
-    @property
-    def over(self) -> bool:
+    def is_over(self) -> bool:
         """Return whether the session ends here, whatever is left of the market."""
         if self.session.must_end() or self.stopping:
             return True
-        replay = self.session.spec.mode == "replay"
+        replay = self.session.spec.mode == REPLAY
         return replay and self.session.assembly.kill.report is not None
 
     def _heard(self, group: Group, at: int) -> Group:
@@ -167,7 +176,7 @@ class Stage:
 
     def pass_time(self, until: int) -> None:
         """Let every timer and act up to ``until`` happen, in order of time."""
-        while not self.over:
+        while not self.is_over():
             timer_at, act_at = self.clock.next_timer_at, self.agenda.next_at
             if timer_at <= min(act_at, until):
                 self.session.fire_next(until)

@@ -35,7 +35,7 @@ class Cut(Table):
 
     after_row: int = Field(ge=1, description="the last whole row, from 1")
     while_reading: bool = Field(
-        True, description="true: whole when it was opened, cut by the time it is read on"
+        default=True, description="true: whole when it was opened, cut by the time it is read on"
     )
 
 

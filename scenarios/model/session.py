@@ -62,9 +62,8 @@ class FeedTable(Table):
 class UniverseTable(Table):
     """What of ``[universe]`` matters to a scripted market."""
 
-    symbols: tuple[str, ...] = ()
-    allow: tuple[str, ...] = ()
-    deny: tuple[str, ...] = ()
+    allow: tuple[str, ...] = Field((), description="when given, only these may be opened")
+    deny: tuple[str, ...] = Field((), description="never these")
 
 
 class StrategyTable(Table):

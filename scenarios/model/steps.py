@@ -63,7 +63,7 @@ class Command(Table):
     hold_id: str = Field("", description="resume: this hold only")
     flatten: bool = False
     unlatch: bool = False
-    refused: bool = Field(False, description="the desk is expected to refuse it")
+    refused: bool = Field(default=False, description="the desk is expected to refuse it")
 
 
 class Crash(Table):
@@ -162,6 +162,9 @@ class PowerCut(Table):
 
     restart: bool = True
     down: Offset = Field(0, description="how long it is down; bars that close meanwhile are lost")
+    tears_register: bool = Field(
+        default=False, description="the register of holds is found cut off afterwards"
+    )
 
 
 class Stop(Table):
