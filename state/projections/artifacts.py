@@ -17,7 +17,14 @@ from decimal import localcontext
 from pathlib import Path
 from typing import Any
 
-from messages import ExecutionReport, OpenIntent, PortfolioMarked, ReduceIntent, RiskDecision
+from messages import (
+    ExecutionReport,
+    OpenIntent,
+    OperatorReduce,
+    PortfolioMarked,
+    ReduceIntent,
+    RiskDecision,
+)
 from state.journal import Entry
 from state.money import EXACT
 from state.projections.account_rows import ACCOUNT_COLUMNS, AccountRows
@@ -51,6 +58,7 @@ class CsvArtifacts:
         self._handlers: dict[type, Callable[[Any], None]] = {
             OpenIntent: self._orders.on_intent,
             ReduceIntent: self._orders.on_intent,
+            OperatorReduce: self._orders.on_intent,
             RiskDecision: self._orders.on_decision,
             ExecutionReport: self._orders.on_report,
             PortfolioMarked: self._on_mark,

@@ -1,4 +1,4 @@
-"""What went wrong or was held, in lists that stay short."""
+"""What went wrong, in lists that stay short."""
 
 from __future__ import annotations
 
@@ -9,17 +9,14 @@ from messages import (
     DeadLetter,
     Escalated,
     FeedGap,
-    HoldLifted,
-    HoldPlaced,
     Reconciled,
     StrategyQuarantined,
 )
-from state.projections.limits import DEAD_LETTER_KINDS_MAX, HOLDS_MAX, INCIDENTS_MAX
+from state.projections.limits import DEAD_LETTER_KINDS_MAX, INCIDENTS_MAX
 from state.projections.summary import (
     ActorResult,
     DeadLetterCount,
     GapCount,
-    HoldResult,
     Incident,
 )
 
@@ -36,11 +33,9 @@ class _Life:
 
 
 class IncidentTally:
-    """Keep holds and incidents, the first ones, and counts of all; every list is bounded."""
+    """Keep incidents, the first ones, and counts of all; every list is bounded."""
 
     def __init__(self) -> None:
-        self.holds: dict[str, HoldResult] = {}
-        self.holds_total = 0
         self.incidents: list[Incident] = []
         self.incidents_total = 0
         self.dead_letters_total = 0
@@ -49,25 +44,6 @@ class IncidentTally:
         self._actors: dict[str, _Life] = {}
         self._dead_letters: dict[tuple[str, str, str], DeadLetterCount] = {}
         self._gaps: dict[str, GapCount] = {}
-
-    # -- holds
-
-    def on_hold(self, placed: HoldPlaced) -> None:
-        """Note a hold; the same one placed again (at a restart) is no new one."""
-        hold = placed.hold
-        if hold.hold_id in self.holds:
-            return
-        self.holds_total += 1
-        if len(self.holds) < HOLDS_MAX:
-            self.holds[hold.hold_id] = HoldResult(hold)
-
-    def on_lift(self, lifted: HoldLifted) -> None:
-        """Note how a hold ended."""
-        hold_id = lifted.hold.hold_id
-        if hold_id in self.holds:
-            self.holds[hold_id] = HoldResult(
-                lifted.hold, lifted.at, lifted.lifted_by, lifted.reason
-            )
 
     # -- actors
 

@@ -25,7 +25,35 @@ CHART_SYMBOLS_MAX = 40
 """Symbols that get a price chart, in order of their first appearance: bounds the page's size."""
 
 HOLDS_MAX = 500
-"""Holds listed one by one, the first ones; the others are counted."""
+"""Placements of holds listed one by one, the first ones, and beyond them those in force and those
+that were latched; the others are counted by kind."""
+
+HOLD_KINDS_MAX = 50
+"""Kinds of holds told apart among those that are only counted: above what the code has."""
+
+KILLS_MAX = 20
+"""Kills told one by one, the first ones and the newest; each was lifted by a person's command."""
+
+KILL_CAUSES_MAX = 50
+"""Holds listed as in force at a kill, the first ones and all that are latched."""
+
+EVIDENCE_MAX = 100
+"""Orders, and positions, listed as left by a kill; all are counted."""
+
+COMMANDS_MAX = 200
+"""Commands listed one by one, the first half of them and the newest; all are counted."""
+
+BREACH_KINDS_MAX = 100
+"""Kinds of (limit, consequence) told apart: above what the registry of guards has."""
+
+TOOLS_MAX = 100
+"""Tools told apart by what failed; further ones are counted together."""
+
+OPENINGS_MAX = 200
+"""Openings of circuits listed one by one, the first half of them and the newest."""
+
+STALE_SYMBOLS_MAX = 200
+"""Symbols told apart by their stale times; further ones are counted together."""
 
 INCIDENTS_MAX = 200
 """Failures, restarts, quarantines and escalations listed one by one, the first ones."""

@@ -6,42 +6,24 @@ Amounts are rounded for reading; the exact ones are in the CSV files and in ``--
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from decimal import Decimal
 
 from state.projections.report_text import (
     NONE,
     amount,
     count,
-    hold_until,
     moment,
     outcome_text,
     percent,
     places_for,
     price,
-    scope_text,
     short,
 )
+from state.projections.safety_tables import hold_table, kill_sections, safety_tables
 from state.projections.summary import AccountResult, RunFacts, StrategyResult, Summary
+from state.projections.tables import Table, more
 
 SYNTHETIC = "SYNTHETIC DATA: made by a seeded generator, not recorded from any market"
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """
-    One table of a report; every cell is plain text, not yet escaped for any format.
-
-    ``numeric`` are the indexes of columns that are set flush right. A table without columns
-    is a list of facts: rows are (name, value); ``names_are_code`` when names are to be typed.
-    """
-
-    title: str
-    columns: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    numeric: tuple[int, ...] = ()
-    note: str = ""
-    names_are_code: bool = False
 
 
 def summary_table(summary: Summary) -> tuple[Table, ...]:
@@ -56,7 +38,9 @@ def summary_table(summary: Summary) -> tuple[Table, ...]:
         result_facts(summary),
         strategy_table(summary),
         refusal_table(summary),
+        *(section[0] for section in kill_sections(summary)),
         hold_table(summary),
+        *safety_tables(summary),
         incident_table(summary),
     )
     return tuple(table for table in tables if table.rows)
@@ -191,29 +175,6 @@ def refusal_table(summary: Summary) -> Table:
     )
 
 
-def hold_table(summary: Summary) -> Table:
-    """Return every hold with its trigger and how it ended."""
-    return Table(
-        "Holds and halts",
-        ("Since", "Trigger", "Mode", "Scope", "Set by", "Until", "Lifted at", "Lifted by", "Why"),
-        tuple(
-            (
-                moment(result.hold.since),
-                short(result.hold.cause),
-                result.hold.mode.value,
-                scope_text(result.hold.scope),
-                result.hold.set_by,
-                hold_until(result.hold),
-                "in force" if result.lifted_at is None else moment(result.lifted_at),
-                result.lifted_by or NONE,
-                short(result.lift_reason) or NONE,
-            )
-            for result in summary.holds
-        ),
-        note=_more(summary.holds_total - len(summary.holds)),
-    )
-
-
 def incident_table(summary: Summary) -> Table:
     """Return failures, restarts, quarantines, escalations and differences found."""
     return Table(
@@ -223,7 +184,7 @@ def incident_table(summary: Summary) -> Table:
             (moment(incident.at), incident.kind, incident.actor, short(incident.text))
             for incident in summary.incidents
         ),
-        note=_more(summary.incidents_total - len(summary.incidents)),
+        note=more(summary.incidents_total - len(summary.incidents)),
     )
 
 
@@ -296,6 +257,13 @@ def next_steps(summary: Summary) -> Table:
     ]
     if summary.incidents_total or summary.dead_letters_total:
         rows.insert(0, ("logs/", "what the actors said when they failed"))
+    if any(row.outlives and row.hold.latched for row in summary.holds):
+        rows.append(
+            (
+                "tidegate resume --unlatch --reason TEXT",
+                "lifts what is latched, said to the account's running session",
+            )
+        )
     return Table("Where to look next", (), tuple(rows), names_are_code=True)
 
 
@@ -369,7 +337,3 @@ def _run_rows(facts: RunFacts) -> tuple[tuple[str, str], ...]:
     if facts.folder:
         rows.append(("Folder", facts.folder))
     return tuple(rows)
-
-
-def _more(left_out: int) -> str:
-    return f"{left_out:,} more: see events.ndjson." if left_out > 0 else ""

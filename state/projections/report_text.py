@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from itertools import pairwise
 
 from messages import Hold, Scope
 from state.projections.limits import TEXT_MAX
@@ -22,6 +23,12 @@ EXIT_CODES = {
     6: "fault inside",
     130: "interrupted",
 }
+
+OUTCOMES = {
+    "input_refused": "input refused",
+    "risk_halted": "halted by a limit",
+}
+"""Outcomes in words, where they differ from their names."""
 
 
 def places_for(summary: Summary) -> int:
@@ -84,6 +91,22 @@ def scope_text(scope: Scope) -> str:
     return ", ".join(parts) or "everything"
 
 
+def duration(length_ms: int) -> str:
+    """Return a span of time in its two largest units, exactly below a minute."""
+    if length_ms < _MINUTE_MS:
+        return f"{length_ms / 1000:g} s"
+    for (unit, unit_ms), (part, part_ms) in pairwise(_UNITS):
+        if length_ms >= unit_ms:
+            whole, rest = divmod(length_ms, unit_ms)
+            parts = rest // part_ms
+            return f"{whole:,} {unit} {parts} {part}" if parts else f"{whole:,} {unit}"
+    raise AssertionError("a minute is the smallest unit with parts")
+
+
+_MINUTE_MS = 60_000
+_UNITS = (("d", 86_400_000), ("h", 3_600_000), ("min", _MINUTE_MS), ("s", 1_000))
+
+
 def hold_until(hold: Hold) -> str:
     """Return how long a hold was meant to last."""
     if hold.until is not None:
@@ -96,11 +119,12 @@ def outcome_text(summary: Summary) -> str:
     if not summary.outcome and summary.exit_code is None:
         return "not ended: the journal stops here"
     code = summary.exit_code
+    outcome = OUTCOMES.get(summary.outcome, summary.outcome)
     if code is None:
-        return summary.outcome
+        return outcome
     meaning = EXIT_CODES.get(code, "")
     words = f"exit code {code}" + (f", {meaning}" if meaning else "")
-    return f"{summary.outcome} ({words})" if summary.outcome else words
+    return f"{outcome} ({words})" if outcome else words
 
 
 def _without_sign_of_zero(text: str) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable
+from itertools import chain
 from typing import Generic, TypeVar
 
 from state.projections.limits import SERIES_POINTS_MAX
@@ -85,3 +87,29 @@ class ThinnedList(Generic[T]):
         if len(self.items) > self._items_max:
             del self.items[1::2]
             self.stride *= 2
+
+
+class BothEnds(Generic[T]):
+    """Keep the first half and the newest half of a list's items: how it began, how it ended."""
+
+    __slots__ = ("_first", "_half", "_newest", "count")
+
+    def __init__(self, items_max: int) -> None:
+        assert items_max > 1, "each half holds something"
+        self.count = 0  # of all items
+        self._half = items_max // 2
+        self._first: list[T] = []
+        self._newest: deque[T] = deque(maxlen=self._half)
+
+    def append(self, item: T) -> None:
+        """Add an item; the oldest of the newest half gives way."""
+        self.count += 1
+        if len(self._first) < self._half:
+            self._first.append(item)
+        else:
+            self._newest.append(item)
+
+    @property
+    def items(self) -> list[T]:
+        """Return what is kept, in order."""
+        return list(chain(self._first, self._newest))

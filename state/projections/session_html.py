@@ -19,11 +19,9 @@ import msgspec
 
 from state.projections.report_tables import (
     SYNTHETIC,
-    Table,
     actor_table,
     dead_letter_table,
     gap_table,
-    hold_table,
     incident_table,
     next_steps,
     position_table,
@@ -33,7 +31,15 @@ from state.projections.report_tables import (
     strategy_table,
 )
 from state.projections.report_text import amount, count, moment, outcome_text, percent, places_for
+from state.projections.safety_summary import HoldEnd
+from state.projections.safety_tables import (
+    held_at_the_end,
+    hold_table,
+    kill_sections,
+    safety_tables,
+)
 from state.projections.summary import Summary
+from state.projections.tables import Section, Table
 
 _PAGE = Path(__file__).parent / "page"
 
@@ -109,7 +115,11 @@ def _body(summary: Summary, title: str) -> str:
     parts = [_header(summary, title)]
     if summary.facts.synthetic:
         parts.append(f'<p class="warning">{escape(SYNTHETIC)}.</p>\n')
+    held = held_at_the_end(summary)
+    if held:
+        parts.append(f'<p class="warning" id="held">{escape(held)}</p>\n')
     parts.append(_tiles(summary))
+    parts += [_section(section) for section in kill_sections(summary)]
     if charts.equity:
         chart = '<div id="account-chart" class="chart"></div>'
         if summary.holds:
@@ -119,6 +129,7 @@ def _body(summary: Summary, title: str) -> str:
         parts.append(_price_card(summary))
     parts.append(_table(strategy_table(summary), empty="No strategy sent an order."))
     parts.append(_table(hold_table(summary), empty="None: nothing was held."))
+    parts += [_table(table) for table in safety_tables(summary)]
     parts.append(_table(refusal_table(summary), empty="None."))
     parts += [
         _table(table)
@@ -173,7 +184,7 @@ def _outcome_class(summary: Summary) -> str:
 def _tiles(summary: Summary) -> str:
     places = places_for(summary)
     refused = sum(summary.orders.get(status, 0) for status in ("denied", "suppressed", "rejected"))
-    in_force = sum(1 for result in summary.holds if result.lifted_at is None)
+    in_force = sum(1 for result in summary.holds if result.end is HoldEnd.IN_FORCE)
     tiles: list[str] = []
     for account in summary.accounts[:1]:
         currency = account.currency
@@ -206,6 +217,16 @@ def _tiles(summary: Summary) -> str:
             kind="bad-number" if in_force else "",
         ),
     ]
+    if summary.safety.kills:
+        confirmed = summary.safety.kills[-1].confirmed is True
+        tiles.append(
+            _tile(
+                "Kills",
+                count(summary.safety.kills_total),
+                under=f"the newest {'' if confirmed else 'NOT '}confirmed by the venue",
+                kind="bad-number",
+            )
+        )
     return f'<dl class="tiles">\n{"".join(tiles)}</dl>\n'
 
 
@@ -239,14 +260,37 @@ def _price_card(summary: Summary) -> str:
     return _card("Price and fills", chart + more, control=control)
 
 
-_TIME_COLUMNS = {"At", "Since", "Until", "First at", "Lifted at", "Longest after"}
-_LONG_COLUMNS = {"Detail", "Meaning", "Why", "Reason", "Trigger"}
+_TIME_COLUMNS = {
+    "Asked at",
+    "At",
+    "First at",
+    "Lifted at",
+    "Longest after",
+    "Longest from",
+    "Newest at",
+    "Since",
+    "Until",
+}
+_LONG_COLUMNS = {"Cause", "Detail", "Figures", "Meaning", "Newest", "Outcome", "Reason", "Why"}
+_NAME_COLUMNS = {"Hold", "Limit", "Placed", "Strategy", "Tool"}
+
+
+def _section(section: Section) -> str:
+    """Return the card of tables that belong together."""
+    first, *others = section
+    content = _content(first)
+    content += "".join(
+        f"<h3>{escape(table.title)}</h3>\n{_content(table)}" for table in others if table.rows
+    )
+    return _card(first.title, content)
 
 
 def _table(table: Table, *, title: str = "", empty: str = "") -> str:
-    heading = title or table.title
-    if not table.rows:
-        return _card(heading, f'<p class="note">{escape(empty)}</p>')
+    content = _content(table) if table.rows else f'<p class="note">{escape(empty)}</p>'
+    return _card(title or table.title, content)
+
+
+def _content(table: Table) -> str:
     if not table.columns:
         mono = ' class="mono"' if table.names_are_code else ""
         content = "".join(
@@ -272,7 +316,7 @@ def _table(table: Table, *, title: str = "", empty: str = "") -> str:
             f"<tbody>\n{rows}</tbody>\n</table></div>"
         )
     note = table.note if table.note != SYNTHETIC else ""
-    return _card(heading, content + (f'<p class="note">{escape(note)}</p>' if note else ""))
+    return content + (f'<p class="note">{escape(note)}</p>' if note else "")
 
 
 def _kind(table: Table, index: int) -> str:
@@ -283,7 +327,7 @@ def _kind(table: Table, index: int) -> str:
         return ' class="time"'
     if name == "First order":
         return ' class="id"'
-    if name == "Strategy":
+    if name in _NAME_COLUMNS:
         return ' class="name"'
     return ' class="long"' if name in _LONG_COLUMNS else ""
 
@@ -300,7 +344,7 @@ def _chart_data(summary: Summary) -> str:
         "exposure": charts.exposure,
         "symbols": charts.symbols,
         "holds": [
-            {"since": result.hold.since, "lifted": result.lifted_at} for result in summary.holds
+            {"since": result.placed_at, "lifted": result.lifted_at} for result in summary.holds
         ],
     }
     text = msgspec.json.encode(data).decode("utf-8")

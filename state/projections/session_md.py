@@ -6,11 +6,9 @@ from pathlib import Path
 
 from state.projections.report_tables import (
     SYNTHETIC,
-    Table,
     actor_table,
     dead_letter_table,
     gap_table,
-    hold_table,
     incident_table,
     next_steps,
     position_table,
@@ -20,7 +18,14 @@ from state.projections.report_tables import (
     strategy_table,
 )
 from state.projections.report_text import outcome_text
+from state.projections.safety_tables import (
+    held_at_the_end,
+    hold_table,
+    kill_sections,
+    safety_tables,
+)
 from state.projections.summary import Summary
+from state.projections.tables import Table
 
 _SPECIAL = str.maketrans({special: f"\\{special}" for special in "\\`*[]<>|"})
 
@@ -39,11 +44,18 @@ def session_md(summary: Summary) -> str:
     parts.append(
         f"{_text(facts.mode or 'unknown mode').capitalize()}: {_text(outcome_text(summary))}.\n"
     )
+    held = held_at_the_end(summary)
+    if held:
+        parts.append(f"**{_text(held)}**\n")
     parts += [f"- {_text(note)}\n" for note in facts.notes]
+    for first, *others in kill_sections(summary):
+        parts.append(_section(first))
+        parts += [_section(table, level=3) for table in others if table.rows]
     parts.append(_section(result_facts(summary)))
     parts.append(_section(strategy_table(summary), empty="No strategy sent an order."))
     parts.append(_section(position_table(summary), empty="None."))
     parts.append(_section(hold_table(summary), empty="None: nothing was held."))
+    parts += [_section(table) for table in safety_tables(summary)]
     parts.append(_section(refusal_table(summary), empty="None."))
     for table in (
         incident_table(summary),
@@ -59,8 +71,8 @@ def session_md(summary: Summary) -> str:
     return "\n".join(parts)
 
 
-def _section(table: Table, *, title: str = "", empty: str = "") -> str:
-    lines = [f"## {title or table.title}", ""]
+def _section(table: Table, *, title: str = "", empty: str = "", level: int = 2) -> str:
+    lines = [f"{'#' * level} {_text(title or table.title)}", ""]
     if not table.rows:
         return "\n".join([*lines, empty, ""])
     if not table.columns:

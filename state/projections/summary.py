@@ -8,8 +8,9 @@ from typing import Any
 
 import msgspec
 
-from messages import Hold, ReasonCode
+from messages import ReasonCode
 from state.money import plain
+from state.projections.safety_summary import HoldCount, HoldResult, SafetyResult
 from state.projections.timestamps import iso_ms
 
 
@@ -139,15 +140,6 @@ class RefusalCount(msgspec.Struct, frozen=True):
         return known.meaning if known is not None else ""
 
 
-class HoldResult(msgspec.Struct, frozen=True):
-    """A hold, and how it ended, if it did."""
-
-    hold: Hold
-    lifted_at: int | None = None
-    lifted_by: str = ""
-    lift_reason: str = ""
-
-
 class Incident(msgspec.Struct, frozen=True):
     """Something went wrong: ``kind`` failed, restarted, quarantined, escalated or differed."""
 
@@ -239,6 +231,8 @@ class Summary(msgspec.Struct, frozen=True):
     positions: tuple[PositionResult, ...]
     holds: tuple[HoldResult, ...]
     holds_total: int
+    holds_left_out: tuple[HoldCount, ...]
+    safety: SafetyResult
     incidents: tuple[Incident, ...]
     incidents_total: int
     actors: tuple[ActorResult, ...]

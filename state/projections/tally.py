@@ -36,6 +36,7 @@ from state.projections.account_tally import AccountTally
 from state.projections.chart_tally import ChartTally
 from state.projections.incident_tally import IncidentTally
 from state.projections.limits import REASON_KINDS_MAX
+from state.projections.safety_tally import SafetyTally
 from state.projections.series import BoundedSeries
 from state.projections.strategy_tally import StrategyTally
 from state.projections.summary import Charts, RefusalCount, RunFacts, Summary, run_facts
@@ -65,6 +66,7 @@ class SummaryProjection:
         self._strategies = StrategyTally()
         self._accounts: dict[str, AccountTally] = {}
         self._incidents = IncidentTally()
+        self._safety = SafetyTally()
         self._charts = ChartTally()
         self._sampled_equity: BoundedSeries[float] = BoundedSeries()
         self._sampled: EquitySampled | None = None
@@ -97,6 +99,7 @@ class SummaryProjection:
         return {
             OpenIntent: self._on_intent,
             ReduceIntent: self._on_intent,
+            m.OperatorReduce: self._on_intent,
             RiskDecision: self._on_decision,
             ExecutionReport: self._on_report,
             PortfolioMarked: self._on_mark,
@@ -106,9 +109,8 @@ class SummaryProjection:
             SessionStarted: self._on_session_start,
             SessionEnded: self._on_session_end,
             StrategyQuarantined: self._on_quarantine,
-            m.HoldPlaced: incidents.on_hold,
-            m.HoldLifted: incidents.on_lift,
-            m.ActorStarted: incidents.on_start,
+            **self._safety.handlers(),
+            m.ActorStarted: self._on_actor_start,
             m.ActorFailed: incidents.on_failure,
             m.ActorRestarting: incidents.on_restart,
             m.Escalated: incidents.on_escalation,
@@ -187,9 +189,14 @@ class SummaryProjection:
         if self._started is None:  # a resumed session starts again in the same journal
             self._started = started
         self._ended = None
+        self._safety.holds.on_session_start(started)
 
     def _on_session_end(self, ended: SessionEnded) -> None:
         self._ended = ended
+
+    def _on_actor_start(self, started: m.ActorStarted) -> None:
+        self._safety.holds.on_actor_start()
+        self._incidents.on_start(started)
 
     def _on_quarantine(self, quarantined: StrategyQuarantined) -> None:
         self._strategies.strategy(quarantined.strategy).quarantined = True
@@ -205,11 +212,12 @@ class SummaryProjection:
         counts = dict(self._finished)
         for status in self._live.values():
             counts[status] += 1
-        incidents = self._incidents
+        incidents, holds = self._incidents, self._safety.holds
+        ended_at = ended.at if ended is not None else (last.at if last is not None else None)
         return Summary(
             facts=self._complete_facts(),
             started_at=started.at if started is not None else None,
-            ended_at=ended.at if ended is not None else (last.at if last is not None else None),
+            ended_at=ended_at,
             outcome=ended.outcome if ended is not None else "",
             exit_code=ended.exit_code if ended is not None else None,
             accounts=tuple(
@@ -226,8 +234,10 @@ class SummaryProjection:
             refusals=tuple(self._refusals.values()),
             strategies=self._strategies.results(marks, last.currency if last is not None else ""),
             positions=self._strategies.positions(marks),
-            holds=tuple(incidents.holds.values()),
-            holds_total=incidents.holds_total,
+            holds=holds.results(),
+            holds_total=holds.total,
+            holds_left_out=holds.left_out(),
+            safety=self._safety.result(ended_at),
             incidents=tuple(incidents.incidents),
             incidents_total=incidents.incidents_total,
             actors=incidents.actors(),
