@@ -54,6 +54,7 @@ def compose(configuration: Configuration) -> Parts:
         raise ConfigError(*problems)
     feed = feed_of(configuration)
     symbols = traded_symbols(configuration, feed)
+    refuse_idle_budgets(configuration, symbols)
     instruments = instruments_of(configuration, symbols)
     strategies = strategies_of(configuration, symbols)
     return Parts(
@@ -188,6 +189,16 @@ def traded_symbols(configuration: Configuration, feed: BarFeed) -> tuple[str, ..
             f"{', '.join(listed)}"
         )
     return symbols
+
+
+def refuse_idle_budgets(configuration: Configuration, symbols: Sequence[str]) -> None:
+    """Raise one ``ConfigError`` for budgets of symbols that are not traded: slips of the pen."""
+    idle = [name for name in configuration.settings.risk.symbol_budgets if name not in symbols]
+    if idle:
+        raise ConfigError(
+            f"{configuration.origin('risk', 'symbol_budgets')}: risk.symbol_budgets: found "
+            f"{', '.join(idle)}, expected some of {', '.join(symbols)}"
+        )
 
 
 # ----------------------------------------------------------------------------------- instruments

@@ -7,21 +7,27 @@ would be refused, or would not do what the configuration says).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from actors.risk import GUARDS, GuardSpec, RiskLimits
+from actors.risk.defaults import LIVE_NEEDS
 from brokers.settings import VenueUnavailable
 from feeds.contract import BarFeed
 from feeds.errors import FeedError
 from feeds.timeframe import format_timeframe
+from messages import BreachAction
 from state.instruments import InstrumentError
 from strategies.loader import StrategyLoadError
 from tidegate.compose import (
     feed_of,
     instruments_of,
+    limits_of,
+    missing_for_live,
     not_in_force,
+    refuse_idle_budgets,
     single_currency,
     strategies_of,
     traded_symbols,
@@ -50,6 +56,7 @@ def check(configuration: Configuration) -> list[Finding]:
 def _findings(configuration: Configuration) -> Iterator[Finding]:
     yield Finding("ok", "configuration", _files(configuration))
     yield _mode(configuration)
+    yield from _needed_for_live(configuration)
     for problem in not_in_force(configuration):
         yield Finding("fail", "configuration", problem)
     yield _folder(Path(configuration.settings.session.dir))
@@ -69,6 +76,8 @@ def _parts(configuration: Configuration) -> Iterator[Finding]:
         subject = "universe"
         symbols = traded_symbols(configuration, feed)
         yield Finding("ok", subject, ", ".join(symbols))
+        subject = "limits"
+        refuse_idle_budgets(configuration, symbols)
         subject = "instruments"
         instruments = instruments_of(configuration, symbols)
         currency = single_currency(instruments)
@@ -101,6 +110,13 @@ def _mode(configuration: Configuration) -> Finding:
     return Finding("ok", "mode", mode)
 
 
+def _needed_for_live(configuration: Configuration) -> Iterator[Finding]:
+    """Yield what a live session would be refused for: limits that nobody gave."""
+    if configuration.settings.session.mode == "live":
+        for name in missing_for_live(configuration):
+            yield Finding("fail", name, "not given, and live needs it to be")
+
+
 def _folder(folder: Path) -> Finding:
     problem = unwritable(folder)
     if problem is not None:
@@ -119,10 +135,32 @@ def _described_instruments(found: Any) -> str:
 
 
 def _limits(configuration: Configuration) -> Iterator[Finding]:
-    risk = configuration.settings.risk
-    for name in ("max_order_notional", "max_position_notional", "max_gross_exposure"):
-        limit = getattr(risk, name)
-        if limit is None:
-            yield Finding("warn", f"risk.{name}", "not set: there is no such limit")
-        else:
-            yield Finding("ok", f"risk.{name}", f"{limit}")
+    """Yield a finding for every limit that is set, and for those that should be."""
+    limits = limits_of(configuration.settings)
+    for spec in GUARDS:
+        subject = f"risk.{spec.name}"
+        value = _limit(limits, spec)
+        if value:
+            action = spec.action_in(limits)
+            then = "" if action is BreachAction.REFUSE else f", then {action.value}"
+            origin = configuration.origin(*spec.setting.split("."))
+            yield Finding("ok", subject, f"{value}{then} ({origin})")
+        elif spec.name in limits.actions:
+            yield Finding("warn", subject, "not set, although risk.actions names it")
+        elif spec.name in LIVE_NEEDS:
+            yield Finding("warn", subject, "not set: there is no such limit")
+
+
+def _limit(limits: RiskLimits, spec: GuardSpec) -> str:
+    """Return a limit's value as text, empty where it is not set."""
+    if spec.make(limits) is None:
+        return ""
+    if spec.name == "universe":
+        lists = (("allow", limits.universe_allow), ("deny", limits.universe_deny))
+        return "; ".join(f"{name} {', '.join(found)}" for name, found in lists if found)
+    value = (
+        limits.strategy_budgets if spec.name == "strategy_budget" else getattr(limits, spec.name)
+    )
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {amount}" for name, amount in value.items())
+    return "on" if value is True else f"{value}"

@@ -346,16 +346,16 @@ def test_no_limit_applies_that_was_not_given(tidegate: Tidegate, bars: Callable[
     assert one_document(limited.stdout)["summary"]["fills"] == 0
 
 
-def test_a_limit_that_nobody_enforces_is_refused(
+def test_a_key_that_does_nothing_is_refused(
     tidegate: Tidegate, bars: Callable[..., Path]
 ) -> None:
     """A key that would do nothing is worse than none: it is named, and nothing runs."""
-    Path("c.toml").write_text('[risk]\nmax_daily_loss = "100"\n')
+    Path("c.toml").write_text('[telemetry]\nnotify = ["mail"]\n')
 
     ended = tidegate("replay", "--data", bars("a.csv", WAVES), *SMALL, "-c", "c.toml")
 
     assert ended.exit_code == 2
-    assert "c.toml: risk.max_daily_loss: no guard watches the daily loss yet" in ended.stderr
+    assert "c.toml: telemetry.notify: no notices are sent yet" in ended.stderr
 
 
 def test_a_whole_session_can_come_from_a_file(
@@ -624,7 +624,7 @@ def test_check_says_what_is_wanting(tidegate: Tidegate) -> None:
 
     good = tidegate("check", "--json")
     bad = tidegate("check", "--json", TIDEGATE_FEED__FILES='["none.csv@BTC/USDT"]')
-    unlimited = tidegate("check", TIDEGATE_HEALTH__PAUSE_S="3")
+    unheard = tidegate("check", TIDEGATE_TELEMETRY__NOTIFY='["mail"]')
     elsewhere = tidegate("check", TIDEGATE_VENUE__ADAPTER="ccxt")
     refused = tidegate("trade", TIDEGATE_VENUE__ADAPTER="ccxt")
 
@@ -634,8 +634,8 @@ def test_check_says_what_is_wanting(tidegate: Tidegate) -> None:
     assert bad.exit_code == 1
     assert [row["subject"] for row in failing] == ["feed"]
     assert "none.csv" in failing[0]["detail"]
-    assert unlimited.exit_code == 1
-    assert "no circuit watches a venue yet" in unlimited.stdout
+    assert unheard.exit_code == 1
+    assert "no notices are sent yet" in unheard.stdout
     assert elsewhere.exit_code == 1
     assert "found 'ccxt', expected 'paper'" in elsewhere.stdout
     assert refused.exit_code == 2
