@@ -27,6 +27,7 @@ from messages import (
     PositionSide,
     Scope,
 )
+from state.projections.timestamps import iso_ms
 
 STOP_HOLD = "stop-new-orders"
 PAUSE_HOLD = "pause"
@@ -163,9 +164,13 @@ class CommandDesk:
         if command.until is None:
             raise Refused("a pause needs an end: for how many seconds, or until when")
         if command.until <= self.clock.now:
-            raise Refused(f"a pause until {command.until} is over: it is {self.clock.now} already")
+            raise Refused(
+                f"a pause until {iso_ms(command.until)} is over: "
+                f"it is {iso_ms(self.clock.now)} already"
+            )
         hold = self._hold(command, PAUSE_HOLD, HoldMode.BLOCK)
-        text = f"paused ({hold.scope}) until {command.until}; what waits keeps its deadline"
+        end = iso_ms(command.until)
+        text = f"paused ({hold.scope}) until {end}; what waits keeps its deadline"
         return Answer(ok=True, text=text, holds=(hold,))
 
     def _hold(self, command: OperatorCommand, name: str, mode: HoldMode) -> Hold:
