@@ -21,7 +21,8 @@ from pathlib import Path
 
 from actors.assembly import Assembly, Parts, StrategySpec, assemble
 from actors.health import HealthPlan
-from actors.risk import RiskLimits
+from actors.risk import ALWAYS, GUARDS, SPECS, RiskLimits
+from actors.risk.defaults import LIVE_NEEDS, trade_defaults
 from brokers.matching import EngineConfig
 from feeds.memory import MemoryFeed
 from messages import (
@@ -31,6 +32,7 @@ from messages import (
     Bar,
     CancelIntent,
     ExecutionReport,
+    FundingBooked,
     FundingSettled,
     Lane,
     Message,
@@ -83,6 +85,7 @@ SENDERS: Mapping[type[Message], str] = {
     VenueReport: "broker",
     ToolReport: "broker",
     FundingSettled: "broker",
+    FundingBooked: "execution",
     PortfolioMarked: "execution",
     OrderCommitted: "journal",
     Wake: "clock",
@@ -112,6 +115,7 @@ def pages() -> dict[str, str]:
         **reference.pages(),
         "events.schema.json": events_schema_text(),
         "reason-codes.md": reason_codes(),
+        "risk-guards.md": risk_guards(),
         "messages.md": messages_page(),
         "order-states.md": order_states(),
         "topology.md": topology(assembly),
@@ -158,6 +162,55 @@ def reason_codes() -> str:
         and in the `cause` of an `ExecutionReport`.
         """,
         table(("code", "meaning"), rows),
+    )
+
+
+def risk_guards() -> str:
+    """Return the tables of the guards: those that are always on, and the limits."""
+    always = ((f"`{guard.__name__}`", meaning(guard)) for guard in ALWAYS)
+    rows = (
+        (
+            f"`{spec.name}`",
+            ", ".join(f"`{key}`" for key in spec.setting.split(", ")),
+            f"`{spec.code.value}`",
+            f"`{spec.action.value}`",
+            "yes" if spec.account else "",
+            spec.description,
+        )
+        for spec in GUARDS
+    )
+    example = Decimal(100_000)
+    defaults = (
+        (f"`{name}`", f"`{value}`", f"`{SPECS[name].action.value}`")
+        for name, value in trade_defaults(example).items()
+    )
+    needed = ", ".join(f"`{name}`" for name in LIVE_NEEDS)
+    return page(
+        "Risk guards",
+        """\
+        What stands between a strategy's intent and an order.
+        Every guard looks at every intent, and a refusal names all that object.
+        How to set limits: [instruments and limits](../how-to/instruments-and-limits.md).
+        """,
+        "## Always on\n",
+        "No configuration switches these off. They judge closes as well as openings.\n",
+        table(("guard", "what it does"), always),
+        "## Limits\n",
+        "A limit that is not given does not exist.\n"
+        "A value that equals its limit passes, one step beyond it is refused.\n"
+        "Limits concern orders that add exposure; none of them refuses a close or a cancel.\n"
+        "`action` is what a breach brings about besides the refusal, unless `[risk.actions]` says "
+        "otherwise: `refuse` nothing, `reduce_only` the hold `risk:NAME` on everything that "
+        "opens, `halt` a kill.\n"
+        "The limits of the account are passed by the account itself, at a close or a fill, "
+        "without any intent.\n",
+        table(("name", "key", "reason code", "action", "of the account", "what it bounds"), rows),
+        "## What `trade` does not go without\n",
+        f"Limits that a session other than a replay has where nobody gave them, for `session.cash` "
+        f"of {example}.\n"
+        "An explicit value takes a default's place; `config show` says which is which.\n",
+        table(("name", "value", "action"), defaults),
+        f"A live session must be given these explicitly: {needed}.",
     )
 
 
@@ -359,8 +412,8 @@ def mermaid(text: str) -> str:
     return f"```mermaid\n{text}```\n"
 
 
-def meaning(kind: type) -> str:
-    """Return what a class's docstring says first."""
+def meaning(kind: object) -> str:
+    """Return what a docstring says first."""
     first = (inspect.getdoc(kind) or "").partition("\n\n")[0]
     return " ".join(first.replace("``", "`").split())
 

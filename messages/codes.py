@@ -77,7 +77,10 @@ class ReasonCode(StrEnum):
         "the position side is not one of the account's position mode, or contradicts the side",
     )
     DUPLICATE_INTENT = ("duplicate_intent", "an intent with this id was already decided")
-    INTENT_EXPIRED = ("intent_expired", "the intent's valid_until has passed")
+    INTENT_EXPIRED = (
+        "intent_expired",
+        "the intent's valid_until has passed, or it has none and waited for over a time frame",
+    )
     HELD = ("held", "a hold covers what the order would do")
     STRATEGY_QUARANTINED = ("strategy_quarantined", "the strategy failed too often and is stopped")
     MAILBOX_FULL = ("mailbox_full", "the receiver's lane is full")

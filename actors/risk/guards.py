@@ -155,10 +155,10 @@ def quarantine(proposal: Proposal, view: RiskView) -> Cause | None:
 
 def expiry(proposal: Proposal, view: RiskView) -> Cause | None:
     """
-    Refuse an intent whose ``valid_until`` has passed.
+    Refuse an intent past its ``valid_until``, and an opening without one that waited too long.
 
-    An opening without one is good for the view's ``intent_age_ms_max``: what waited behind a
-    hold for longer was decided for a market that is gone.
+    The view's ``intent_age_ms_max``, one time frame, is how long: what waited behind a hold for
+    longer was decided for a market that is gone.
     """
     until = proposal.intent.valid_until
     if until is not None:
