@@ -111,11 +111,11 @@ class Freshness:
         What is stale now cannot be so again before a bar has come and the next one is overdue.
         While nothing at all comes, that is said again after each further ``stale_after_ms``.
         """
-        if self.silent:
+        dues = [
+            due_at(self._last.get(symbol), self.timeframe_ms, self.start_at)
+            for symbol in self.symbols
+            if symbol not in self.stale
+        ]
+        if not dues:
             return now + self.stale_after_ms
-        earliest = now + self.timeframe_ms + self.stale_after_ms
-        for symbol in self.symbols:
-            if symbol not in self.stale:
-                due = due_at(self._last.get(symbol), self.timeframe_ms, self.start_at)
-                earliest = min(earliest, due + self.stale_after_ms + 1)
-        return max(earliest, now + 1)
+        return max(min(dues) + self.stale_after_ms, now) + 1

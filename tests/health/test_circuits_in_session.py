@@ -22,12 +22,14 @@ from messages import (
     CircuitClosed,
     CircuitHalfOpen,
     CircuitOpened,
+    ExecutionPolicy,
     ExecutionReport,
     HoldLifted,
     HoldMode,
     HoldPlaced,
     OpenIntent,
     OrderEvent,
+    OrderType,
     ReasonCode,
     ReduceIntent,
     Scope,
@@ -91,6 +93,36 @@ def test_an_accepted_order_ends_the_streak():
 
     assert [] == world.all(CircuitOpened)
     assert 5 == len(unwell(world).sent)
+
+
+def test_an_acceptance_alone_is_a_good_answer():
+    """An order that rests, and fills never, says that the venue works."""
+    resting = ExecutionPolicy(OrderType.LIMIT, limit_price=ONE)
+    script = on_bars(
+        {turn: lambda desk: (desk.open(BTC, Side.BUY, ONE, policy=resting),) for turn in range(5)}
+    )
+    world = watched(flat(BTC, 8), script)
+    for turn, code in ((0, REFUSING), (2, None), (3, REFUSING)):
+        world.before_turn(turn, rejecting(code))
+    world.run()
+
+    assert ["accepted"] == [r.event for r in world.reports() if r.event is OrderEvent.ACCEPTED]
+    assert [] == world.all(CircuitOpened)
+
+
+def test_a_circuit_that_an_operator_resumed_is_held_again_when_its_probe_fails():
+    """Who knows better may lift a hold; the venue has the last word."""
+    world = watched(flat(BTC, 6), buys(0, 1, 2)).before_turn(0, rejecting(REFUSING))
+    supervisor = world.assembly.supervisor
+    world.before_turn(4, lambda _w: supervisor.lift(f"circuit:{VENUE}", "operator", "try again"))
+
+    def silence(_world: World) -> None:
+        unwell(world).code, unwell(world).silent = None, True
+
+    world.before_turn(4, silence).run()
+
+    assert 2 == len(world.all(HoldPlaced))
+    assert f"circuit:{VENUE}" in held(world)
 
 
 def test_lost_answers_are_failures_of_the_venue():
@@ -187,6 +219,17 @@ def test_a_rate_limit_blocks_the_venue_exactly_as_long_as_it_said():
     assert 1 == len(world.all(HoldPlaced))
     assert [] == world.all(CircuitOpened)
     assert 2 == len(unwell(world).sent)
+
+
+def test_a_shorter_rate_limit_later_changes_nothing():
+    """The hold in force already lasts longer."""
+    world = watched(flat(BTC, 6), buys())
+    watch = world.assembly.health
+    assert watch is not None
+    world.before_turn(1, lambda _w: watch.report(limited(200_000)))
+    world.before_turn(2, lambda _w: watch.report(limited(1_000))).run()
+
+    assert [START + MINUTE + 200_000] == [event.hold.until for event in world.all(HoldPlaced)]
 
 
 def test_a_rate_limit_without_a_time_waits_the_configured_one():

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
 from session_world import BTC, ETH, MINUTE, START, Script, World, flat, on_bars
 from unwell import ONE, buys, held, plan_for, unwell, watched
 
+from feeds.contract import Group
+from feeds.memory import MemoryFeed
 from messages import (
+    ActorRestarting,
     Bar,
     CircuitClosed,
+    CircuitHalfOpen,
     CircuitOpened,
     DataFresh,
     DataStale,
@@ -124,6 +129,42 @@ def test_a_silent_feed_is_opened_anew_and_loses_or_repeats_no_bar():
     silences = [r for r in world.all(ToolReport) if r.tool == "feed" and not r.ok]
     assert 3 == len(silences)
     assert "no bar of any symbol" in silences[0].detail
+
+
+class CountedFeed(MemoryFeed):
+    """A feed that counts how often it was opened."""
+
+    opened = 0
+
+    def groups(self) -> Iterator[Group]:
+        self.opened += 1
+        return super().groups()
+
+
+def test_a_silent_feeds_source_is_opened_anew():
+    """The incarnation that follows reads the source itself, after what was delivered."""
+    feed = CountedFeed({BTC: with_gap()})
+    script = Script()
+    spec = replace(watched(with_gap(), script, plan=plan_for(reconnect=True)).spec, feed=feed)
+    World(spec).run()
+
+    assert 2 == feed.opened
+    assert with_gap() == script.seen
+
+
+def test_a_silent_feeds_probe_has_the_time_in_which_a_bar_must_come():
+    """The feed was opened anew at the pause's end; a bar a minute later is its answer."""
+    # Failures 150 s, 240 s and 330 s after the last bar; probed 90 s later, a bar 60 s after that.
+    world = watched(with_gap(missing=7, after=4), Script(), plan=plan_for(reconnect=True)).run()
+
+    (opened,) = world.all(CircuitOpened)
+    (half,) = world.all(CircuitHalfOpen)
+    (closed,) = world.all(CircuitClosed)
+    assert opened.until == half.at
+    assert 10_000 < world.all(DataFresh)[0].at - half.at
+    restarts = [event.at for event in world.all(ActorRestarting) if event.actor == "feed"]
+    assert half.at == restarts[-1]
+    assert closed.at > half.at
 
 
 def test_a_feed_that_stays_silent_opens_its_circuit_and_data_closes_it():
