@@ -216,7 +216,8 @@ class Core:
         cause = str(breach.cause)
         if breach.action is BreachAction.HALT:
             self.dispatcher.when_idle(lambda: self.kill.pull(cause, "risk", hold_id=hold_id))
-        elif breach.action is BreachAction.REDUCE_ONLY:
+        elif breach.action is BreachAction.REDUCE_ONLY and hold_id not in self.holds.view():
+            # Once held, what swings about the limit changes nothing: the first cause stands.
             self.dispatcher.when_idle(
                 lambda: self.supervisor.hold_open(hold_id, cause, set_by="risk")
             )
