@@ -1,0 +1,170 @@
+"""
+Safeguards switched off one at a time, and the shipped scenarios that must notice.
+
+An ablation changes one session's parts after its assembly and before its start (``alter`` of
+``run_scenario``), never the product's code. It shows that a scenario is not vacuous: unaltered it
+passes; with its safeguard off it fails at the expectation that the safeguard is for, and not
+because something else broke on the way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from actors.runtime import HoldSet
+from actors.turns import Session
+from messages import Hold, HoldMode, Message
+from scenarios.director import Alter
+from scenarios.runner import ScenarioResult, run_scenario
+
+SHIPPED = Path(__file__).parents[2] / "scenarios"
+SUFFIXES = (".scenario.json", ".scenario.toml")
+
+
+@dataclass(frozen=True, slots=True)
+class Ablation:
+    """
+    One safeguard, how it is switched off, and what then goes wrong.
+
+    ``scenario`` is a file below ``scenarios/``, without its suffix. ``misses`` are the places of
+    expectations that are missed without the safeguard (``expect[2].refusal``, or the beginning of
+    an invariant's name, ``invariant: ...``): each of them must be among what the run reports.
+    """
+
+    safeguard: str
+    scenario: str
+    alter: Alter
+    misses: tuple[str, ...]
+
+    def __str__(self) -> str:
+        """Return what pytest calls it."""
+        return f"{self.safeguard}-{self.scenario}"
+
+
+def file_of(scenario: str) -> Path:
+    """Return the file of a shipped scenario: ``guards/stacking`` with either suffix."""
+    found = [SHIPPED / f"{scenario}{suffix}" for suffix in SUFFIXES]
+    return next((path for path in found if path.is_file()), found[0])
+
+
+@cache
+def unaltered(scenario: str) -> ScenarioResult:
+    """Return what becomes of a shipped scenario as it is; run once."""
+    return run_scenario(file_of(scenario))
+
+
+def assert_needed(ablation: Ablation) -> None:
+    """Assert that the scenario passes, and that it fails as foreseen without the safeguard."""
+    whole = unaltered(ablation.scenario)
+    assert whole.passed, whole.report()
+
+    altered = run_scenario(file_of(ablation.scenario), alter=ablation.alter)
+    places = [miss.place for miss in altered.misses]
+    story = "\n".join(altered.timeline)
+
+    assert not altered.passed, f"{ablation} is not missed:\n{story}"
+    for wanted in ablation.misses:
+        assert any(place.startswith(wanted) for place in places), f"{places}\n{story}"
+    assert crashes(whole) == crashes(altered), f"something crashed instead:\n{story}"
+
+
+def crashes(result: ScenarioResult) -> int:
+    """Return how often an actor failed, or a session ended by a fault inside."""
+    failed = sum(" ActorFailed: " in line for line in result.timeline)
+    return failed + sum(exit_code == 6 for _, exit_code in result.outcomes)
+
+
+def not_ablated(folder: str, ablations: Iterable[Ablation]) -> list[str]:
+    """Return the scenarios of a folder that no ablation is about."""
+    covered = {file_of(ablation.scenario) for ablation in ablations}
+    files = sorted(path for path in (SHIPPED / folder).iterdir() if path.name.endswith(SUFFIXES))
+    return [path.name for path in files if path not in covered]
+
+
+# -- ways to switch something off
+
+
+def each_incarnation(name: str, change: Callable[[Any], None]) -> Alter:
+    """Return an ablation that applies ``change`` to every incarnation of the actor ``name``."""
+
+    def alter(session: Session) -> None:
+        cell = session.assembly.dispatcher.cells[name]
+        make = cell.factory
+
+        def changed() -> Any:
+            actor = make()
+            change(actor)
+            return actor
+
+        cell.factory = changed
+
+    return alter
+
+
+def all_of(*alters: Alter) -> Alter:
+    """Return an ablation that does several."""
+
+    def alter(session: Session) -> None:
+        for each in alters:
+            each(session)
+
+    return alter
+
+
+def holds_that(kept: Callable[[list[Hold], Message], list[Hold]]) -> Alter:
+    """
+    Return an ablation of the set of holds: of those that cover a message only ``kept`` do.
+
+    Everything that asks the set (mailboxes, the last look, causes of refusals) is affected; the
+    holds themselves are placed, listed and lifted as ever.
+    """
+
+    class Altered(HoldSet):
+        __slots__ = ()
+
+        def covering(self, message: Message) -> list[Hold]:
+            return kept(super().covering(message), message)
+
+    def alter(session: Session) -> None:
+        session.assembly.holds.__class__ = Altered
+
+    return alter
+
+
+def without_mode(mode: HoldMode) -> Alter:
+    """Return an ablation in which holds of one mode hold nothing."""
+    return holds_that(lambda holds, _message: [hold for hold in holds if hold.mode is not mode])
+
+
+def without_hold(prefix: str) -> Alter:
+    """Return an ablation in which holds whose id begins with ``prefix`` hold nothing."""
+    return holds_that(
+        lambda holds, _message: [hold for hold in holds if not hold.hold_id.startswith(prefix)]
+    )
+
+
+def without_last_look() -> Alter:
+    """Return an ablation in which what was approved is sent, whatever came meanwhile."""
+
+    def blind(execution: Any) -> None:
+        execution.last_look = lambda _request, _now: ()
+
+    return each_incarnation("execution", blind)
+
+
+def without_reapplied_holds() -> Alter:
+    """Return an ablation in which a session starts as if no earlier one had left a hold."""
+
+    def alter(session: Session) -> None:
+        start = session.start
+
+        def forgetful(_held: Iterable[Hold] = ()) -> None:
+            start(())
+
+        setattr(session, "start", forgetful)  # noqa: B010 - a method of one instance
+
+    return alter
