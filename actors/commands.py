@@ -28,10 +28,10 @@ from messages import (
     Scope,
 )
 from state.projections.timestamps import iso_ms
+from state.register import REGISTER_HOLD
 
 STOP_HOLD = "stop-new-orders"
 PAUSE_HOLD = "pause"
-REGISTER_HOLD = "register"
 QUARANTINE_HOLDS = "quarantine:"
 
 OPERATORS = (STOP_HOLD, PAUSE_HOLD, RISK_HOLDS, QUARANTINE_HOLDS, KILL_HOLD, REGISTER_HOLD)

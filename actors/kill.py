@@ -36,11 +36,12 @@ from messages import (
     ReasonCode,
     Side,
 )
+from state import register
 from state.money import plain
 from state.orders import Order
 from state.reconciliation import AccountView
 
-KILL_HOLD: Final = "kill"
+KILL_HOLD: Final = register.KILL_HOLD
 
 RISK_HOLDS: Final = "risk:"
 """How the ids of holds begin that a guard placed."""

@@ -20,7 +20,6 @@ import anyio
 
 from actors.artifacts import Artifacts
 from actors.assembly import StrategySpec
-from actors.commands import REGISTER_HOLD
 from actors.health import MachineVitals
 from actors.inbox import Inbox
 from actors.paced import PacedDriver
@@ -43,11 +42,11 @@ from actors.turns import (
 )
 from feeds.contract import Group
 from feeds.errors import FeedError
-from messages import Hold, HoldMode
+from messages import Hold
 from state.journal import Journal
 from state.journal.durable import DurableJournal
 from state.manifest import live_session_id, simulation_session_id
-from state.register import HoldRegister, RegisterDamaged, register_of
+from state.register import HoldRegister, register_of
 
 Progress = Callable[[int], None]
 
@@ -186,12 +185,7 @@ def _on_machine(spec: SessionSpec, out: Path, watch: StallWatch, speed: float) -
 
 def held_at_start(register: HoldRegister, now: int) -> tuple[Hold, ...]:
     """Return the holds that an earlier session left; one of our own if nobody can say which."""
-    try:
-        return register.load()
-    except RegisterDamaged as damaged:
-        aside = register.set_aside()
-        cause = f"{damaged}; moved to {aside.name}: what was held before is not known"
-        return (Hold(REGISTER_HOLD, cause, HoldMode.DRAIN, "start-up", now, latched=True),)
+    return register.restore(now)
 
 
 def _open(spec: SessionSpec, out: Path) -> tuple[Group, Iterator[Group]]:

@@ -4,26 +4,38 @@ The register of holds: what is shut, kept where no session's end can lose it.
 A session's journal says what happened; the register says what is in force now, for one account,
 whichever session runs next. It is replaced in one step and synced before anybody is told that
 a hold is in force. Two threads write it: the session's own, and whoever takes a kill while that
-thread is stuck; what the second has latched stays in every later write until the session has it
-in force.
+thread is stuck. A kill is announced in memory first, which cannot fail or wait; what was announced
+is part of every later write until the session itself has it in force.
+
+A full disk takes no new content, but a name still: then an empty file, the *marker*, stands for
+the kill until a write succeeds again.
 """
 
 from __future__ import annotations
 
 import hashlib
+import shutil
 import threading
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import msgspec
 
-from messages import Hold
-from state.atomic import replace_file
+from messages import Hold, HoldMode
+from state.atomic import replace_file, sync_file, sync_folder
 
 REGISTER_VERSION = 1
 """Version of the form of ``holds.json``."""
 
 FILE = "holds.json"
+MARKER = "killed"
+"""Name of the empty file, beside the register, that stands for a kill."""
+
+KILL_HOLD = "kill"
+"""Id of the operator's kill, which the marker stands for."""
+
+REGISTER_HOLD = "register"
+"""Id of the hold that stands for whatever a damaged register held."""
 
 
 class RegisterDamaged(Exception):
@@ -38,21 +50,40 @@ class _Sealed(msgspec.Struct):
     holds: msgspec.Raw
 
 
+class Announcement:
+    """
+    A hold on its way to a session: in every write of the register until the session has it.
+
+    ``taken`` is set in the session's own step, together with the hold.
+    """
+
+    __slots__ = ("hold", "taken")
+
+    def __init__(self, hold: Hold) -> None:
+        """Announce ``hold``."""
+        self.hold = hold
+        self.taken = False
+
+
 class HoldRegister:
     """
     The holds in force, by id, on disk.
 
-    ``latch`` and ``replace`` return when what they say is durable; both may be called from any
-    thread.
+    ``latch``, ``keep`` and ``replace`` return when what they say is durable, or raise ``OSError``;
+    all methods may be called from any thread.
     """
 
     def __init__(self, path: Path) -> None:
         """Keep the register at ``path``; its folder is made."""
         self.path = path
+        self.marker = path.with_name(MARKER)
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._lock = threading.Lock()
-        self._latched: dict[str, Hold] = {}
-        self._written: dict[str, Hold] = {}
+        self._writing = threading.Lock()  # around the disk, which may hang: announcing needs none
+        self._announced: list[Announcement] = []  # added to in one step by any thread
+        self._written: dict[str, Hold] | None = None  # unknown until it was read or written
+        self._marked = False
+
+    # -- reading
 
     def load(self) -> tuple[Hold, ...]:
         """
@@ -60,6 +91,17 @@ class HoldRegister:
 
         Raises ``RegisterDamaged`` naming the file and what is wrong with it.
         """
+        with self._writing:
+            return tuple(self._load().values())
+
+    def _load(self) -> dict[str, Hold]:
+        found = {hold.hold_id: hold for hold in self._read()}
+        for hold in self._by_marker():
+            found.setdefault(hold.hold_id, hold)
+        self._written = dict(found)
+        return found
+
+    def _read(self) -> tuple[Hold, ...]:
         try:
             content = self.path.read_bytes()
         except FileNotFoundError:
@@ -73,42 +115,144 @@ class HoldRegister:
                     f"{self.path}: register of version {sealed.version}, this Tidegate knows up "
                     f"to {REGISTER_VERSION}"
                 )
+            if sealed.version < 1:
+                raise RegisterDamaged(f"{self.path}: version is {sealed.version}, expected 1")
             body = bytes(sealed.holds)
             found = hashlib.sha256(body).hexdigest()
             if found != sealed.sha256:
                 raise RegisterDamaged(f"{self.path}: checksum is {found}, expected {sealed.sha256}")
-            holds = msgspec.json.decode(body, type=tuple[Hold, ...])
-        except msgspec.DecodeError as error:
+            return msgspec.json.decode(body, type=tuple[Hold, ...])
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise RegisterDamaged(f"{self.path}: cut off or no register: {error}") from error
-        self._written = {hold.hold_id: hold for hold in holds}
-        return holds
 
-    def latch(self, hold: Hold) -> None:
-        """Add ``hold`` at once, whatever the session is doing; it stays until it is taken over."""
-        with self._lock:
-            self._latched[hold.hold_id] = hold
-            self._write({**self._written, hold.hold_id: hold})
+    def _by_marker(self) -> tuple[Hold, ...]:
+        try:
+            since = self.marker.stat().st_mtime_ns // 1_000_000
+        except FileNotFoundError:
+            return ()
+        except OSError:
+            since = 0  # nobody can say that it is not there
+        self._marked = True
+        cause = f"{self.marker} is there: a kill came when the register could not be written"
+        return (Hold(KILL_HOLD, cause, HoldMode.DRAIN, "register", since, latched=True),)
 
-    def replace(self, holds: Mapping[str, Hold]) -> None:
-        """Let ``holds`` be what is in force, and whatever was latched and is not among them."""
-        with self._lock:
-            for hold_id in holds:
-                self._latched.pop(hold_id, None)
-            merged = {**holds, **self._latched}
-            if merged != self._written:
-                self._write(merged)
+    # -- a kill on its way to the session
 
-    def set_aside(self) -> Path:
-        """Move a damaged register out of the way, for somebody to look at, and say where to."""
-        aside = self.path.with_suffix(".damaged.json")
-        self.path.replace(aside)
+    def announce(self, hold: Hold) -> Announcement:
+        """Have ``hold`` in every write from now on; done in memory, at once: it cannot fail."""
+        announcement = Announcement(hold)
+        self._announced.append(announcement)
+        return announcement
+
+    def keep(self, announcement: Announcement) -> None:
+        """
+        Make what was announced durable, unless the session has written since it took it.
+
+        On a disk that takes no content the marker is made instead; ``OSError`` means that not even
+        that could be done.
+        """
+        with self._writing:
+            if announcement not in self._announced:
+                return
+            try:
+                known = self._load() if self._written is None else self._written
+                self._write(self._with_announced(known))
+            except (OSError, RegisterDamaged):
+                # What cannot be believed is left as it is found; the marker says all that matters.
+                self._mark()
+
+    def latch(self, hold: Hold) -> Announcement:
+        """Announce ``hold`` and make it durable, whatever the session is doing."""
+        announcement = self.announce(hold)
+        self.keep(announcement)
+        return announcement
+
+    def taken(self) -> tuple[Announcement, ...]:
+        """Return what the session has taken, for ``replace`` with the holds of the same step."""
+        return tuple(each for each in list(self._announced) if each.taken)
+
+    # -- the session's own word
+
+    def replace(self, holds: Mapping[str, Hold], settled: Iterable[Announcement] = ()) -> None:
+        """Let ``holds`` be what is in force, and what was announced and is not ``settled`` so."""
+        with self._writing:
+            ended = tuple(settled)
+            merged = self._with_announced(holds, ended)
+            if merged != self._written or self._marked:
+                try:
+                    self._write(merged)
+                except OSError:
+                    if KILL_HOLD in merged:
+                        self._mark()
+                    raise
+            for each in ended:
+                if each in self._announced:
+                    self._announced.remove(each)
+
+    def _with_announced(
+        self, holds: Mapping[str, Hold], ended: Iterable[Announcement] = ()
+    ) -> dict[str, Hold]:
+        merged = dict(holds)
+        for each in list(self._announced):
+            if each not in ended:
+                merged.setdefault(each.hold.hold_id, each.hold)
+        return merged
+
+    def restore(self, now: int) -> tuple[Hold, ...]:
+        """
+        Return the holds that an earlier session left; a latched one of our own if nobody can say.
+
+        Proves that the register can be written: raises ``OSError`` if it cannot. A damaged one is
+        kept beside it, and there is no moment at which the disk knows of no hold.
+        """
+        with self._writing:
+            try:
+                held = self._load()
+            except RegisterDamaged as damaged:
+                aside = self._keep_aside()
+                cause = f"{damaged}; kept as {aside.name}: what was held before is not known"
+                hold = Hold(REGISTER_HOLD, cause, HoldMode.DRAIN, "start-up", now, latched=True)
+                held = {each.hold_id: each for each in (hold, *self._by_marker())}
+            self._write(self._with_announced(held))
+            return tuple(held.values())
+
+    def _keep_aside(self) -> Path:
+        aside = _free(self.path.with_suffix(".damaged.json"))
+        if self.path.is_dir():
+            self.path.rename(aside)
+            return aside
+        try:
+            aside.hardlink_to(self.path)
+        except OSError:  # not every file system knows links
+            shutil.copyfile(self.path, aside)
+        sync_folder(self.path.parent)
         return aside
 
     def _write(self, holds: Mapping[str, Hold]) -> None:
         body = msgspec.json.encode(tuple(holds.values()))
         sealed = _Sealed(REGISTER_VERSION, hashlib.sha256(body).hexdigest(), msgspec.Raw(body))
+        self._written = None  # after an error nobody knows what the disk has
         replace_file(self.path, msgspec.json.encode(sealed) + b"\n")
+        if self._marked:
+            self.marker.unlink(missing_ok=True)
+            sync_folder(self.path.parent)
+            self._marked = False
         self._written = dict(holds)
+
+    def _mark(self) -> None:
+        self.marker.touch()
+        self._marked = True
+        sync_file(self.marker)
+        sync_folder(self.path.parent)
+
+
+def _free(path: Path) -> Path:
+    """Return ``path``, or the first name like it with a number that nothing has yet."""
+    found, number = path, 1
+    while found.exists():
+        number += 1
+        found = path.with_name(f"{path.stem}-{number}{path.suffix}")
+    return found
 
 
 def register_of(runs_dir: Path, mode: str, account: str) -> HoldRegister:
