@@ -51,6 +51,7 @@ from messages import (
     Wake,
     message_types,
 )
+from scenarios import reference as scenario_reference
 from state.instruments import Instrument
 from state.journal import Journal
 from state.journal.published import events_schema_text
@@ -94,8 +95,8 @@ SENDERS: Mapping[type[Message], str] = {
 
 CODES_IN_USE = {
     Exit.DONE: "a command that did what was asked",
-    Exit.WANTING: "`verify` found a difference, `check` found what would fail, or a session's "
-    "journal cannot be read",
+    Exit.WANTING: "`verify` found a difference, a scenario failed, `check` found what would fail, "
+    "or a session's journal cannot be read",
     Exit.USAGE: "a wrong option, an unknown key, a bad file, one bad row too many, "
     "or something that this version does not do",
     Exit.HALTED: "a limit whose action is `halt` was passed: held until `resume --unlatch`",
@@ -113,6 +114,7 @@ def pages() -> dict[str, str]:
     assembly = assembled()
     return {
         **reference.pages(),
+        **scenario_reference.pages(),
         "events.schema.json": events_schema_text(),
         "reason-codes.md": reason_codes(),
         "risk-guards.md": risk_guards(),

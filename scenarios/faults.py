@@ -20,7 +20,7 @@ from brokers.contract import VenueSilent
 from brokers.matching import MatchingEngine
 from brokers.paper import PaperBroker
 from messages import Cause, Hold, OrderEvent, OrderRequest, ReasonCode, ToolReport, VenueReport
-from scenarios.model.steps import VenueFault
+from scenarios.model.steps import FaultKind, VenueFault
 from state.reconciliation import AccountView
 
 
@@ -83,10 +83,10 @@ class FaultyBroker(PaperBroker):
         until = None if fault.for_ is None else self.clock.now + fault.for_
         self.faults.append(ActiveFault(fault, until, fault.count))
 
-    def _struck(self, name: str, client_order_id: str = "") -> VenueFault | None:
+    def _struck(self, kind: FaultKind, client_order_id: str = "") -> VenueFault | None:
         symbol = self._symbols.get(client_order_id)
         for active in self.faults:
-            if active.fault.fault == name and active.take(self.clock.now, symbol):
+            if active.fault.fault is kind and active.take(self.clock.now, symbol):
                 return active.fault
         return None
 
@@ -97,22 +97,22 @@ class FaultyBroker(PaperBroker):
         client_order_id = request.client_order_id
         self._symbols[client_order_id] = request.symbol
         self.sent.append(Sent(request, now, tuple(self.holds_now())))
-        if self._struck("down", client_order_id):
+        if self._struck(FaultKind.DOWN, client_order_id):
             raise VenueDown("the venue is down")
-        if self._struck("lose_requests", client_order_id):
+        if self._struck(FaultKind.LOSE_REQUESTS, client_order_id):
             self._say(client_order_id, OrderEvent.SILENCE, now, ReasonCode.ANSWER_LOST)
             return
-        limited = self._struck("rate_limit", client_order_id)
+        limited = self._struck(FaultKind.RATE_LIMIT, client_order_id)
         if limited is not None:
             detail = f"rate_limit retry_after_ms={limited.by}"
             self._tell(self._bad_news(now, detail, retry_after_ms=limited.by))
             self._say(client_order_id, OrderEvent.REJECTED, now, ReasonCode.VENUE_REJECTED, detail)
             return
-        refused = self._struck("reject", client_order_id)
+        refused = self._struck(FaultKind.REJECT, client_order_id)
         if refused is not None:
             self._say(client_order_id, OrderEvent.REJECTED, now, refused.code, refused.detail)
             return
-        if self._struck("lose_answers", client_order_id):
+        if self._struck(FaultKind.LOSE_ANSWERS, client_order_id):
             reports = self.engine.submit(request, now)
             rest = [report for report in reports if report.event is not OrderEvent.ACCEPTED]
             self._say(client_order_id, OrderEvent.SILENCE, now, ReasonCode.ANSWER_LOST)
@@ -122,9 +122,9 @@ class FaultyBroker(PaperBroker):
 
     def cancel(self, client_order_id: str, now: int) -> None:
         """Cancel an order, if the request reaches the venue."""
-        if self._struck("down", client_order_id):
+        if self._struck(FaultKind.DOWN, client_order_id):
             raise VenueDown("the venue is down")
-        if self._struck("ignore_cancels", client_order_id):
+        if self._struck(FaultKind.IGNORE_CANCELS, client_order_id):
             return
         super().cancel(client_order_id, now)
 
@@ -145,7 +145,7 @@ class FaultyBroker(PaperBroker):
     def _hand_over_news(self, report: VenueReport) -> None:
         late = None
         if report.event is OrderEvent.ACCEPTED:
-            late = self._struck("delay_acceptance", report.client_order_id)
+            late = self._struck(FaultKind.DELAY_ACCEPTANCE, report.client_order_id)
         if late is not None:
             self._later(late.by, report)
         else:
@@ -153,13 +153,13 @@ class FaultyBroker(PaperBroker):
 
     def _hand_over_fill(self, report: VenueReport) -> None:
         name = report.client_order_id
-        split = self._struck("split_fills", name)
+        split = self._struck(FaultKind.SPLIT_FILLS, name)
         pieces = [report] if split is None else pieces_of(report, split.parts)
-        if self._struck("duplicate_fills", name):
+        if self._struck(FaultKind.DUPLICATE_FILLS, name):
             pieces = [piece for one in pieces for piece in (one, one)]
-        if self._struck("reorder_fills", name):
+        if self._struck(FaultKind.REORDER_FILLS, name):
             pieces = self._reordered(pieces)
-        late = self._struck("delay_fills", name)
+        late = self._struck(FaultKind.DELAY_FILLS, name)
         for piece in pieces:
             if late is not None:
                 self._later(late.by, piece)
@@ -194,10 +194,10 @@ class FaultyBroker(PaperBroker):
 
     def account(self) -> AccountView:
         """Return what the venue says it holds, if it answers, and if it is right."""
-        if self._struck("down") or self._struck("mute_account"):
+        if self._struck(FaultKind.DOWN) or self._struck(FaultKind.MUTE_ACCOUNT):
             raise VenueSilent("the venue does not answer")
         view = super().account()
-        if self._struck("wrong_account"):
+        if self._struck(FaultKind.WRONG_ACCOUNT):
             view = msgspec.structs.replace(view, net_flow=view.net_flow + 1)
         return view
 
@@ -215,8 +215,8 @@ class FaultyBroker(PaperBroker):
 
     def probe(self, now: int) -> None:
         """Answer a probe, if the venue is there."""
-        limited = self._struck("rate_limit")
-        if self._struck("down"):
+        limited = self._struck(FaultKind.RATE_LIMIT)
+        if self._struck(FaultKind.DOWN):
             self._tell(self._bad_news(now, "down", probe=True))
         elif limited is not None:
             self._tell(self._bad_news(now, "rate limit", retry_after_ms=limited.by, probe=True))

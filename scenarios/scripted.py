@@ -36,7 +36,7 @@ from messages import (
     Tick,
     TimeInForce,
 )
-from scenarios.model.script import Line
+from scenarios.model.script import Line, Nonsense
 from strategies import Desk, Strategy, StrategyParams
 from strategies.contract import Intents
 
@@ -212,25 +212,25 @@ class Scripted(Strategy):
 
     def _nonsense(self, line: Line) -> Any:
         desk, symbol = self.desk, line.symbol or self.desk.symbols[0]
-        if line.what == "text":
+        if line.what is Nonsense.TEXT:
             return ["buy everything"]
-        if line.what == "not_iterable":
+        if line.what is Nonsense.NOT_ITERABLE:
             return 42
-        if line.what == "endless":
+        if line.what is Nonsense.ENDLESS:
             return (desk.open(symbol, Side.BUY, Decimal(1)) for _ in count())
-        if line.what == "hold":
+        if line.what is Nonsense.HOLD:
             return [HoldPlaced(Hold("mine", "nonsense", HoldMode.REFUSE, "me", 0, EVERYTHING))]
-        if line.what == "approved_order":
+        if line.what is Nonsense.APPROVED_ORDER:
             return [ApprovedOpen(_request(desk, symbol))]
         intent = desk.open(symbol, Side.BUY, Decimal(1))
         return [msgspec.structs.replace(intent, **WRONG[line.what])]
 
 
-WRONG: dict[str, dict[str, Any]] = {
-    "float_quantity": {"quantity": 0.1},
-    "wrong_side": {"side": "buy"},
-    "other_strategy": {"strategy": "somebody-else"},
-    "other_id": {"intent_id": "another-1"},
+WRONG: dict[Nonsense, dict[str, Any]] = {
+    Nonsense.FLOAT_QUANTITY: {"quantity": 0.1},
+    Nonsense.WRONG_SIDE: {"side": "buy"},
+    Nonsense.OTHER_STRATEGY: {"strategy": "somebody-else"},
+    Nonsense.OTHER_ID: {"intent_id": "another-1"},
 }
 
 

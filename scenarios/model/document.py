@@ -21,19 +21,27 @@ class Scenario(Table):
     schema_: str | None = Field(None, alias="$schema", description="for editors; not read")
     scenario: str = Field(min_length=1, description="one sentence: what is shown")
     why: str = Field("", description="why it matters")
-    session: SessionTable = SessionTable()
-    risk: RiskSettings = RiskSettings()
-    health: HealthSettings | None = None
-    feed: FeedTable = FeedTable()
-    universe: UniverseTable = UniverseTable()
-    instruments: dict[str, InstrumentTable] = Field(default_factory=dict)
-    strategies: tuple[StrategyTable, ...] = Field(min_length=1)
-    market: dict[str, Market] = Field(min_length=1)
-    steps: tuple[Step, ...] = ()
+    session: SessionTable = Field(SessionTable(), description="the account, the venue, the time")
+    risk: RiskSettings = Field(
+        RiskSettings(), description="limits, as [in the configuration](configuration.md#risk)"
+    )
+    health: HealthSettings | None = Field(
+        None,
+        description="as [in the configuration](configuration.md#health); given, Health watches",
+    )
+    feed: FeedTable = Field(FeedTable(), description="what of `[feed]` matters")
+    universe: UniverseTable = Field(UniverseTable(), description="what of `[universe]` matters")
+    instruments: dict[str, InstrumentTable] = Field(
+        default_factory=dict,
+        description="rules of symbols: [instrument files](../how-to/instruments-and-limits.md)",
+    )
+    strategies: tuple[StrategyTable, ...] = Field(min_length=1, description="who trades")
+    market: dict[str, Market] = Field(min_length=1, description="bars by symbol")
+    steps: tuple[Step, ...] = Field((), description="what happens")
     lasts: Offset | None = Field(
         None, description="how long the session goes on (default: to the last bar and step)"
     )
-    expect: tuple[Expectation, ...] = Field(min_length=1)
+    expect: tuple[Expectation, ...] = Field(min_length=1, description="what must come of it")
 
     @model_validator(mode="after")
     def _check(self) -> Scenario:

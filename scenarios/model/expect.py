@@ -37,10 +37,12 @@ class Sight(Table):
     order of that tag.
     """
 
-    message: str
-    where: dict[str, Any] = Field(default_factory=dict)
-    contains: dict[str, str] = Field(default_factory=dict)
-    tag: str | None = None
+    message: str = Field(description="the message's class")
+    where: dict[str, Any] = Field(default_factory=dict, description="fields that must be equal")
+    contains: dict[str, str] = Field(
+        default_factory=dict, description="texts that fields must contain"
+    )
+    tag: str | None = Field(None, description="only about the order of this tag")
     session: int | None = Field(None, ge=1, description="only in the nth session of the scenario")
 
     @field_validator("message")
@@ -71,7 +73,7 @@ class Seen(Sight):
     """Such a message is journaled: at least once, or as often as ``times`` says."""
 
     times: int | None = Field(None, ge=1, description="exactly so often")
-    at_least: int = Field(1, ge=1)
+    at_least: int = Field(1, ge=1, description="so often or more")
     from_: Offset | None = Field(None, alias="from", description="not before")
     until: Offset | None = Field(None, description="not after")
     after: Sight | None = Field(None, description="only what comes after the first of these")
@@ -88,12 +90,12 @@ class Never(Sight):
 class OrderExpected(Table):
     """How one order fares, by its tag or by which of all intents it is (from 1)."""
 
-    tag: str | None = None
-    ordinal: int | None = Field(None, ge=1)
+    tag: str | None = Field(None, description="the order's tag")
+    ordinal: int | None = Field(None, ge=1, description="or which of all intents it is")
     life: tuple[OrderEvent, ...] | None = Field(None, description="its events, all, in order")
     status: OrderStatus | None = Field(None, description="how it stands at the end")
-    filled: Exact | None = None
-    fee: Exact | None = None
+    filled: Exact | None = Field(None, description="how much of it was filled")
+    fee: Exact | None = Field(None, description="the fees of its fills")
 
     @model_validator(mode="after")
     def _check(self) -> OrderExpected:
@@ -106,9 +108,9 @@ class OrderExpected(Table):
 class Refusal(Table):
     """Why an intent was refused or its order ended: all causes, in order."""
 
-    tag: str | None = None
-    ordinal: int | None = Field(None, ge=1)
-    causes: tuple[ReasonCode, ...] = Field(min_length=1)
+    tag: str | None = Field(None, description="the order's tag")
+    ordinal: int | None = Field(None, ge=1, description="or which of all intents it is")
+    causes: tuple[ReasonCode, ...] = Field(min_length=1, description="all causes, in order")
     details: tuple[str, ...] = Field((), description="texts that the causes' figures must contain")
 
     @model_validator(mode="after")
@@ -126,8 +128,8 @@ def _named(tag: str | None, ordinal: int | None) -> None:
 class Moment(Table):
     """When something is looked at: at a time or a bar's close; neither means the end."""
 
-    at: Offset | None = None
-    bar: int | None = Field(None, ge=1)
+    at: Offset | None = Field(None, description="at this time")
+    bar: int | None = Field(None, ge=1, description="at the close of this bar")
 
     @model_validator(mode="after")
     def _one_time(self) -> Moment:
@@ -139,29 +141,29 @@ class Moment(Table):
 class Position(Moment):
     """What is held of a symbol: signed, short is negative; of all strategies, or of one."""
 
-    symbol: str
-    quantity: Exact
-    strategy: str | None = None
-    position_side: PositionSide | None = None
+    symbol: str = Field(description="which symbol")
+    quantity: Exact = Field(description="how much, signed")
+    strategy: str | None = Field(None, description="only this strategy's")
+    position_side: PositionSide | None = Field(None, description="only this book's")
 
 
 class Account(Moment):
     """The account's figures, exactly."""
 
-    cash: Exact | None = None
-    equity: Exact | None = None
-    realized_pnl: Exact | None = None
-    unrealized_pnl: Exact | None = None
-    fees: Exact | None = None
-    funding: Exact | None = None
+    cash: Exact | None = Field(None, description="cash")
+    equity: Exact | None = Field(None, description="cash and what positions are worth")
+    realized_pnl: Exact | None = Field(None, description="profit of what was closed, gross of fees")
+    unrealized_pnl: Exact | None = Field(None, description="profit of what is open")
+    fees: Exact | None = Field(None, description="fees paid")
+    funding: Exact | None = Field(None, description="funding paid, net")
 
 
 class Holds(Moment):
     """Which holds are in force, by id."""
 
     are: tuple[str, ...] | None = Field(None, description="exactly these, in any order")
-    include: tuple[str, ...] = ()
-    exclude: tuple[str, ...] = ()
+    include: tuple[str, ...] = Field((), description="at least these")
+    exclude: tuple[str, ...] = Field((), description="none of these")
 
     @model_validator(mode="after")
     def _check(self) -> Holds:
@@ -173,15 +175,17 @@ class Holds(Moment):
 class Within(Table):
     """From the first of one to the first of another after it, in session time."""
 
-    trigger: Sight
-    event: Sight
-    at_most: Offset
+    trigger: Sight = Field(description="from the first of these")
+    event: Sight = Field(description="to the first of these after it")
+    at_most: Offset = Field(description="the longest that it may take")
 
 
 class Artifact(Table):
     """Rows of one of the session's CSV files."""
 
-    file: Literal["orders.csv", "trades.csv", "positions.csv", "account.csv", "quarantine.csv"]
+    file: Literal["orders.csv", "trades.csv", "positions.csv", "account.csv", "quarantine.csv"] = (
+        Field(description="which file")
+    )
     where: dict[str, str] = Field(default_factory=dict, description="column = text, all of them")
     count: int | None = Field(None, ge=0, description="exactly so many (default: at least one)")
     session: int | None = Field(None, ge=1, description="of the nth session (default: the last)")
@@ -190,8 +194,8 @@ class Artifact(Table):
 class Report(Table):
     """What session.md says."""
 
-    contains: tuple[str, ...] = ()
-    lacks: tuple[str, ...] = ()
+    contains: tuple[str, ...] = Field((), description="texts that it has")
+    lacks: tuple[str, ...] = Field((), description="texts that it has not")
     session: int | None = Field(None, ge=1, description="of the nth session (default: the last)")
 
 
@@ -202,18 +206,18 @@ class Expectation(Table):
         extra="forbid", frozen=True, json_schema_extra=exactly_one(EXPECTATIONS)
     )
 
-    seen: Seen | None = None
-    never: Never | None = None
-    order: OrderExpected | None = None
-    refusal: Refusal | None = None
-    position: Position | None = None
-    account: Account | None = None
-    holds: Holds | None = None
-    within: Within | None = None
-    artifact: Artifact | None = None
-    report: Report | None = None
+    seen: Seen | None = Field(None, description="a message is journaled")
+    never: Never | None = Field(None, description="a message is not journaled")
+    order: OrderExpected | None = Field(None, description="how an order fares")
+    refusal: Refusal | None = Field(None, description="why an intent was refused")
+    position: Position | None = Field(None, description="what is held")
+    account: Account | None = Field(None, description="the account's figures")
+    holds: Holds | None = Field(None, description="which holds are in force")
+    within: Within | None = Field(None, description="how long something takes")
+    artifact: Artifact | None = Field(None, description="rows of a CSV file")
+    report: Report | None = Field(None, description="what session.md says")
     outcome: str | None = Field(None, description="completed, halted, interrupted, ...")
-    exit_code: int | None = None
+    exit_code: int | None = Field(None, description="the exit code")
 
     @model_validator(mode="after")
     def _check(self) -> Expectation:

@@ -16,15 +16,15 @@ Closes = tuple[Price | tuple[Price, int], ...]
 class Flat(Table):
     """Bars that all stand at one price."""
 
-    price: Price = 100.0
-    bars: int = Field(gt=0, le=100_000)
+    price: Price = Field(100.0, description="the price")
+    bars: int = Field(gt=0, le=100_000, description="how many")
 
 
 class Walk(Table):
     """A random walk, a function of the session's seed and the symbol."""
 
-    price: Price = 100.0
-    bars: int = Field(gt=0, le=100_000)
+    price: Price = Field(100.0, description="the first close")
+    bars: int = Field(gt=0, le=100_000, description="how many")
     step_bps: float = Field(
         20.0, ge=0, lt=5_000, allow_inf_nan=False, description="largest step from close to close"
     )
@@ -52,13 +52,17 @@ class Market(Table):
         extra="forbid", frozen=True, json_schema_extra=exactly_one(KINDS)
     )
 
-    closes: Closes | None = Field(None, min_length=1)
+    closes: Closes | None = Field(
+        None, min_length=1, description="the closes, each a price or [price, how often]"
+    )
     rows: tuple[tuple[float, ...], ...] | None = Field(
         None, min_length=1, description="[open, high, low, close, volume] of each bar"
     )
-    flat: Flat | None = None
-    walk: Walk | None = None
-    file: str | None = Field(None, min_length=1)
+    flat: Flat | None = Field(None, description="bars that stand still")
+    walk: Walk | None = Field(None, description="a random walk")
+    file: str | None = Field(
+        None, min_length=1, description="a CSV beside the scenario, or fixture:NAME"
+    )
     bars: int | None = Field(None, gt=0, description="only so many bars of a file")
     cut: Cut | None = Field(None, description="cut a file off in the middle of a row")
     volume: float = Field(1000.0, ge=0, allow_inf_nan=False, description="of every inline bar")

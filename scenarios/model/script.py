@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from enum import StrEnum
+from typing import ClassVar, Literal, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
@@ -11,29 +12,42 @@ from scenarios.model.base import Exact, Offset, Table
 
 OccasionName = Literal["start", "fill", "update", "refusal", "quote", "tick"]
 ActionName = Literal["open", "reduce", "cancel", "resubmit", "repeat", "raise", "nonsense"]
-NonsenseName = Literal[
-    "text",
-    "not_iterable",
-    "float_quantity",
-    "wrong_side",
-    "other_strategy",
-    "other_id",
-    "approved_order",
-    "hold",
-    "endless",
-]
+
+
+class Nonsense(StrEnum):
+    """What a strategy must never return."""
+
+    def __new__(cls, value: str, meaning: str = "") -> Self:  # noqa: D102
+        member = str.__new__(cls, value)
+        member._value_ = value
+        member.meaning = meaning
+        return member
+
+    meaning: str
+
+    TEXT = "text", "a text where an intent belongs"
+    NOT_ITERABLE = "not_iterable", "a number in place of a list of intents"
+    FLOAT_QUANTITY = "float_quantity", "an intent whose quantity is a float"
+    WRONG_SIDE = "wrong_side", "an intent whose side is a mere text"
+    OTHER_STRATEGY = "other_strategy", "an intent in another strategy's name"
+    OTHER_ID = "other_id", "an intent with an id that is not its desk's"
+    APPROVED_ORDER = "approved_order", "an order past the gate"
+    HOLD = "hold", "a hold of its own making"
+    ENDLESS = "endless", "intents without end"
 
 
 class PolicyTable(Table):
     """How an intent may be executed, as ``ExecutionPolicy``; ``expire_in`` counts from then."""
 
-    order_type: OrderType = OrderType.MARKET
-    time_in_force: TimeInForce = TimeInForce.GTC
-    post_only: bool = False
-    limit_price: Exact | None = None
-    stop_price: Exact | None = None
-    trail_bps: Exact | None = None
-    expire_in: Offset | None = None
+    order_type: OrderType = Field(OrderType.MARKET, description="what makes the order executable")
+    time_in_force: TimeInForce = Field(TimeInForce.GTC, description="how long it may rest")
+    post_only: bool = Field(default=False, description="never takes liquidity")
+    limit_price: Exact | None = Field(None, description="worst price")
+    stop_price: Exact | None = Field(None, description="price that triggers")
+    trail_bps: Exact | None = Field(
+        None, description="trailing stop: distance behind the best price"
+    )
+    expire_in: Offset | None = Field(None, description="when the order ends by itself")
 
 
 class Line(Table):
@@ -62,18 +76,20 @@ class Line(Table):
         None, ge=1, description="on, every: at most so often (default: always)"
     )
 
-    do: ActionName
+    do: ActionName = Field(description="what")
     symbol: str | None = Field(None, description="default: the strategy's first symbol")
-    side: Side | None = None
-    quantity: Exact | None = None
-    position_side: PositionSide = PositionSide.BOTH
-    policy: PolicyTable = PolicyTable()
+    side: Side | None = Field(None, description="open, reduce: direction")
+    quantity: Exact | None = Field(None, description="open, reduce: how much")
+    position_side: PositionSide = Field(PositionSide.BOTH, description="hedge mode: which book")
+    policy: PolicyTable = Field(
+        PolicyTable(), description="how it may be executed (default: market)"
+    )
     valid_for: Offset | None = Field(None, description="how long the intent is good for")
     tag: str = Field("", description="name of the order; of cancel, resubmit, repeat: which order")
-    planned_stop: Exact | None = None
-    planned_target: Exact | None = None
+    planned_stop: Exact | None = Field(None, description="where it means to leave at a loss")
+    planned_target: Exact | None = Field(None, description="where it means to leave at a profit")
     error: str = Field("scripted failure", description="raise: the text of the error")
-    what: NonsenseName = Field("text", description="nonsense: which")
+    what: Nonsense = Field(Nonsense.TEXT, description="nonsense: which")
 
     @model_validator(mode="after")
     def _check(self) -> Line:

@@ -21,19 +21,30 @@ SCRIPTED = "scripted"
 class SessionTable(Table):
     """The session: its account, its venue, its time."""
 
-    mode: Literal["paper", "replay"] = "paper"
+    mode: Literal["paper", "replay"] = Field(
+        "paper", description="paper goes on after a kill, held; replay ends with it"
+    )
     cash: Exact = Field(Decimal(100_000), gt=0, description="what the account starts with")
     seed: int = Field(42, ge=0, lt=2**63, description="everything random comes from it")
     start: AwareDatetime = Field(
         datetime(2024, 1, 1, tzinfo=UTC), description="open of the first bar, with a zone"
     )
     timeframe: str = Field("1m", description="length of a bar")
-    position_mode: PositionMode = PositionMode.ONE_WAY
+    position_mode: PositionMode = Field(
+        PositionMode.ONE_WAY, description="one net position per symbol, or long and short apart"
+    )
     fee_bps: Exact = Field(Decimal(0), gt=-10_000, lt=10_000, description="of undescribed symbols")
-    slippage_bps: Exact = Field(Decimal(0), ge=0, lt=10_000)
-    latency_ms: int = Field(0, ge=0)
-    participation: Exact = Field(Decimal(1), gt=0, le=1)
-    account: str = Field("main", pattern=NAME_FORM)
+    slippage_bps: Exact = Field(
+        Decimal(0), ge=0, lt=10_000, description="how far market and stop orders slip"
+    )
+    latency_ms: int = Field(0, ge=0, description="an order's way to the venue")
+    participation: Exact = Field(
+        Decimal(1),
+        gt=0,
+        le=1,
+        description="share of a bar's volume that orders may take; 1 is no limit",
+    )
+    account: str = Field("main", pattern=NAME_FORM, description="whose holds outlive the session")
 
     @field_validator("timeframe")
     @classmethod
@@ -55,8 +66,13 @@ class SessionTable(Table):
 class FeedTable(Table):
     """What of ``[feed]`` matters to a scripted market."""
 
-    stale_after_s: float | None = Field(None, gt=0, allow_inf_nan=False)
-    max_bad_rows: int = Field(0, ge=0)
+    stale_after_s: float | None = Field(
+        None,
+        gt=0,
+        allow_inf_nan=False,
+        description="seconds after which data that is due is stale; given, Health watches",
+    )
+    max_bad_rows: int = Field(0, ge=0, description="bad rows of files that are not fatal")
 
 
 class UniverseTable(Table):
@@ -69,13 +85,15 @@ class UniverseTable(Table):
 class StrategyTable(Table):
     """One strategy: a shipped name, ``module:Class``, ``file.py:Class``, or ``scripted``."""
 
-    name: str = Field(pattern=NAME_FORM)
-    use: str = Field(min_length=1)
+    name: str = Field(pattern=NAME_FORM, description="its name in orders and holds; unique")
+    use: str = Field(min_length=1, description="which strategy")
     symbols: tuple[str, ...] = Field((), description="default: all symbols of the market")
-    params: dict[str, Any] = Field(default_factory=dict)
+    params: dict[str, Any] = Field(
+        default_factory=dict, description="its parameters, checked by the strategy itself"
+    )
     script: tuple[Line, ...] = Field((), description="what the built-in `scripted` strategy does")
-    lot_method: LotMethod = LotMethod.FIFO
-    budget: Exact | None = Field(None, gt=0)
+    lot_method: LotMethod = Field(LotMethod.FIFO, description="which lots a reduction closes")
+    budget: Exact | None = Field(None, gt=0, description="most it may have invested")
 
     @model_validator(mode="after")
     def _check(self) -> StrategyTable:

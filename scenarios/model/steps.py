@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+from enum import StrEnum
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
@@ -39,65 +40,82 @@ class Tell(Table):
 
     actor: str = Field(min_length=1, description="execution, risk, strategy:NAME, ...")
     message: str = Field(min_length=1, description="the message's class")
-    fields: dict[str, Any] = Field(default_factory=dict)
+    fields: dict[str, Any] = Field(default_factory=dict, description="its fields")
 
 
 class ScopeTable(Table):
     """What a command is about: everything, or whatever equals every field that is set."""
 
-    venue: str | None = None
-    strategy: str | None = None
-    symbol: str | None = None
-    side: Literal["long", "short"] | None = None
+    venue: str | None = Field(None, description="orders at this venue (`paper`)")
+    strategy: str | None = Field(None, description="orders of this strategy")
+    symbol: str | None = Field(None, description="orders of this symbol")
+    side: Literal["long", "short"] | None = Field(
+        None, description="orders that add exposure in this direction"
+    )
 
 
 class Command(Table):
     """An operator's command."""
 
-    verb: CommandVerb
-    by: str = Field("scenario", min_length=1)
-    reason: str = ""
-    scope: ScopeTable = ScopeTable()
+    verb: CommandVerb = Field(description="which")
+    by: str = Field("scenario", min_length=1, description="who gives it")
+    reason: str = Field("", description="why; needed to unlatch")
+    scope: ScopeTable = Field(ScopeTable(), description="what it is about (default: everything)")
     until: Offset | None = Field(None, description="when a pause ends by itself")
     for_: Offset | None = Field(None, alias="for", description="how long a pause lasts")
     hold_id: str = Field("", description="resume: this hold only")
-    flatten: bool = False
-    unlatch: bool = False
+    flatten: bool = Field(default=False, description="kill: close all positions too")
+    unlatch: bool = Field(default=False, description="resume: lift latched holds too")
     refused: bool = Field(default=False, description="the desk is expected to refuse it")
 
 
 class Crash(Table):
     """An actor fails: at once, or on the next messages that reach it."""
 
-    actor: str = Field(min_length=1)
+    actor: str = Field(
+        min_length=1,
+        description="execution, reconciler, risk, health, telemetry, feed or strategy:NAME",
+    )
     on: str | None = Field(
         None, description="the message's class that it fails on, `next` for whichever comes"
     )
-    times: int = Field(1, ge=1, le=1000)
-    error: str = "scripted crash"
+    times: int = Field(1, ge=1, le=1000, description="so many times in a row")
+    error: str = Field("scripted crash", description="the text of the error")
 
 
-FaultName = Literal[
-    "lose_answers",
-    "lose_requests",
-    "reject",
-    "ignore_cancels",
-    "delay_acceptance",
-    "split_fills",
-    "duplicate_fills",
-    "reorder_fills",
-    "delay_fills",
-    "mute_account",
-    "wrong_account",
-    "rate_limit",
-    "down",
-]
+class FaultKind(StrEnum):
+    """What is wrong with the venue, or with the line to it."""
+
+    def __new__(cls, value: str, meaning: str = "") -> Self:  # noqa: D102
+        member = str.__new__(cls, value)
+        member._value_ = value
+        member.meaning = meaning
+        return member
+
+    meaning: str
+
+    LOSE_ANSWERS = "lose_answers", "the order arrives, its answer does not: it is in doubt"
+    LOSE_REQUESTS = "lose_requests", "neither the order nor an answer arrives: it is in doubt"
+    REJECT = "reject", "the order is rejected, with `code` and `detail`"
+    IGNORE_CANCELS = "ignore_cancels", "a cancel has no effect and no answer"
+    DELAY_ACCEPTANCE = "delay_acceptance", "the acceptance comes `by` later, after fills perhaps"
+    SPLIT_FILLS = "split_fills", "a fill comes in `parts` pieces that add up to it exactly"
+    DUPLICATE_FILLS = "duplicate_fills", "each fill comes twice"
+    REORDER_FILLS = "reorder_fills", "pieces come in reverse; a single fill comes after the next"
+    DELAY_FILLS = "delay_fills", "a fill comes `by` later"
+    MUTE_ACCOUNT = "mute_account", "the venue does not say what it holds"
+    WRONG_ACCOUNT = "wrong_account", "the venue's balance is one unit of money more than it is"
+    RATE_LIMIT = "rate_limit", "orders are turned away with a Retry-After of `by`"
+    DOWN = "down", "every call fails: orders, cancels, probes, questions about the account"
+
+
+NEEDS_TIME = frozenset({FaultKind.DELAY_ACCEPTANCE, FaultKind.DELAY_FILLS, FaultKind.RATE_LIMIT})
 
 
 class VenueFault(Table):
     """The venue, or the line to it, misbehaves for a time or a number of occasions."""
 
-    fault: FaultName
+    fault: FaultKind = Field(description="which: see below")
     for_: Offset | None = Field(None, alias="for", description="how long (default: to the end)")
     count: int | None = Field(None, ge=1, description="how often (default: always)")
     symbol: str | None = Field(None, description="only this symbol's orders")
@@ -108,7 +126,7 @@ class VenueFault(Table):
 
     @model_validator(mode="after")
     def _check(self) -> VenueFault:
-        if self.fault in {"delay_acceptance", "delay_fills", "rate_limit"} and not self.by:
+        if self.fault in NEEDS_TIME and not self.by:
             raise ValueError(f"by: missing, and needed by {self.fault}")
         return self
 
@@ -123,34 +141,38 @@ class Silence(Table):
 class QuoteTable(Table):
     """A quote of the venue."""
 
-    symbol: str
-    bid: Price
-    ask: Price
-    bid_size: float = Field(1000.0, ge=0, allow_inf_nan=False)
-    ask_size: float = Field(1000.0, ge=0, allow_inf_nan=False)
+    symbol: str = Field(description="of which symbol")
+    bid: Price = Field(description="best bid")
+    ask: Price = Field(description="best ask")
+    bid_size: float = Field(
+        1000.0, ge=0, allow_inf_nan=False, description="size at the bid, base units"
+    )
+    ask_size: float = Field(
+        1000.0, ge=0, allow_inf_nan=False, description="size at the ask, base units"
+    )
 
 
 class TickTable(Table):
     """A public trade at the venue."""
 
-    symbol: str
-    price: Price
-    size: float = Field(1.0, ge=0, allow_inf_nan=False)
+    symbol: str = Field(description="of which symbol")
+    price: Price = Field(description="at which price")
+    size: float = Field(1.0, ge=0, allow_inf_nan=False, description="how much, base units")
 
 
 class FundingTable(Table):
     """A funding settlement: a long pays ``rate`` times its notional."""
 
-    symbol: str
-    rate: float = Field(allow_inf_nan=False)
+    symbol: str = Field(description="of which symbol")
+    rate: float = Field(allow_inf_nan=False, description="the rate, a fraction")
 
 
 class Vitals(Table):
     """What the machine's instruments show from then on."""
 
-    disk_free_bytes: int | None = Field(None, ge=0)
-    clock_offset_ms: int | None = None
-    loop_lag_ms: int | None = Field(None, ge=0)
+    disk_free_bytes: int | None = Field(None, ge=0, description="free space, bytes")
+    clock_offset_ms: int | None = Field(None, description="how far the machine's clock is off")
+    stalls: int | None = Field(None, ge=0, description="stalls of the event loop in a minute")
 
 
 class DiskFull(Table):
@@ -160,7 +182,7 @@ class DiskFull(Table):
 class PowerCut(Table):
     """The process dies: nothing is finished, only what is durable survives."""
 
-    restart: bool = True
+    restart: bool = Field(default=True, description="the daemon is started again")
     down: Offset = Field(0, description="how long it is down; bars that close meanwhile are lost")
     tears_register: bool = Field(
         default=False, description="the register of holds is found cut off afterwards"
@@ -170,8 +192,8 @@ class PowerCut(Table):
 class Stop(Table):
     """The session is stopped in order, as by Ctrl-C, and may be started again."""
 
-    restart: bool = False
-    down: Offset = 0
+    restart: bool = Field(default=False, description="the daemon is started again")
+    down: Offset = Field(0, description="how long it is down; bars that close meanwhile are lost")
 
 
 class Step(Table):
@@ -193,25 +215,31 @@ class Step(Table):
         },
     )
 
-    at: Offset | None = None
+    at: Offset | None = Field(None, description="at this time")
     bar: int | None = Field(None, ge=1, description="at the close of this bar, from 1")
     on: Sight | None = Field(None, description="as soon as this is journaled")
     nth: int = Field(1, ge=1, description="on: at the how manyth time")
-    when: Literal["before", "after", "commit"] = "after"
+    when: Literal["before", "after", "commit"] = Field(
+        "after", description="which side of the moment"
+    )
 
-    tell: Tell | None = None
-    command: Command | None = None
-    crash: Crash | None = None
-    venue: VenueFault | None = None
-    silence: Silence | None = None
-    quote: QuoteTable | None = None
-    tick: TickTable | None = None
-    funding: FundingTable | None = None
-    clock_jump: SignedOffset | None = None
-    vitals: Vitals | None = None
-    disk_full: DiskFull | None = None
-    power_cut: PowerCut | None = None
-    stop: Stop | None = None
+    tell: Tell | None = Field(None, description="a message to an actor")
+    command: Command | None = Field(None, description="an operator's command")
+    crash: Crash | None = Field(None, description="an actor fails")
+    venue: VenueFault | None = Field(None, description="the venue misbehaves")
+    silence: Silence | None = Field(None, description="no data arrives")
+    quote: QuoteTable | None = Field(None, description="a quote arrives")
+    tick: TickTable | None = Field(None, description="a public trade arrives")
+    funding: FundingTable | None = Field(None, description="funding is settled")
+    clock_jump: SignedOffset | None = Field(
+        None, description="the session's clock jumps; it never runs backwards"
+    )
+    vitals: Vitals | None = Field(None, description="the machine's instruments show something else")
+    disk_full: DiskFull | None = Field(
+        None, description="the journal cannot be written any more: `{}`"
+    )
+    power_cut: PowerCut | None = Field(None, description="the process dies")
+    stop: Stop | None = Field(None, description="the session is stopped in order")
 
     @model_validator(mode="after")
     def _check(self) -> Step:
