@@ -53,6 +53,7 @@ from messages import (
     CancelIntent,
     ExecutionReport,
     FundingBooked,
+    HoldLifted,
     Lane,
     Message,
     OpenIntent,
@@ -347,6 +348,9 @@ def assemble(parts: Parts, journal: JournalWriter) -> Assembly:
     _wire(core.dispatcher, risk, execution, watching, telemetry, strategies)
     if core.risk_memory.watch is not None:
         core.dispatcher.route(PortfolioMarked, risk)
+        core.dispatcher.route(
+            HoldLifted, risk, matters=lambda lifted: lifted.hold.hold_id.startswith(RISK_HOLDS)
+        )
     supervisor.on_quarantine = core.cancels_of
     supervisor.on_keep_state = core.keep_state
     desk = CommandDesk(

@@ -248,7 +248,8 @@ def with_trade_defaults(configuration: Configuration) -> Configuration:
         if getattr(settings.risk, name) is None
     }
     risk = settings.risk.model_copy(update=missing)
-    sources = {**configuration.sources, **{("risk", name): TRADE_DEFAULT for name in missing}}
+    sources = dict(configuration.sources)
+    sources.update({("risk", name): TRADE_DEFAULT for name in missing})
     return Configuration(settings.model_copy(update={"risk": risk}), sources, configuration.given)
 
 

@@ -19,6 +19,7 @@ from messages import (
     Cause,
     ExecutionReport,
     FundingBooked,
+    HoldLifted,
     Intent,
     Message,
     OpenIntent,
@@ -85,6 +86,7 @@ class RiskActor(Actor):
         if view.watch is not None:
             handlers[ExecutionReport] = self.on_watched_report
             handlers[PortfolioMarked] = self.on_marked
+            handlers[HoldLifted] = self.on_lifted
         return handlers
 
     def on_intent(self, intent: Intent) -> Effects:
@@ -228,6 +230,13 @@ class RiskActor(Actor):
         if not found:
             return None
         return self._told(account_breaches(found, watch.limits, marked.at, marked.equity))
+
+    def on_lifted(self, lifted: HoldLifted) -> Effects:
+        """Measure a limit of the account afresh after its hold ``risk:NAME`` was lifted."""
+        watch = self.view.watch
+        assert watch is not None, "only where a limit watches the account"
+        watch.acknowledge(lifted.hold.hold_id.partition(":")[2])
+        return None
 
     def lost(self, message: Message) -> Effects:
         """Refuse an intent on which a guard failed: its strategy must not wait for ever."""

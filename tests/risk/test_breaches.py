@@ -197,6 +197,35 @@ def test_the_breach_is_in_force_before_anybody_decides_at_that_close() -> None:
     assert world.story().index("RiskBreached") < world.story().index("HoldPlaced")
 
 
+def resumed(*, told: bool) -> World:
+    """Return the world of a drawdown that is held at turn 4 and resumed at turn 6, with a dip."""
+    world = falling(REDUCE_ONLY, [*FALL, 88.0, 88.0, 78.0, 78.0], again=(7,))
+
+    def resume(_world: World) -> None:
+        if not told:
+            watch = world.assembly.watch
+            assert watch is not None
+            watch.acknowledge = lambda _guard: None  # type: ignore[method-assign]
+        assert world.assembly.supervisor.lift("risk:max_drawdown_pct", "cli:test", "seen")
+
+    return world.before_turn(6, resume).run()
+
+
+def test_after_a_resume_a_limit_is_measured_afresh() -> None:
+    """What was answered for refuses nothing any more; as much lost again is a new breach."""
+    world = resumed(told=True)
+
+    assert [[], []] == [[c.code for c in d.causes] for d in world.all(RiskDecision)]
+    assert [D(899), D(779)] == [breach.equity for breach in world.all(RiskBreached)]
+
+
+def test_without_the_acknowledgement_a_resume_would_change_nothing() -> None:
+    """The ablation: the drawdown is still there, and so is its refusal."""
+    world = resumed(told=False)
+
+    assert [[], [R.MAX_DRAWDOWN]] == [[c.code for c in d.causes] for d in world.all(RiskDecision)]
+
+
 def test_a_limit_that_only_refuses_holds_nothing_and_lets_go_when_it_clears() -> None:
     """Intents are refused by its code while it lasts, and pass when equity is back."""
     world = falling(REFUSE, [*FALL, 100.0, 100.0, 100.0], again=(4, 6, 9)).run()
