@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from journal_makers import DEAD, MESSAGES, T0, fill_journal, gap, write_session
 
-from messages import Message
+from messages import SCHEMA_VERSION, Message
 from state.journal import Journal, JournalDamaged, JournalError, make_entry
 from state.journal.bulk import SqliteSink
 from state.journal.durable import DurableJournal
@@ -75,7 +75,8 @@ def test_an_event_of_unknown_type_is_named(tmp_path: Path) -> None:
         log.read_bytes().replace(b'{"type":"FeedGap","seq":2', b'{"type":"New","seq":2')
     )
 
-    with pytest.raises(JournalDamaged, match=r"entry 2 is of unknown type 'New'; .* schema 1"):
+    schema = f"schema {SCHEMA_VERSION}"
+    with pytest.raises(JournalDamaged, match=rf"entry 2 is of unknown type 'New'; .* {schema}"):
         list(read_journal(log))
 
 

@@ -124,7 +124,7 @@ def test_markdown_tells_what_ran_what_came_out_and_what_was_held() -> None:
         "- Seed: 42\n",
         f"sha256 {STORY_FACTS['config_sha256']}",
         "binance_spot_BTCUSDT_1m_202412.csv.gz: sha256 9645d008",
-        "| 2024-01-01 15:00:00Z | max_daily_loss | refuse | strategy trend | risk |",
+        "| h2 | 2024-01-01 15:00:00Z | max_daily_loss | refuse | strategy trend | risk |",
         "data is fresh again",
         "| denied | cash_insufficient |",
         "`orders.csv`: every order with its end and the reason for it",

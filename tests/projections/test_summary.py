@@ -291,8 +291,10 @@ def test_lists_are_bounded_and_say_what_they_leave_out() -> None:
     tape = Tape()
     for number in range(1_500):
         at = T0 + number
+        hold = Hold(f"h{number}", "x", HoldMode.BLOCK, "risk", at)
         tape.add(
-            HoldPlaced(Hold(f"h{number}", "x", HoldMode.BLOCK, "risk", at)),
+            HoldPlaced(hold),
+            HoldLifted(hold, "risk", "over", at),
             ActorFailed("feed", at, number, "E", "", "Bar"),
             DeadLetter("feed", at, f"Type{number}", "r"),
             MarketSampled(f"S{number}", ((at, 1.0),)),
