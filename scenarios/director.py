@@ -13,7 +13,6 @@ from pathlib import Path
 import msgspec
 
 from actors.commands import Request
-from actors.session import held_at_start
 from actors.turns import Session
 from messages import (
     FundingRate,
@@ -191,7 +190,7 @@ class Director:
         if self.alter is not None:
             self.alter(session)
         try:
-            stage.run(held_at_start(register, stage.clock.now))
+            stage.run(register.restore(stage.clock.now))
         except Cut:
             stage.outcome = CUT
             self.final.append(look_at(session))

@@ -166,12 +166,8 @@ def _part(
     return MemoryFeed({symbol: bars}, synthetic=True)
 
 
-def _closes(items: Sequence[float | tuple[float, int]]) -> list[float]:
-    prices: list[float] = []
-    for item in items:
-        price, count = item if isinstance(item, tuple) else (item, 1)
-        prices += [price] * count
-    return prices
+def _closes(items: Sequence[tuple[float, int]]) -> list[float]:
+    return [price for price, count in items for _ in range(count)]
 
 
 def _by_closes(

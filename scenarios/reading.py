@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import tomllib
+import types
 from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
@@ -62,7 +63,10 @@ def parse_scenario(document: Any, name: str) -> Scenario:
     try:
         return Scenario.model_validate(document)
     except ValidationError as error:
-        lines = [f"{name}: {_problem(detail)}" for detail in error.errors(include_url=False)]
+        details = error.errors(include_url=False)
+        # A list whose items are wrong is also too short for pydantic: the items say enough.
+        causes = [detail for detail in details if detail["type"] != "too_short"] or details
+        lines = [f"{name}: {_problem(detail)}" for detail in causes]
         raise ScenarioError(*dict.fromkeys(lines)) from None
 
 
@@ -114,6 +118,10 @@ def _problem(detail: Any) -> str:
             if not own.startswith("expected"):
                 return f"{where}: {own}" if where else own
             return f"{where}: found {_found(detail['input'])}, {own}"
+    if kind == "too_short":
+        return f"{where}: found none, expected at least one"
+    if kind == "timezone_aware":
+        message = "expected a time with its zone, like 2024-01-01T00:00:00Z"
     if kind == "string_pattern_mismatch":
         message = f"expected the form {detail['ctx']['pattern']}"
     message = message.partition(", unable to parse")[0].partition(", got ")[0]
@@ -148,13 +156,24 @@ def _keys_at(location: Sequence[str | int]) -> list[str]:
 
 
 def _inside(annotation: Any, part: str | int) -> Iterator[Any]:
+    if isinstance(part, int):
+        yield annotation  # an item of a list has its models
+        return
+    tables = [kind for kind in _parts(annotation) if get_origin(kind) is dict]
+    if tables:
+        yield get_args(tables[0])[1]
+        return
     for model in _models(annotation):
         for name, field in model.model_fields.items():
             if part in (name, field.alias):
                 yield field.annotation
-        return
-    if get_args(annotation):
-        yield annotation  # an item of a list, or a value of a table
+
+
+def _parts(annotation: Any) -> list[Any]:
+    """Return a type, or the members of a union."""
+    if get_origin(annotation) in {Union, types.UnionType}:
+        return list(get_args(annotation))
+    return [annotation]
 
 
 def _models(annotation: Any) -> list[type[BaseModel]]:

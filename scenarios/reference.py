@@ -230,7 +230,7 @@ def kind_of(annotation: Any) -> str:
         validators = [e.func for e in extras if isinstance(e, BeforeValidator)]
         if {base.parse_offset, base.parse_signed_offset} & set(validators):
             return "time"
-        return kind_of(inner)
+        return "price or [price, bars]" if validators == [market.close_of] else kind_of(inner)
     origin, members = get_origin(annotation), get_args(annotation)
     if origin in {Union, types.UnionType}:
         kinds = [kind_of(member) for member in members if member is not types.NoneType]

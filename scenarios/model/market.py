@@ -2,29 +2,68 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from math import inf
+from typing import Annotated, Any, ClassVar
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
 from scenarios.model.base import Price, Table, exactly_one, one_of
 
 KINDS = ("closes", "rows", "flat", "walk", "file")
 
-Closes = tuple[Price | tuple[Price, int], ...]
+BARS_MAX = 100_000
+"""Bars of one symbol that are made up: about two months of minutes."""
+
+
+def close_of(item: object) -> object:
+    """Return (price, how many bars); raise ``ValueError`` for anything else."""
+    price, count = item if isinstance(item, list | tuple) and len(item) == 2 else (item, 1)
+    if (
+        isinstance(price, int | float)
+        and not isinstance(price, bool)
+        and 0 < price < inf
+        and type(count) is int
+        and 0 < count <= BARS_MAX
+    ):
+        return (float(price), count)
+    raise ValueError("expected a price above zero, or [price, how many bars]")
+
+
+Close = Annotated[
+    tuple[float, int],
+    BeforeValidator(close_of),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "number", "exclusiveMinimum": 0},
+                {
+                    "type": "array",
+                    "prefixItems": [
+                        {"type": "number", "exclusiveMinimum": 0},
+                        {"type": "integer", "minimum": 1, "maximum": BARS_MAX},
+                    ],
+                    "minItems": 2,
+                    "maxItems": 2,
+                },
+            ]
+        }
+    ),
+]
+"""A close and how many bars have it."""
 
 
 class Flat(Table):
     """Bars that all stand at one price."""
 
     price: Price = Field(100.0, description="the price")
-    bars: int = Field(gt=0, le=100_000, description="how many")
+    bars: int = Field(gt=0, le=BARS_MAX, description="how many")
 
 
 class Walk(Table):
     """A random walk, a function of the session's seed and the symbol."""
 
     price: Price = Field(100.0, description="the first close")
-    bars: int = Field(gt=0, le=100_000, description="how many")
+    bars: int = Field(gt=0, le=BARS_MAX, description="how many")
     step_bps: float = Field(
         20.0, ge=0, lt=5_000, allow_inf_nan=False, description="largest step from close to close"
     )
@@ -52,7 +91,7 @@ class Market(Table):
         extra="forbid", frozen=True, json_schema_extra=exactly_one(KINDS)
     )
 
-    closes: Closes | None = Field(
+    closes: tuple[Close, ...] | None = Field(
         None, min_length=1, description="the closes, each a price or [price, how often]"
     )
     rows: tuple[tuple[float, ...], ...] | None = Field(
@@ -83,9 +122,6 @@ class Market(Table):
                     f"rows[{place}]: found {len(row)} numbers, "
                     "expected open, high, low, close, volume, or the bar's number in front of them"
                 )
-        for place, item in enumerate(self.closes or ()):
-            if isinstance(item, tuple) and not 0 < item[1] <= 100_000:
-                raise ValueError(f"closes[{place}]: found {item[1]} bars, expected 1 or more")
         return self
 
     @property
