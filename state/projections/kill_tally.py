@@ -13,7 +13,12 @@ from messages import (
     KillStage,
     KillStep,
 )
-from state.projections.limits import EVIDENCE_MAX, KILL_CAUSES_MAX, KILLS_MAX
+from state.projections.limits import (
+    EVIDENCE_MAX,
+    KILL_CAUSES_MAX,
+    KILL_STAGES_MAX,
+    KILLS_MAX,
+)
 from state.projections.safety_summary import HoldResult, KillResult, KillStageResult
 from state.register import STOPPING
 
@@ -36,10 +41,8 @@ class _Kill:
     def __init__(self, step: KillStep, trigger: HoldResult | None) -> None:
         self.kill_id = step.kill_id
         self.at = step.at
-        self.cause = step.detail if trigger is None else trigger.hold.cause
-        self.by = "" if trigger is None else trigger.hold.set_by
-        self.carried_over = trigger is not None and trigger.carried_over
-        self.stages: dict[KillStage, KillStageResult] = {}
+        self.trigger = trigger
+        self.stages: list[KillStageResult] = []
         self.report: KillReport | None = None
         self.causes: dict[str, Hold] = {}
         self.causes_total = 0
@@ -53,18 +56,31 @@ class _Kill:
         if len(self.causes) < KILL_CAUSES_MAX or hold.latched:
             self.causes[hold.hold_id] = hold
 
+    def add_stage(self, step: KillStep) -> None:
+        """Add a stage; those after the first are gone through again where flattening is added."""
+        if len(self.stages) < KILL_STAGES_MAX:
+            self.stages.append(
+                KillStageResult(step.stage, step.at, step.elapsed_ms, step.count, step.detail)
+            )
+
     def result(self) -> KillResult:
         """Return what is known of it."""
-        report, lifted = self.report, self.lifted
+        report, lifted, trigger = self.report, self.lifted, self.trigger
+        cause, by = "", ""
+        if trigger is not None:
+            cause, by = trigger.hold.cause, trigger.hold.set_by
+        elif report is not None:
+            cause, by = report.cause, report.by
+        flattening = any(stage.stage is KillStage.FLATTENING for stage in self.stages)
         orders = () if report is None else report.open_orders
         positions = () if report is None else report.positions
         return KillResult(
             kill_id=self.kill_id,
-            cause=self.cause if report is None else report.cause,
-            by=self.by if report is None else report.by,
+            cause=cause,
+            by=by,
             at=self.at,
-            carried_over=self.carried_over,
-            flatten=KillStage.FLATTENING in self.stages if report is None else report.flatten,
+            carried_over=trigger is not None and trigger.carried_over,
+            flatten=flattening if report is None else report.flatten,
             confirmed=None if report is None else report.confirmed,
             reported_at=None if report is None else report.at,
             open_orders=orders[:EVIDENCE_MAX],
@@ -72,7 +88,7 @@ class _Kill:
             positions=positions[:EVIDENCE_MAX],
             positions_total=len(positions),
             detail="" if report is None else report.detail,
-            stages=tuple(self.stages.values()),
+            stages=tuple(self.stages),
             causes=tuple(self.causes.values()),
             causes_total=self.causes_total,
             unlatched_at=None if lifted is None else lifted.at,
@@ -98,10 +114,8 @@ class KillTally:
         if step.stage is KillStage.LATCHED:
             self._begin(step, list(self._in_force()))
         kill = self._of(step.kill_id)
-        if kill is not None and step.stage not in kill.stages:
-            kill.stages[step.stage] = KillStageResult(
-                step.stage, step.at, step.elapsed_ms, step.count, step.detail
-            )
+        if kill is not None:
+            kill.add_stage(step)
 
     def on_report(self, report: KillReport) -> None:
         """Take the newest evidence."""

@@ -37,6 +37,9 @@ KILLS_MAX = 20
 KILL_CAUSES_MAX = 50
 """Holds listed as in force at a kill, the first ones and all that are latched."""
 
+KILL_STAGES_MAX = 32
+"""Stages listed of a kill: there are eight, and adding `flatten` goes through six of them again."""
+
 EVIDENCE_MAX = 100
 """Orders, and positions, listed as left by a kill; all are counted."""
 

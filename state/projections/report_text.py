@@ -108,10 +108,16 @@ _UNITS = (("d", 86_400_000), ("h", 3_600_000), ("min", _MINUTE_MS), ("s", 1_000)
 
 
 def hold_until(hold: Hold) -> str:
-    """Return how long a hold was meant to last."""
+    """Return how long a hold was meant to last: until a moment, a command, or evidence."""
     if hold.until is not None:
         return moment(hold.until)
-    return "unlatched by hand" if hold.latched else "lifted"
+    if hold.latched:
+        return "unlatched"
+    return "resumed" if hold.hold_id.startswith(RESUMED) else "evidence"
+
+
+RESUMED = ("stop-new-orders", "pause", "risk:")
+"""How the ids of holds begin that stay, unlatched, until somebody resumes."""
 
 
 def outcome_text(summary: Summary) -> str:

@@ -264,12 +264,10 @@ _TIME_COLUMNS = {
     "Asked at",
     "At",
     "First at",
-    "Lifted at",
     "Longest after",
     "Longest from",
     "Newest at",
     "Since",
-    "Until",
 }
 _LONG_COLUMNS = {"Cause", "Detail", "Figures", "Meaning", "Newest", "Outcome", "Reason", "Why"}
 _NAME_COLUMNS = {"Hold", "Limit", "Placed", "Strategy", "Tool"}

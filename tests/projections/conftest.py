@@ -6,4 +6,5 @@ import sys
 from pathlib import Path
 
 # Tests are no packages (importmode=importlib), so the modules next to them need a path.
-sys.path.insert(0, str(Path(__file__).parent))
+HERE = Path(__file__).parent
+sys.path[:0] = [str(HERE), str(HERE.parent / "runtime")]

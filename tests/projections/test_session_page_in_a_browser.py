@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from session_makers import STORY_FACTS, story
-from test_session_reports import evil_summary
+from test_session_reports import dark_summary, evil_summary
 
 from state.projections import Summary, SummaryProjection, write_session_html
 
@@ -109,6 +109,34 @@ def test_charts_are_drawn_without_a_network(browser: str, tmp_path: Path) -> Non
     assert "Share chart" not in document
     assert [] == addresses
     assert "CONSOLE" not in console
+
+
+def test_holds_and_kills_are_on_the_page(browser: str, tmp_path: Path) -> None:
+    """A browser shows the kill's card, each placement's row, and shades the time of each hold."""
+    summary = dark_summary()
+    document, addresses, console = seen_by(browser, page_of(summary, tmp_path))
+
+    assert 'data-drawn="yes"' in document
+    assert 'id="held">Held beyond the end: ' in document
+    kill = card(document, "Kill s-1-K1")
+    assert "<h3>Stages of s-1-K1</h3>" in kill
+    assert 4 + 3 == kill.count("<tr>") - 2  # stages and causes, besides the two heads
+    assert "yes, 2024-01-01 01:01:00Z" in kill
+    holds = card(document, "Holds and halts")
+    assert len(summary.holds) == holds.count("<tr>") - 1
+    assert "pause (2)" in holds
+    start = document.index('id="account-chart"')
+    chart = document[start : document.index("</section>", start)]
+    shaded = re.findall(r"fill: rgb\(194, 47, 47\); fill-opacity: 0\.1;", chart)
+    assert len(summary.holds) == len(shaded)
+    assert [] == addresses
+    assert "CONSOLE" not in console
+
+
+def card(document: str, title: str) -> str:
+    """Return the card of that title."""
+    start = document.index(f"<h2>{title}</h2>")
+    return document[start : document.index("</section>", start)]
 
 
 def test_names_that_attack_are_shown_as_text(browser: str, tmp_path: Path) -> None:

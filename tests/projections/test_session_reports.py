@@ -12,9 +12,29 @@ from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
+from safety_makers import dark_day, evidence, hold, kill_hold
 from session_makers import STORY_FACTS, T0, Tape, d, story
 
-from messages import Cause, MarketSampled, ReasonCode, SessionStarted, Side
+from messages import (
+    BreachAction,
+    Cause,
+    CircuitOpened,
+    CommandRefused,
+    CommandVerb,
+    DataStale,
+    HoldLifted,
+    HoldPlaced,
+    KillStage,
+    KillStep,
+    MarketSampled,
+    Message,
+    OperatorCommand,
+    ReasonCode,
+    RiskBreached,
+    Scope,
+    SessionStarted,
+    Side,
+)
 from state.projections import (
     PlotlyScriptMissing,
     Summary,
@@ -50,10 +70,31 @@ def evil_summary() -> Summary:
     tape.market(Side.BUY, "1", "100")
     tape.deny(tape.intent(order_id=EVIL), Cause(ReasonCode.HELD, EVIL))
     tape.add(MarketSampled(EVIL, ((T0, 100.0), (T0 + 1, 101.0))))
+    tape.add(*evil_safety())
     projection = SummaryProjection()
     projection.write(tape.entries())
     projection.set_facts({"data": {EVIL: EVIL}, "symbols": [EVIL], "notes": [EVIL]})
     return projection.summary()
+
+
+def evil_safety() -> list[Message]:
+    """Return a kill and what goes with it, as an attacker would name them."""
+    scope = Scope(symbol=EVIL)
+    placed = hold(EVIL, scope=scope, cause=EVIL, set_by=EVIL)
+    killed = kill_hold(cause=EVIL, set_by=EVIL)
+    command = OperatorCommand("operator", T0, EVIL, CommandVerb.PAUSE, EVIL, EVIL, scope)
+    return [
+        command,
+        CommandRefused("operator", T0, EVIL, CommandVerb.PAUSE, EVIL, EVIL),
+        HoldPlaced(placed),
+        HoldLifted(placed, EVIL, EVIL, T0),
+        HoldPlaced(killed),
+        KillStep("kill", T0, EVIL, KillStage.LATCHED, 0, 0, EVIL),
+        evidence(kill_id=EVIL, cause=EVIL, by=EVIL, open_orders=(EVIL,), positions=(EVIL,)),
+        RiskBreached("risk", T0, EVIL, BreachAction.HALT, Cause(ReasonCode.HELD, EVIL)),
+        CircuitOpened("health", T0, EVIL, EVIL, 5, 1, T0 + 1),
+        DataStale("health", T0, EVIL, 1, 1),
+    ]
 
 
 def page_without_library(summary: Summary, path: Path) -> str:
@@ -237,6 +278,45 @@ def test_a_session_in_which_nothing_happened_has_reports(tmp_path: Path) -> None
     assert "not ended: the journal stops here" in (tmp_path / "session.md").read_text("utf-8")
     assert 'id="account-chart"' not in page
     assert 'id="price-chart"' not in page
+
+
+def dark_summary() -> Summary:
+    """Return the summary of the day that ended in a kill."""
+    projection = SummaryProjection()
+    projection.write(dark_day().entries())
+    return projection.summary()
+
+
+def test_the_page_tells_a_kill_and_what_is_held_before_anything_else(tmp_path: Path) -> None:
+    """The sentence on top, a card of the kill with its tables, a tile, and each hold's row."""
+    page = page_without_library(dark_summary(), tmp_path / "session.html")
+    text = parsed(page).text
+
+    order = [
+        "Held beyond the end: stale:ETH/USDT, risk:max_drawdown_pct, kill.",
+        "Kill s-1-K1",
+        "Stages of s-1-K1",
+        "Held at s-1-K1",
+        "Holds and halts",
+        "in force; it outlives the session",
+        "Breached limits",
+        "Commands",
+        "refused: a pause needs an end",
+        "Circuits",
+        "Stale data",
+    ]
+    places = [text.index(part) for part in order]
+    assert sorted(places) == places
+    assert "the newest confirmed by the venue" in text
+
+
+def test_a_hold_is_shaded_for_the_time_that_this_session_was_held(tmp_path: Path) -> None:
+    """An earlier session's hold begins where this one does; what was lifted ends there."""
+    page = page_without_library(dark_summary(), tmp_path / "session.html")
+    held = json.loads(parsed(page).scripts[0])["holds"]
+
+    assert {"since": T0 + 20 * 60_000, "lifted": T0 + 25 * 60_000} == held[0]
+    assert {"since": T0 + 60 * 60_000, "lifted": None} == held[-1]
 
 
 def test_a_missing_plotting_script_is_one_clear_error(
