@@ -354,6 +354,7 @@ class Session:
         if outcome != COMPLETED:
             supervisor.hold_open(f"stopping:{outcome}", f"the session ends: {outcome}")
         assembly.dispatcher.settle()
+        assembly.kill.conclude()
         self._mark("close")
         self.take_snapshots()
         reconciler = assembly.reconciler_cell
@@ -430,7 +431,7 @@ def drive(session: Session, groups: Iterator[Group], on_progress: Callable[[int]
             if clock.next_timer_at < at:
                 while session.fire_next(at - 1):
                     dispatcher.settle_all()
-                if supervisor.halted is not None or kill.report is not None:
+                if supervisor.halted is not None or (kill.report and kill.report.confirmed):
                     break
             turn(group, at)
             taken = count

@@ -167,7 +167,8 @@ class Stage:
         if self.session.must_end() or self.stopping:
             return True
         replay = self.session.spec.mode == REPLAY
-        return replay and self.session.assembly.kill.report is not None
+        report = self.session.assembly.kill.report
+        return replay and report is not None and report.confirmed
 
     def _heard(self, group: Group, at: int) -> Group:
         if not self.silent:
