@@ -71,6 +71,7 @@ class AccountWatch:
         """Begin a session with ``equity`` at ``at`` (int ms UTC)."""
         self.limits = limits
         self.state = AccountState(equity)
+        self.at = at
         self.session_start = equity
         self.funding_start = ZERO
         self.peak = equity
@@ -91,14 +92,18 @@ class AccountWatch:
         Take the account's value at ``at`` and return what is newly passed.
 
         ``before`` says that at midnight itself something had changed the account already, so
-        that the day begins with the value before.
+        that the day begins with the value before. What comes late, older than the newest value,
+        can still have been the peak and is nothing else.
         """
+        self.peak = max(self.peak, state.equity)
+        if at < self.at:
+            return []
+        self.at = at
         later = at // DAY_MS > self.day
         closing = later and not at % DAY_MS and not before
         if later and not closing:
             self._begin_day(at)
         self.state = state
-        self.peak = max(self.peak, state.equity)
         found = self._newly_passed()
         if closing:
             self._begin_day(at)
@@ -261,6 +266,7 @@ class AccountWatch:
         """Return all that the watch remembers, JSON-ready and exact."""
         return {
             "version": SNAPSHOT_VERSION,
+            "at": self.at,
             "equity": str(self.state.equity),
             "margin": str(self.state.margin),
             "funding": str(self.state.funding),
@@ -288,6 +294,7 @@ class AccountWatch:
         self.state = AccountState(
             Decimal(saved["equity"]), Decimal(saved["margin"]), Decimal(saved["funding"])
         )
+        self.at = int(saved["at"])
         self.session_start = Decimal(saved["session_start"])
         self.funding_start = Decimal(saved["funding_start"])
         self.peak = Decimal(saved["peak"])

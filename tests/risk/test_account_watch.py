@@ -75,6 +75,16 @@ def test_equity_gone_below_zero_is_a_breach_and_no_crash() -> None:
     assert watch.cause("max_margin_use_pct", NOW + 1) is not None
 
 
+def test_a_value_that_comes_late_is_not_the_newest() -> None:
+    """What waited in a mailbox while Risk was down takes the account back to no older state."""
+    watch = AccountWatch(RiskLimits(max_drawdown_pct=D(10)), D(100), NOW)
+    watch.observe(NOW + 2, worth(99))
+
+    assert [] == watch.observe(NOW + 1, worth(120))
+    assert (D(99), D(120)) == (watch.state.equity, watch.peak)
+    assert ["max_drawdown_pct"] == guards(watch.observe(NOW + 2, worth(99)))
+
+
 # -- the day
 
 
@@ -116,6 +126,16 @@ def test_a_fill_at_midnight_belongs_to_the_day_that_it_begins() -> None:
 
     assert ["max_daily_loss"] == guards(found)
     assert D(100) == watch.day_start
+
+
+def test_a_flat_account_begins_its_day_before_a_fill_at_midnight() -> None:
+    """Risk itself sees to it: the fee of that fill is lost in the new day."""
+    bench = Bench(1000, limits=RiskLimits(max_daily_loss=D(50)), fee_bps=100)
+    bench.advance(DAY)
+    bench.fill(bench.open(BUY, 1))
+
+    assert bench.memory.watch is not None
+    assert (D(1000), D(999)) == (bench.memory.watch.day_start, bench.memory.watch.state.equity)
 
 
 def test_a_daily_loss_is_over_at_midnight_without_any_news() -> None:
@@ -263,6 +283,18 @@ def test_a_close_in_many_fills_is_one_trade() -> None:
     half = bench.reduce(SELL, 2)
     bench.fill(half, 1, price=99)
     bench.end(half, OrderEvent.CANCELLED)  # closed by its end, not only by its last fill
+    assert 1 == losses(bench)
+
+
+def test_a_trade_whose_fills_cancel_out_leaves_a_streak() -> None:
+    """Nothing gained is no gain, whether it was so at once or in the end."""
+    bench = Bench(limits=RiskLimits(max_consecutive_losses=5))
+    trade(bench, -1)
+    bench.fill(bench.open(BUY, 2))
+    close = bench.reduce(SELL, 2)
+    bench.fill(close, 1, price=101)
+    bench.fill(close, 1, price=99)
+
     assert 1 == losses(bench)
 
 

@@ -36,6 +36,7 @@ from messages import (
     KillReport,
     OpenIntent,
     OrderType,
+    PortfolioMarked,
     RiskBreached,
     RiskDecision,
     Side,
@@ -236,6 +237,40 @@ def test_a_limit_that_only_refuses_holds_nothing_and_lets_go_when_it_clears() ->
     ]
     assert [] == world.all(RiskBreached)
     assert [] == world.all(HoldPlaced)
+
+
+def test_a_hold_stands_with_its_first_cause_while_equity_swings_about_the_limit() -> None:
+    """Each crossing is a breach on record; the hold is one, since the first."""
+    world = falling(REDUCE_ONLY, [100.0, 100.0, 89.0, 91.0, 88.0, 92.0, 87.0]).run()
+    breaches = world.all(RiskBreached)
+
+    assert [D(890), D(880), D(870)] == [breach.equity for breach in breaches]
+    assert [str(breaches[0].cause)] == [placed.hold.cause for placed in world.all(HoldPlaced)]
+
+
+def test_a_loss_that_risk_failed_to_hear_of_is_found_at_the_next_close() -> None:
+    """Flat again, and its last valuation lost with Risk's crash: the books tell all the same."""
+    script = on_bars(
+        {
+            0: lambda d: [d.open(BTC, Side.BUY, D(1))],
+            1: lambda d: [d.reduce(BTC, Side.SELL, D(1))],
+        }
+    )
+    bars = [
+        make_bar(BTC, START, 100.0),
+        make_bar(BTC, START + MINUTE, 100.0),
+        make_bar(BTC, START + 2 * MINUTE, 90.0, open_=90.0),
+        make_bar(BTC, START + 3 * MINUTE, 90.0),
+    ]
+    world = make_world(
+        bars,
+        script.spec(),
+        limits=RiskLimits(max_session_loss=D(5), actions={"max_session_loss": REDUCE_ONLY}),
+    )
+    world.poison("risk", PortfolioMarked, when=lambda marked, _count: marked.realized_pnl < 0)
+    world.run()
+
+    assert ["max_session_loss"] == [breach.guard for breach in world.all(RiskBreached)]
 
 
 def test_without_the_limit_the_same_session_trades_on() -> None:

@@ -6,8 +6,10 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from session_world import BTC, ETH, Script, flat, make_world, on_bars
 
+from actors.risk import RiskLimits
 from actors.runtime import CellState, Mailbox
 from messages import (
     ActorFailed,
@@ -117,3 +119,37 @@ def test_a_cancel_never_waits_for_room_in_a_full_mailbox_without_an_answer() -> 
 
     assert len(world.all(CancelIntent)) == 1_000
     assert world.session.turns == 3
+
+
+def test_a_plan_reaches_the_guard_that_judges_it_as_exact_as_it_was_written() -> None:
+    """A strategy gives its stop and target as it sees prices; two orders differ in a tenth."""
+    plans = ({"planned_stop": 99.9, "planned_target": target} for target in (100.2, 100.1))
+    script = on_bars(
+        {
+            n: lambda d, plan=plan: [d.open(BTC, Side.BUY, ONE, **plan)]
+            for n, plan in enumerate(plans)
+        }
+    )
+    world = make_world(
+        flat(BTC, 4), script.spec(), limits=RiskLimits(min_reward_to_risk=Decimal(2))
+    ).run()
+
+    assert [("abc-1-2", [ReasonCode.REWARD_TO_RISK])] == refused(world)
+
+
+@pytest.mark.parametrize("field", ["planned_stop", "planned_target"])
+@pytest.mark.parametrize("value", [99.5, Decimal("NaN"), "99"], ids=["float", "nan", "text"])
+def test_a_malformed_plan_is_its_strategys_failure_and_not_risks(field: str, value: Any) -> None:
+    """An intent made by hand, with a price that is none, never reaches a guard."""
+
+    def made(desk: Any) -> list[Any]:
+        return [replace(desk.open(BTC, Side.BUY, ONE), **{field: value})]
+
+    world = make_world(
+        flat(BTC, 3),
+        on_bars({0: made}).spec(),
+        limits=RiskLimits(min_reward_to_risk=Decimal(2)),
+    ).run()
+
+    assert ["strategy:one"] == [failed.actor for failed in world.all(ActorFailed)]
+    assert f"{field} is" in world.all(ActorFailed)[0].error
