@@ -35,7 +35,7 @@ from scenarios.model.expect import (
     Within,
 )
 from scenarios.record import Event, Record
-from scenarios.sight import find
+from scenarios.sight import find, says
 from scenarios.snapshot import Snapshot
 
 ZERO = Decimal(0)
@@ -273,7 +273,7 @@ class Judge:
             came = ", ".join(str(cause) for cause in causes) or "not refused"
             return self.miss(f"{name} is refused: {wanted}", came, index)
         figures = "; ".join(cause.detail for cause in causes)
-        lacking = [text for text in refusal.details if text not in figures]
+        lacking = [text for text in refusal.details if not says(figures, text)]
         if lacking:
             return self.miss(f"{name}'s causes say {', '.join(lacking)}", figures, index)
         return []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -26,7 +27,7 @@ def matches(sight: Sight, entry: Entry, record: Record, session: int) -> bool:
         if about not in record.ids_of(sight.tag):
             return False
     return is_part(resolved(sight.where, record.start_ms), message) and all(
-        text in text_of(at_path(message, path)) for path, text in sight.contains.items()
+        says(text_of(at_path(message, path)), text) for path, text in sight.contains.items()
     )
 
 
@@ -98,3 +99,13 @@ def text_of(value: Any) -> str:
     if isinstance(value, tuple | list):
         return ", ".join(text_of(item) for item in value)
     return str(value)
+
+
+_TRAILING = re.compile(r"(?<=[0-9])\.0+(?![0-9])|(?<=\.)([0-9]*[1-9])0+(?![0-9])")
+
+
+def says(text: str, wanted: str) -> bool:
+    """Return whether ``text`` contains ``wanted``; numbers by value: 501.00 says 501, not 50."""
+    shorter = _TRAILING.sub(r"\1", wanted)
+    end = r"(?![0-9]|\.[0-9])" if shorter[-1:].isdigit() else ""
+    return re.search(re.escape(shorter) + end, _TRAILING.sub(r"\1", text)) is not None
