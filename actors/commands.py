@@ -9,6 +9,7 @@ journals each refusal with its reason.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, assert_never
 
@@ -17,6 +18,7 @@ import msgspec
 from actors.kill import KILL_HOLD, RISK_HOLDS, KillSwitch, is_kill
 from actors.runtime import Supervisor
 from actors.runtime.clock import Clock
+from actors.runtime.limits import PAUSE_S_MAX, TEXT_MAX
 from messages import (
     EVERYTHING,
     CommandRefused,
@@ -101,14 +103,17 @@ class CommandDesk:
         """Why a kill may not be lifted now (the kill file is still there), or ``None``."""
         self._count = 0
 
-    def take(self, request: Request) -> Answer:
-        """Carry out one command, or refuse it; either way it is journaled. Never raises."""
+    def take(self, request: Request, waited_ms: int = 0) -> Answer:
+        """
+        Carry out one command, or refuse it; either way it is journaled. Whatever it says: no raise.
+
+        ``waited_ms`` is how long it was on its way: a kill's stages are timed from its trigger.
+        """
         self._count += 1
         command_id = f"{self.tag}-C{self._count}"
         now = self.clock.now
-        until = request.until
-        if until is None and request.for_s is not None:
-            until = now + round(request.for_s * 1000)
+        request = cleaned(request)
+        until, trouble = _end(request, now)
         command = OperatorCommand(
             "operator",
             now,
@@ -124,7 +129,7 @@ class CommandDesk:
         )
         self.supervisor.dispatcher.publish("operator", command)
         try:
-            return self._carry_out(command)
+            return self._carry_out(command, trouble, waited_ms)
         except Refused as refused:
             self.supervisor.dispatcher.publish(
                 "operator",
@@ -132,10 +137,12 @@ class CommandDesk:
             )
             return Answer(ok=False, text=str(refused))
 
-    def _carry_out(self, command: OperatorCommand) -> Answer:
+    def _carry_out(self, command: OperatorCommand, trouble: str, waited_ms: int) -> Answer:
+        if trouble:
+            raise Refused(trouble)
         match command.verb:
             case CommandVerb.KILL:
-                return self._kill(command)
+                return self._kill(command, waited_ms)
             case CommandVerb.STOP_NEW_ORDERS:
                 return self._stop_new_orders(command)
             case CommandVerb.PAUSE:
@@ -147,10 +154,15 @@ class CommandDesk:
 
     # -- shutting
 
-    def _kill(self, command: OperatorCommand) -> Answer:
+    def _kill(self, command: OperatorCommand, waited_ms: int) -> Answer:
         if command.scope != EVERYTHING:
             raise Refused("a kill covers everything; stop-new-orders and pause take a scope")
-        kill_id = self.kill.pull(command.reason or "operator", command.by, flatten=command.flatten)
+        kill_id = self.kill.pull(
+            command.reason or "operator",
+            command.by,
+            flatten=command.flatten,
+            waited_ms=waited_ms,
+        )
         hold = self.supervisor.dispatcher.holds.view()[KILL_HOLD]
         text = f"killed: {hold.cause}; nothing that adds risk leaves until `resume --unlatch`"
         return Answer(ok=True, text=text, holds=(hold,), kill_id=kill_id)
@@ -256,6 +268,50 @@ class CommandDesk:
 
 def _is_operators(hold: Hold) -> bool:
     return hold.hold_id.startswith(OPERATORS)
+
+
+def cleaned(request: Request) -> Request:
+    """
+    Return a request whose words can be journaled and shown, whoever wrote them.
+
+    Bytes that were no text on their way here, line breaks and endless words would otherwise cost
+    the journal an entry, which costs the session its life.
+    """
+    scope = request.scope
+    return msgspec.structs.replace(
+        request,
+        by=_text(request.by),
+        reason=_text(request.reason),
+        hold_id=_text(request.hold_id),
+        scope=Scope(
+            *(
+                None if field is None else _text(field)
+                for field in (scope.venue, scope.strategy, scope.symbol, scope.side)
+            )
+        ),
+    )
+
+
+def _text(words: str) -> str:
+    found = " ".join(words[: 2 * TEXT_MAX].encode("utf-8", "replace").decode().split())
+    return found if len(found) <= TEXT_MAX else f"{found[: TEXT_MAX - 1]}…"
+
+
+def _end(request: Request, now: int) -> tuple[int | None, str]:
+    """Return when a pause ends, or ``None`` and why that cannot be."""
+    until, for_s = request.until, request.for_s
+    if until is None and for_s is None:
+        return None, ""
+    if until is None:
+        assert for_s is not None, "one of the two is given"
+        if not math.isfinite(for_s) or for_s <= 0:
+            return None, f"for_s: found {for_s}, expected a number of seconds above 0"
+        # Of what is too long in any case the exact length does not matter.
+        until = now + round(min(for_s, 2 * PAUSE_S_MAX) * 1000)
+    if until - now > PAUSE_S_MAX * 1000:
+        days = PAUSE_S_MAX // 86_400
+        return None, f"a pause ends within {days} days; stop-new-orders has no end"
+    return until, ""
 
 
 def as_document(answer: Answer) -> dict[str, Any]:

@@ -16,6 +16,7 @@ asking goes on. Protective orders (reduce-only) stay unless everything is to be 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any, Final
@@ -33,11 +34,13 @@ from messages import (
     Message,
     OperatorReduce,
     OrderRequest,
+    PositionSide,
     ReasonCode,
     Side,
 )
 from state import register
-from state.money import plain
+from state.ledger import Position
+from state.money import ZERO, plain
 from state.orders import Order
 from state.reconciliation import AccountView
 
@@ -45,6 +48,15 @@ KILL_HOLD: Final = register.KILL_HOLD
 
 RISK_HOLDS: Final = "risk:"
 """How the ids of holds begin that a guard placed."""
+
+RISK: Final = "risk"
+EXECUTION: Final = "execution"
+"""The actors that a kill's orders and cancels go through."""
+
+AFTER_DRAINED: Final = tuple(KillStage)[2:]
+"""The stages of a kill that come after the answers to what was waiting."""
+
+PositionKey = tuple[str, str, PositionSide]
 
 
 def is_kill(hold: Hold) -> bool:
@@ -87,63 +99,96 @@ class KillSwitch:
         self._by = ""
         self._flatten = False
         self._since = 0
+        self._deadline = 0
         self._stages: dict[KillStage, int] = {}
         self._attempt = 0
         self._orders = 0
+        self._sent: Counter[PositionKey] = Counter()
         self._reported = False
 
     # -- trigger
 
-    def pull(self, cause: str, by: str, *, flatten: bool = False, hold_id: str = KILL_HOLD) -> str:
+    def pull(
+        self,
+        cause: str,
+        by: str,
+        *,
+        flatten: bool = False,
+        hold_id: str = KILL_HOLD,
+        waited_ms: int = 0,
+    ) -> str:
         """
         Latch, drain and start the sequence; return its id.
 
         Pulled again while latched it is the same kill: another ``hold_id`` is one more hold with
-        its own cause, and ``flatten`` may be added, never taken away.
+        its own cause, and ``flatten`` may be added, never taken away. ``waited_ms`` is how long
+        ago the trigger was.
         """
         supervisor = self.supervisor
-        running = bool(self._kill_id)
-        if not running:
-            self._begin(cause, by)
+        again = bool(self._kill_id)
+        if not again:
+            self._begin(cause, by, waited_ms)
         before = supervisor.answered
-        if hold_id not in supervisor.dispatcher.holds.view():
+        held = supervisor.dispatcher.holds.view().get(hold_id)
+        if held is None or not is_kill(held):  # a milder one of this name is no kill
             supervisor.hold_open(hold_id, cause, mode=HoldMode.DRAIN, set_by=by, latched=True)
-        if not running or (flatten and not self._flatten):
+        if not again or (flatten and not self._flatten):
             self._flatten = self._flatten or flatten
             self._start(cause, by, supervisor.answered - before)
         return self._kill_id
 
     def go_on(self) -> None:
         """Go on with the kill that an earlier session was left in, if one was."""
-        for hold in self.supervisor.dispatcher.holds.view().values():
-            if is_kill(hold):
-                self.pull(hold.cause, hold.set_by, hold_id=hold.hold_id)
+        for hold in self._holds():
+            self.pull(hold.cause, hold.set_by, hold_id=hold.hold_id)
 
-    def _start(self, cause: str, by: str, answered: int) -> None:
-        self._step(KillStage.LATCHED, detail=f"by {by}: {cause}")
-        self._step(KillStage.DRAINED, answered)
-        self.running = True
-        self._attempt = 0
-        self._cancel(self._to_cancel())
-        self._again(0)
+    def _holds(self) -> list[Hold]:
+        return [h for h in self.supervisor.dispatcher.holds.view().values() if is_kill(h)]
 
-    def _begin(self, cause: str, by: str) -> None:
+    def _begin(self, cause: str, by: str, waited_ms: int) -> None:
         self._count += 1
         self._kill_id = f"{self.tag}-K{self._count}"
         self._cause = cause
         self._by = by
         self._flatten = False
-        self._since = self.stopwatch()
+        self._since = self.stopwatch() - waited_ms
         self._stages = {}
         self._orders = 0
-        self._reported = False
+        self._sent.clear()
         self.report = None
+
+    def _start(self, cause: str, by: str, answered: int) -> None:
+        self._step(KillStage.LATCHED, detail=f"by {by}: {cause}")
+        self._step(KillStage.DRAINED, answered)
+        for stage in AFTER_DRAINED:  # all to be done once more where flattening was added
+            self._stages.pop(stage, None)
+        self._deadline = self._elapsed_ms() + limits.KILL_CONFIRM_MS
+        self._reported = False
+        self.running = True
+        self._attempt = 0
+        self._cancel(self._to_cancel())
+        self._again(0)
 
     def stand_down(self) -> None:
         """Forget the kill once all its holds have been lifted."""
-        if not any(is_kill(hold) for hold in self.supervisor.dispatcher.holds.view().values()):
+        if not self._holds():
             self.running = False
             self._kill_id = ""
+
+    def conclude(self) -> None:
+        """Report what is left of a kill that its session's end overtakes; send nothing any more."""
+        if not self.running:
+            return
+        if not self._to_cancel():
+            self._step(KillStage.CANCELLED)
+            if not self._flatten or not self._to_flatten():
+                if self._flatten:
+                    self._step(KillStage.FLAT)
+                if self._confirm():
+                    return
+        self._step(KillStage.UNCONFIRMED)
+        self._publish_report(confirmed=False, detail="the session ends")
+        self.running = False
 
     def progress(self) -> dict[str, Any] | None:
         """Return how far the newest kill is, JSON-ready; ``None`` before any."""
@@ -151,13 +196,18 @@ class KillSwitch:
             return None
         return {
             "kill_id": self._kill_id or (self.report.kill_id if self.report else ""),
-            "cause": self._cause,
+            "cause": self._causes(),
             "by": self._by,
             "flatten": self._flatten,
             "running": self.running,
             "latched": bool(self._kill_id),
             "stages_ms": {stage.value: at for stage, at in self._stages.items()},
         }
+
+    def _causes(self) -> str:
+        """Return the cause of the trigger, then those of the kills that came on top of it."""
+        others = (hold.cause for hold in self._holds() if hold.cause != self._cause)
+        return "; ".join((self._cause, *others))
 
     # -- the sequence
 
@@ -171,8 +221,7 @@ class KillSwitch:
             return
         if self._sequence():
             return
-        elapsed = self._elapsed_ms()
-        if elapsed >= limits.KILL_CONFIRM_MS and not self._reported:
+        if self._elapsed_ms() >= self._deadline and not self._reported:
             self._reported = True
             self._step(KillStage.UNCONFIRMED)
             self._publish_report(confirmed=False, detail="past the deadline; still asking")
@@ -184,13 +233,18 @@ class KillSwitch:
         """Do what is still missing; return whether the venue has confirmed that nothing is."""
         left = self._to_cancel()
         if left:
-            if self._attempt:  # the first cancels had their chance
+            # The first cancels had their chance, and have it still where their actor is down.
+            if self._attempt and self._runs(EXECUTION):
                 self._cancel(left)
             return False
         self._step(KillStage.CANCELLED)
         if self._flatten and not self._flat():
             return False
         return self._confirm()
+
+    def _runs(self, *names: str) -> bool:
+        cells = self.supervisor.dispatcher.cells
+        return all(cells[name].runs for name in names)
 
     def _to_cancel(self) -> list[Order]:
         """Return the live orders that must go: all that add risk; to be flat, all but our own."""
@@ -218,17 +272,21 @@ class KillSwitch:
             )
 
     def _flat(self) -> bool:
-        held = [position for position in self.books.ledger.positions() if position.quantity]
-        if not held:
+        wanted = self._to_flatten()
+        if not wanted:
             self._step(KillStage.FLAT)
             return True
         if any(self._is_ours(order.request) for order in self.books.orders.live()):
             return False
-        if self._orders >= limits.KILL_FLATTEN_ORDERS_MAX:
-            return False  # reported with what is left; the operator has to look
-        self._step(KillStage.FLATTENING, len(held))
+        if not self._runs(RISK, EXECUTION):
+            return False  # an order now would wait there beside the one of the next look
+        self._step(KillStage.FLATTENING, len(wanted))
         now = self.supervisor.dispatcher.clock.now
-        for position in held:
+        for position, quantity in wanted:
+            key = (position.strategy, position.symbol, position.position_side)
+            if self._sent[key] >= limits.KILL_FLATTEN_ORDERS_MAX:
+                continue  # reported with what is left; the operator has to look
+            self._sent[key] += 1
             self._orders += 1
             self._publish(
                 OperatorReduce(
@@ -236,7 +294,7 @@ class KillSwitch:
                     position.strategy,
                     position.symbol,
                     Side.SELL if position.quantity > 0 else Side.BUY,
-                    abs(position.quantity),
+                    quantity,
                     now,
                     position.position_side,
                     tag="flatten",
@@ -244,10 +302,31 @@ class KillSwitch:
             )
         return False
 
+    def _to_flatten(self) -> list[tuple[Position, Decimal]]:
+        """
+        Return the positions to be reduced, each with how much of it.
+
+        The venue knows no strategies: where one is long what another is short, only what remains
+        of the two is there to be closed, and an order for more would be refused or open something.
+        """
+        positions = [position for position in self.books.ledger.positions() if position.quantity]
+        net: dict[tuple[str, PositionSide], Decimal] = {}
+        for position in positions:
+            book = (position.symbol, position.position_side)
+            net[book] = net.get(book, ZERO) + position.quantity
+        wanted = []
+        for position in positions:
+            book = (position.symbol, position.position_side)
+            left = net[book]
+            if left and (left > 0) is (position.quantity > 0):
+                quantity = min(abs(left), abs(position.quantity))
+                net[book] = left - quantity if left > 0 else left + quantity
+                wanted.append((position, quantity))
+        return wanted
+
     def _confirm(self) -> bool:
-        try:
-            view = self.venue()
-        except VenueSilent:
+        view, _ = self._asked()
+        if view is None:
             return False
         protective = {
             order.request.client_order_id
@@ -264,6 +343,15 @@ class KillSwitch:
         self._publish_report(confirmed=True, orders=orders, positions=positions)
         return True
 
+    def _asked(self) -> tuple[AccountView | None, str]:
+        """Return what the venue answers, or why it does not: a timer must not end the session."""
+        try:
+            return self.venue(), ""
+        except VenueSilent as silent:
+            return None, str(silent)
+        except Exception as error:  # noqa: BLE001 - whatever it is, nothing is confirmed
+            return None, repr(error)
+
     # -- evidence
 
     def _publish_report(
@@ -275,21 +363,22 @@ class KillSwitch:
         detail: str = "",
     ) -> None:
         if orders is None or positions is None:
-            try:
-                view = self.venue()
+            view, why = self._asked()
+            if view is not None:
                 orders, positions = tuple(sorted(view.open_orders)), _positions(view)
-            except VenueSilent as silent:
+            else:
                 orders = tuple(order.request.client_order_id for order in self.books.orders.live())
                 positions = tuple(
                     _position(p.symbol, p.position_side.value, p.quantity)
                     for p in self.books.ledger.positions()
+                    if p.quantity
                 )
-                detail = f"the venue does not answer ({silent}); from our own books"
+                detail = f"{detail}; the venue does not answer ({why}): from our own books"
         self.report = KillReport(
             "kill",
             self.supervisor.dispatcher.clock.now,
             self._kill_id,
-            self._cause,
+            self._causes(),
             self._by,
             self._flatten,
             confirmed,

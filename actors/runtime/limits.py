@@ -43,10 +43,16 @@ KILL_CONFIRM_MS = 30_000
 """Without the venue's confirmation for this long a kill is reported as unconfirmed."""
 
 KILL_FLATTEN_ORDERS_MAX = 64
-"""Orders that one kill may send to be flat; what is left then needs a person."""
+"""Orders that one kill may send to close one position; what is left then needs a person."""
 
 COMMANDS_WAITING_MAX = 256
 """Commands, and questions, that may wait for one session: past this it does not listen."""
+
+PAUSE_S_MAX = 366 * 86_400
+"""Longest pause: what is to last longer is no pause, and its end may be no date at all."""
+
+TEXT_MAX = 500
+"""Characters of what somebody gives as a reason, a name or a scope; the rest is left out."""
 
 KILL_GRACE_S = 0.04
 """A kill that the session has not taken for this long interrupts the handler that is running."""
