@@ -1,9 +1,10 @@
-"""Lets the tests of this folder import the makers next to them."""
+"""Lets the tests of this folder import the makers next to them and the examples of messages."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
 
-# Tests are no packages (importmode=importlib), so the modules next to them need a path.
-sys.path.insert(0, str(Path(__file__).parent))
+HERE = Path(__file__).parent
+# Tests are no packages (importmode=importlib), so the modules that they share need a path.
+sys.path[:0] = [str(HERE), str(HERE.parent / "runtime")]

@@ -6,11 +6,21 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+import msgspec
 import pytest
-from journal_makers import write_session
+from journal_makers import T0, write_session
+from message_examples import example
 
 from messages import SCHEMA_VERSION
-from state.journal import JournalDamaged, JournalError, SchemaTooNew, schema
+from state.journal import (
+    Journal,
+    JournalDamaged,
+    JournalError,
+    SchemaTooNew,
+    journaled_types,
+    schema,
+)
+from state.journal.bulk import SqliteSink
 from state.journal.limits import SIMULATION_PAGE
 from state.journal.reader import read_journal
 
@@ -106,6 +116,27 @@ def test_events_of_an_older_schema_are_marked_as_continued(journal: Path) -> Non
     assert continued == SCHEMA_VERSION
     with pytest.raises(SchemaTooNew, match=r"events are of schema 999"):
         list(read_journal(journal))
+
+
+def test_every_class_of_event_is_a_row_of_the_view_with_its_fields(tmp_path: Path) -> None:
+    """Commands, kills and circuits can be asked for by SQL like orders: by type, by field."""
+    path = tmp_path / "journal.sqlite"
+    journal = Journal([SqliteSink(path)])
+    found = [example(kind) for kind in journaled_types()]
+    for message in found:
+        journal.append(T0, "test", "c", "", message)
+    journal.close()
+    with closing(schema.connect(path)) as connection:
+        rows = connection.execute(
+            "SELECT type, json_extract(data, '$.type'), data FROM events ORDER BY seq"
+        ).fetchall()
+
+    names = [kind.__name__ for kind in journaled_types()]
+    assert names == [row[0] for row in rows] == [row[1] for row in rows]
+    assert found == [
+        msgspec.json.decode(row[2], type=type(m)) for row, m in zip(rows, found, strict=True)
+    ]
+    assert {"OperatorCommand", "KillReport", "CircuitOpened", "OperatorReduce"} <= set(names)
 
 
 def test_a_sound_file_tells_its_last_number(journal: Path) -> None:
