@@ -172,7 +172,10 @@ class Judge:
         return "".join(parts)
 
     def _nearest(self, sight: Sight) -> int | None:
-        """Return the last message of the class: what came where another was looked for."""
+        """Return the last message like it, else of its class: what came in place of another."""
+        alike = list(find(sight, self.record))
+        if alike:
+            return self.record.events.index(alike[-1])
         for index in range(len(self.record.events) - 1, -1, -1):
             entry = self.record.events[index].entry
             if entry is not None and type(entry.message).__name__ == sight.message:

@@ -161,6 +161,8 @@ class Stage:
             if self.is_over():
                 return
         self.pass_time(self.until)
+        if not self.is_over():
+            self.clock.advance(self.until)
 
     def is_over(self) -> bool:
         """Return whether the session ends here, whatever is left of the market."""
