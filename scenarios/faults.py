@@ -24,10 +24,6 @@ from scenarios.model.steps import FaultKind, VenueFault
 from state.reconciliation import AccountView
 
 
-class VenueDown(ConnectionError):
-    """The venue cannot be reached."""
-
-
 @dataclass(slots=True)
 class ActiveFault:
     """A fault in force: until when (int ms UTC), and how often still."""
@@ -98,9 +94,10 @@ class FaultyBroker(PaperBroker):
         self._symbols[client_order_id] = request.symbol
         self.sent.append(Sent(request, now, tuple(self.holds_now())))
         if self._struck(FaultKind.DOWN, client_order_id):
-            raise VenueDown("the venue is down")
+            self._no_answer(client_order_id, now, "down")
+            return
         if self._struck(FaultKind.LOSE_REQUESTS, client_order_id):
-            self._say(client_order_id, OrderEvent.SILENCE, now, ReasonCode.ANSWER_LOST)
+            self._no_answer(client_order_id, now)
             return
         limited = self._struck(FaultKind.RATE_LIMIT, client_order_id)
         if limited is not None:
@@ -115,7 +112,7 @@ class FaultyBroker(PaperBroker):
         if self._struck(FaultKind.LOSE_ANSWERS, client_order_id):
             reports = self.engine.submit(request, now)
             rest = [report for report in reports if report.event is not OrderEvent.ACCEPTED]
-            self._say(client_order_id, OrderEvent.SILENCE, now, ReasonCode.ANSWER_LOST)
+            self._no_answer(client_order_id, now)
             self._hand_over(rest)
             return
         super().submit(request, now)
@@ -123,10 +120,15 @@ class FaultyBroker(PaperBroker):
     def cancel(self, client_order_id: str, now: int) -> None:
         """Cancel an order, if the request reaches the venue."""
         if self._struck(FaultKind.DOWN, client_order_id):
-            raise VenueDown("the venue is down")
+            # Of an order that the venue has, this says nothing but that nobody answers.
+            self._no_answer(client_order_id, now, "down")
+            return
         if self._struck(FaultKind.IGNORE_CANCELS, client_order_id):
             return
         super().cancel(client_order_id, now)
+
+    def _no_answer(self, client_order_id: str, now: int, detail: str = "") -> None:
+        self._say(client_order_id, OrderEvent.SILENCE, now, ReasonCode.ANSWER_LOST, detail)
 
     def _say(
         self, client_order_id: str, event: OrderEvent, now: int, code: ReasonCode, detail: str = ""
