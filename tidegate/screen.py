@@ -8,7 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from actors.spec import SessionResult
+from state.register import STOPPING
 from tidegate.output import say_table
+
+HOLDS_SHOWN = 5
+"""Holds named on the screen; the report has all."""
 
 
 def say_result(result: SessionResult) -> None:
@@ -46,6 +50,9 @@ def rows_of(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
             ("fees", f"{amount(account['fees'])} {currency}"),
         ]
     refused = sum(int(row["count"]) for row in summary.get("refusals") or ())
+    held = _held(summary)
+    if held:
+        rows.append(("still held", held))
     if summary.get("incidents_total"):
         rows.append(("incidents", _incidents(summary)))
     rows += [
@@ -65,6 +72,20 @@ def rows_of(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
         rows.append(("bars/s", f"{speed:,.0f}"))
     rows.append(("seed", str(summary["seed"])))
     return rows
+
+
+def _held(summary: Mapping[str, Any]) -> str:
+    """Return the holds in force at the end, but for that of the end itself."""
+    names = [
+        str(row["hold"]["hold_id"])
+        for row in summary.get("holds") or ()
+        if row["end"] == "in_force" and not row["hold"]["hold_id"].startswith(STOPPING)
+    ]
+    if not names:
+        return ""
+    hidden = len(names) - HOLDS_SHOWN
+    more = f" and {hidden} more" if hidden > 0 else ""
+    return f"{', '.join(names[:HOLDS_SHOWN])}{more} (see session.md)"
 
 
 def _incidents(summary: Mapping[str, Any]) -> str:

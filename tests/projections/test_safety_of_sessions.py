@@ -25,6 +25,7 @@ from state.journal.reader import read_journal
 from state.projections import Summary, SummaryProjection, project, session_md
 from state.projections.safety_tables import kill_sections
 from state.register import register_of
+from tidegate.screen import rows_of
 
 ALICE = "cli:alice"
 ONE = Decimal(1)
@@ -234,3 +235,12 @@ def test_a_register_that_nobody_can_read_is_told_as_this_sessions_hold(
         row["carried_over"],
         row["end"],
     )
+
+
+def test_the_screen_says_what_is_still_held(tmp_path: Path) -> None:
+    """Whoever only looks at the terminal learns that the next session will not trade either."""
+    killed = paper(tmp_path / "a", verb=CommandVerb.KILL, reason="drill").summary
+    quiet = paper(tmp_path / "b").summary
+
+    assert ("still held", "kill (see session.md)") in rows_of(killed)
+    assert "still held" not in dict(rows_of(quiet))
