@@ -28,7 +28,8 @@ class SessionSpec:
     without secrets and without places; ``places`` says where its inputs lie. ``session_id`` is
     given only to run a recorded session again. ``account`` names whose holds outlive it.
     ``events`` is one more place for a copy of ``events.ndjson``; ``sinks`` get the journal's
-    entries too. ``broker`` makes the way to the venue's engine. Without ``health`` nobody watches tools, data and machine.
+    entries too. ``broker`` makes the way to the venue's engine. Without ``health`` nobody watches
+    tools, data and machine.
     """
 
     mode: str
