@@ -224,7 +224,7 @@ class HealthActor(Actor):
             return
         cause = (
             f"tool={opened.tool} failures={opened.failures} openings={opened.openings} "
-            f"last={opened.reason or 'no detail'}"
+            f"pause_ms={opened.until - opened.at} last={opened.reason or 'no detail'}"
         )
         # Without an end: the pause's end only brings a probe, and its answer lifts the hold.
         self.ports.hold(CIRCUIT_HOLD + opened.tool, cause, HoldMode.BLOCK, scope, None)

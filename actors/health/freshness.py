@@ -77,6 +77,11 @@ class Freshness:
         """Return whether nothing at all comes: every symbol is stale."""
         return len(self.stale) == len(self.symbols) > 0
 
+    def stale_market_data(self, symbol: str, now: int) -> bool:
+        """Return whether the data of ``symbol`` is too old at this very moment."""
+        ages = overdue((symbol,), self._last, self.timeframe_ms, self.start_at, now)
+        return ages[symbol] > self.stale_after_ms
+
     def check(self, now: int) -> list[Overdue]:
         """Return, and remember, what has become stale by ``now``."""
         found = []

@@ -31,6 +31,8 @@ def test_a_symbol_is_stale_only_past_the_limit():
 
     assert [] == freshness.check(limit)
     assert not freshness.stale
+    assert not freshness.stale_market_data(BTC, limit)
+    assert freshness.stale_market_data(BTC, limit + 1)
 
     (found,) = freshness.check(limit + 1)
 
