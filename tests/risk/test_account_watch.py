@@ -73,6 +73,8 @@ def test_equity_gone_below_zero_is_a_breach_and_no_crash() -> None:
 
     assert {"max_drawdown_pct", "max_margin_use_pct"} <= set(guards(found))
     assert watch.cause("max_margin_use_pct", NOW + 1) is not None
+    watch.observe(NOW + 2, worth(0, margin=10))
+    assert "limit=50 margin=10 equity=0" == str(watch.margin_use())[len("margin_use(") : -1]
 
 
 def test_a_value_that_comes_late_is_not_the_newest() -> None:

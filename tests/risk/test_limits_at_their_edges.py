@@ -18,9 +18,11 @@ from messages import (
     Intent,
     OpenIntent,
     OperatorReduce,
+    PositionSide,
     Quote,
     ReasonCode,
     ReduceIntent,
+    Side,
 )
 
 edges = pytest.mark.parametrize("edge", EDGES, ids=str)
@@ -237,15 +239,16 @@ EVERYTHING_TIGHT = RiskLimits(
 )
 
 
-def tight() -> Bench:
-    """Return a bench that is long 2 and beyond every limit there is."""
-    bench = Bench(10_000)
+def tight(side: Side = BUY) -> Bench:
+    """Return a bench that holds 2 of ``side`` and is beyond every limit there is."""
+    bench = Bench(100_000)
     bench.fill(bench.open(BUY, 1))
     bench.fill(bench.reduce(SELL, 1), price=99)  # a loss
-    bench.fill(bench.open(BUY, 2, symbol=PERP))
-    bench.open(BUY, 1, symbol=PERP, policy=limit(50))  # an opening on its way
+    bench.fill(bench.open(BUY, 50, strategy="two"))
+    bench.fill(bench.open(side, 2, symbol=PERP))
+    bench.open(side, 1, symbol=PERP, policy=limit(50 if side is BUY else 200))  # on its way
     bench.limits = EVERYTHING_TIGHT
-    bench.memory = RiskMemory.of(EVERYTHING_TIGHT, Decimal(10_000), NOW)
+    bench.memory = RiskMemory.of(EVERYTHING_TIGHT, Decimal(100_000), NOW)
     memory = bench.memory
     assert memory.watch is not None
     assert memory.openings is not None
@@ -253,34 +256,53 @@ def tight() -> Bench:
     memory.openings.note(NOW)
     memory.cancels.note(NOW, 2)
     memory.watch.losses = 1
-    bench.ledger.book_funding("one", PERP, next(iter(bench.view.positions))[2], Decimal(-1), NOW)
-    bench.board.funding[PERP] = FundingRate(PERP, NOW, 0.01)
+    bench.ledger.book_funding("one", PERP, PositionSide.BOTH, Decimal(-1), NOW)
+    # Whoever closes would pay, did a close open anything.
+    bench.board.funding[PERP] = FundingRate(PERP, NOW, 0.01 * -side.sign)
     bench.actor = bench.make()
-    bench.mark(PERP, 95.0)
+    bench.mark(PERP, 100.0 - 5 * side.sign)
     bench.close()
     return bench
 
 
-def leaving(bench: Bench, kind: type[Intent]) -> Intent:
+def leaving(bench: Bench, kind: type[Intent], side: Side) -> Intent:
+    """Return a close at a price far away, long after the market has moved against it."""
+    price, decided = (200, 1000) if side is SELL else (50, 1)
     return bench.intent(
-        SELL, "0.5", symbol=PERP, kind=kind, policy=limit(200), decision_price=Decimal(1000)
+        side,
+        "0.5",
+        symbol=PERP,
+        kind=kind,
+        policy=limit(price),
+        decision_price=Decimal(decided),
     )
 
 
 def test_every_limit_that_is_passed_is_named_at_once() -> None:
     """A refusal has all its causes, in the registry's order, whichever came first."""
     bench = tight()
+    bench.board.funding[PERP] = FundingRate(PERP, NOW, 0.01)
     decision = bench.ask(bench.intent(BUY, 1, symbol=PERP, policy=limit(90)))
 
     assert [spec.code for spec in GUARDS] == codes(decision)
 
 
+@pytest.mark.parametrize("side", [BUY, SELL], ids=["long", "short"])
 @pytest.mark.parametrize("kind", [ReduceIntent, OperatorReduce])
-def test_no_limit_stands_in_the_way_of_a_close(kind: type[Intent]) -> None:
+def test_no_limit_stands_in_the_way_of_a_close(kind: type[Intent], side: Side) -> None:
     """With every limit passed at once, what reduces goes out, at whatever price it asks."""
-    bench = tight()
+    bench = tight(side)
 
-    assert [] == codes(bench.ask(leaving(bench, kind)))
+    assert [] == codes(bench.ask(leaving(bench, kind, side.opposite)))
+
+
+def test_a_close_on_its_way_stacks_nothing() -> None:
+    """What leaves is no opening: the other direction may open beside it."""
+    bench = Bench(limits=RiskLimits(block_stacking=True))
+    bench.fill(bench.open(BUY, 2, symbol=PERP))
+    bench.reduce(SELL, 1, symbol=PERP)
+
+    assert [] == codes(bench.open(SELL, 1, symbol=PERP))
 
 
 def test_a_limit_cannot_be_passed_by_calling_a_close_what_opens() -> None:
