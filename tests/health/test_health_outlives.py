@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
+import anyio
 import pytest
 from invariants import Watch, check_no_opening_order_left_while_held
 from session_world import BTC, ETH, MINUTE, START, Script, World, flat, walk
@@ -20,7 +22,10 @@ from unwell import (
     watched,
 )
 
+from actors.health import VitalRules
 from actors.runtime.entropy import DefaultTape, SeededTape, Tape
+from actors.session import run_paper
+from actors.spec import SessionResult
 from messages import (
     ActorFailed,
     ActorStopped,
@@ -261,3 +266,21 @@ def test_a_session_without_health_has_nothing_of_it():
     ]
     assert not world.session._stale
     assert isinstance(world.assembly.broker, UnwellBroker)
+
+
+def test_a_daemon_watches_the_machine_it_runs_on(tmp_path: Path):
+    """With more free space asked for than any disk has, its first order meets the hold."""
+    rules = VitalRules(min_free_bytes=10**18)
+    spec = watched(flat(BTC, 5), buys(1), plan=plan_for(vital_rules=rules)).spec
+    daemon = replace(spec, mode="paper", out=tmp_path / "out", runs_dir=tmp_path / "runs")
+
+    async def run() -> SessionResult:
+        return await run_paper(daemon, speed=0)
+
+    result = anyio.run(run)
+    events = (result.out / "events.ndjson").read_text()
+
+    assert 1 == events.count('"type":"HoldPlaced","seq"')
+    assert '"hold_id":"disk"' in events
+    assert "hold=disk cause=free_mb=" in events
+    assert '"event":"sent"' not in events
