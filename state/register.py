@@ -21,7 +21,7 @@ from pathlib import Path
 
 import msgspec
 
-from messages import Hold, HoldMode
+from messages import EVERYTHING, Hold, HoldMode
 from state.atomic import replace_file, sync_file, sync_folder
 
 REGISTER_VERSION = 1
@@ -133,7 +133,8 @@ class HoldRegister:
         except OSError:
             since = 0  # nobody can say that it is not there
         self._marked = True
-        cause = f"{self.marker} is there: a kill came when the register could not be written"
+        there = self._in_words(f"{self.marker} is there")
+        cause = f"{there}: a kill came when the register could not be written"
         return (Hold(KILL_HOLD, cause, HoldMode.DRAIN, "register", since, latched=True),)
 
     # -- a kill on its way to the session
@@ -182,12 +183,18 @@ class HoldRegister:
                 try:
                     self._write(merged)
                 except OSError:
-                    if KILL_HOLD in merged:
+                    if any(_is_a_kill(hold) for hold in merged.values()):
                         self._mark()
                     raise
             for each in ended:
                 if each in self._announced:
                     self._announced.remove(each)
+
+    def add(self, holds: Mapping[str, Hold]) -> None:
+        """Have ``holds`` beside whatever is there: for the end of a session that has failed."""
+        with self._writing:
+            known = self._load() if self._written is None else self._written
+        self.replace({**known, **holds})
 
     def _with_announced(
         self, holds: Mapping[str, Hold], ended: Iterable[Announcement] = ()
@@ -210,11 +217,16 @@ class HoldRegister:
                 held = self._load()
             except RegisterDamaged as damaged:
                 aside = self._keep_aside()
-                cause = f"{damaged}; kept as {aside.name}: what was held before is not known"
+                found = self._in_words(str(damaged))
+                cause = f"{found}; kept as {aside.name}: what was held before is not known"
                 hold = Hold(REGISTER_HOLD, cause, HoldMode.DRAIN, "start-up", now, latched=True)
                 held = {each.hold_id: each for each in (hold, *self._by_marker())}
             self._write(self._with_announced(held))
             return tuple(held.values())
+
+    def _in_words(self, text: str) -> str:
+        """Return ``text`` for a journal: by account, the same wherever the sessions lie."""
+        return text.replace(f"{self.path.parents[1]}/", "")
 
     def _keep_aside(self) -> Path:
         aside = _free(self.path.with_suffix(".damaged.json"))
@@ -244,6 +256,11 @@ class HoldRegister:
         self._marked = True
         sync_file(self.marker)
         sync_folder(self.path.parent)
+
+
+def _is_a_kill(hold: Hold) -> bool:
+    """Return whether the marker says enough of a hold: it is latched, and lets nothing open."""
+    return hold.latched and hold.mode is HoldMode.DRAIN and hold.scope == EVERYTHING
 
 
 def _free(path: Path) -> Path:
