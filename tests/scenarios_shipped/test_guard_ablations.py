@@ -1,0 +1,167 @@
+"""Every guard's scenario fails without the guard, and fails if the guard stood in a close's way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import pytest
+from ablations import Ablation, all_of, assert_needed, each_incarnation, not_ablated
+
+from actors.risk import RiskLimits, guards_for
+from actors.risk.guards import Guard, Proposal
+from actors.risk.registry import GUARDS, SPECS, GuardSet
+from actors.risk.view import RiskView
+from actors.turns import Session
+from messages import Cause
+from scenarios.director import Alter
+
+SETTINGS = {
+    "universe": ("universe_allow", "universe_deny"),
+    "strategy_budget": ("strategy_budgets",),
+}
+"""Guards that are set by other fields of ``RiskLimits`` than the one of their name."""
+
+
+def unlimited(limits: RiskLimits, guard: str) -> RiskLimits:
+    """Return ``limits`` without what asks for ``guard``."""
+    names = SETTINGS.get(guard, (guard,))
+    none = {place.name: getattr(RiskLimits(), place.name) for place in fields(RiskLimits)}
+    return replace(limits, **{name: none[name] for name in names})
+
+
+def with_guards(change: Callable[[GuardSet], GuardSet]) -> Alter:
+    """Return an ablation in which every incarnation of Risk decides by other guards."""
+
+    def changed(risk: Any) -> None:
+        risk.guard_set = change(risk.guard_set)
+        risk.guards = risk.guard_set.checks
+
+    return each_incarnation("risk", changed)
+
+
+def without_limit(guard: str) -> Alter:
+    """Return an ablation in which one limit of the configuration is not there, for anybody."""
+
+    def unwatched(session: Session) -> None:
+        watch = session.assembly.watch
+        if watch is not None:
+            watch.limits = unlimited(watch.limits, guard)
+
+    return all_of(with_guards(lambda old: guards_for(unlimited(old.limits, guard))), unwatched)
+
+
+def judging_reductions(guard: str) -> Alter:
+    """Return an ablation in which one limit takes every reducing order for an opening."""
+
+    def severe(old: GuardSet) -> GuardSet:
+        alone = SPECS[guard].make(old.limits)
+        assert alone is not None, f"the scenario sets no {guard}"
+        return replace(old, checks=(*old.checks, of_all_orders(alone)))
+
+    return with_guards(severe)
+
+
+def of_all_orders(guard: Guard) -> Guard:
+    """Return a guard that does not know that an order only reduces."""
+
+    def severe(proposal: Proposal, view: RiskView) -> Cause | None:
+        if not proposal.reducing or proposal.price is None:
+            return None
+        cost = view.cash_per_unit(
+            proposal.instrument, proposal.intent.side, proposal.price, reducing=False
+        )
+        return guard(replace(proposal, reducing=False, cash_per_unit=cost), view)
+
+    return severe
+
+
+@dataclass(frozen=True, slots=True)
+class Rehearsal:
+    """
+    Where one limit is rehearsed.
+
+    ``trips`` is the expectation that is missed without the limit, ``lets_out`` the one that would
+    be missed if the limit were asked about reducing orders too.
+    """
+
+    guard: str
+    trips: str
+    lets_out: str
+    scenario: str = ""
+
+    @property
+    def file(self) -> str:
+        """Return the scenario: by default it is called like the guard."""
+        return f"guards/{self.scenario or self.guard}"
+
+    def __str__(self) -> str:
+        """Return what pytest calls it."""
+        return self.scenario or self.guard
+
+
+REHEARSALS = (
+    Rehearsal("universe", "expect[0].refusal", "expect[2].refusal"),
+    Rehearsal("max_order_notional", "expect[0].refusal", "expect[2].order"),
+    Rehearsal("max_position_notional", "expect[0].refusal", "expect[4].order"),
+    Rehearsal("max_gross_exposure", "expect[0].refusal", "expect[3].order"),
+    Rehearsal("max_net_exposure", "expect[0].refusal", "expect[4].order"),
+    Rehearsal("symbol_budgets", "expect[0].refusal", "expect[3].order"),
+    Rehearsal("strategy_budget", "expect[0].refusal", "expect[3].order"),
+    Rehearsal("max_open_orders", "expect[1].refusal", "expect[2].order"),
+    Rehearsal("max_orders_per_minute", "expect[1].refusal", "expect[2].order"),
+    Rehearsal("max_cancels_per_minute", "expect[2].refusal", "expect[3].order"),
+    Rehearsal("block_stacking", "expect[3].refusal", "expect[4].order"),
+    Rehearsal("order_value_buffer_pct", "expect[0].refusal", "expect[3].order"),
+    Rehearsal("price_collar_bps", "expect[1].refusal", "expect[6].order"),
+    Rehearsal("max_slippage_bps", "expect[2].refusal", "expect[4].order"),
+    Rehearsal("max_spread_bps", "expect[0].refusal", "expect[3].order"),
+    Rehearsal("max_participation_pct", "expect[0].refusal", "expect[2].order"),
+    Rehearsal("min_reward_to_risk", "expect[1].refusal", "expect[4].order"),
+    Rehearsal("max_funding_rate_bps", "expect[1].refusal", "expect[3].order"),
+    Rehearsal("max_drawdown_pct", "expect[2].seen", "expect[8].order"),
+    Rehearsal("max_daily_loss", "expect[1].refusal", "expect[2].order"),
+    Rehearsal("max_daily_loss", "expect[1].seen", "expect[4].order", "max_daily_loss_halts"),
+    Rehearsal("max_session_loss", "expect[1].seen", "expect[4].order"),
+    Rehearsal("max_consecutive_losses", "expect[2].seen", "expect[4].order"),
+    Rehearsal("max_margin_use_pct", "expect[0].refusal", "expect[3].order"),
+    Rehearsal("max_margin_use_pct", "expect[1].seen", "expect[3].order", "margin_use_holds"),
+    Rehearsal("max_funding_cost", "expect[2].seen", "expect[4].order"),
+)
+
+WITHOUT_A_LIMIT = tuple(
+    Ablation(each.guard, each.file, without_limit(each.guard), (each.trips,)) for each in REHEARSALS
+)
+
+ASKED_ABOUT_CLOSES = tuple(
+    Ablation(each.guard, each.file, judging_reductions(each.guard), (each.lets_out,))
+    for each in REHEARSALS
+)
+
+
+@pytest.mark.parametrize("guard", [spec.name for spec in GUARDS])
+def test_every_limit_of_the_registry_is_rehearsed(guard: str) -> None:
+    """
+    A limit that the registry knows has a scenario of its own: a new one cannot come without.
+    """
+
+    assert guard in {each.guard for each in REHEARSALS}
+
+
+@pytest.mark.parametrize("ablation", WITHOUT_A_LIMIT, ids=str)
+def test_the_scenario_of_a_limit_fails_without_the_limit(ablation: Ablation) -> None:
+    """
+    What a limit stops gets through when the limit alone is taken away.
+    """
+
+    assert_needed(ablation)
+
+
+@pytest.mark.parametrize("ablation", ASKED_ABOUT_CLOSES, ids=str)
+def test_the_scenario_of_a_limit_fails_where_the_limit_stops_closes(ablation: Ablation) -> None:
+    """
+    A limit that did not let reducing orders out would be noticed by its scenario.
+    """
+
+    assert_needed(ablation)
