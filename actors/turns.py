@@ -32,6 +32,7 @@ from messages import (
     FundingRate,
     FundingSettled,
     Hold,
+    Lane,
     Message,
     Quote,
     SessionEnded,
@@ -354,6 +355,12 @@ class Session:
         if outcome != COMPLETED:
             supervisor.hold_open(f"stopping:{outcome}", f"the session ends: {outcome}")
         assembly.dispatcher.settle()
+        if any(
+            cell.mailbox.stats().queued[Lane.OPEN] for cell in assembly.dispatcher.cells.values()
+        ):
+            # What still waits behind a pause or a circuit is answered before nobody can.
+            supervisor.hold_open(f"stopping:{outcome}", "the session ends: what waits is refused")
+            assembly.dispatcher.settle()
         assembly.kill.conclude()
         self._mark("close")
         self.take_snapshots()

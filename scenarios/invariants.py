@@ -14,7 +14,6 @@ from typing import Any
 
 from actors.assembly import RECONCILIATION_HOLD
 from actors.runtime.holds import covers
-from actors.turns import Session
 from messages import (
     CancelIntent,
     ExecutionReport,
@@ -142,17 +141,12 @@ def answers(entries: Sequence[Entry], stage: Stage) -> Iterator[Finding]:
                     f"{message.verdict.value} with {len(message.causes)} causes",
                     message.intent_id,
                 )
-    complete = stage.outcome in SETTLED and not _waits(stage.session)
+    complete = stage.outcome in SETTLED and stage.risk_ran
     for intent_id, count in asked.items():
         answered = decided[intent_id]
         if answered > count or (complete and answered < count):
             expected = f"{intent_id}, asked {count} times, is answered as often"
             yield name, expected, f"{answered} times", intent_id
-
-
-def _waits(session: Session) -> bool:
-    """Return whether messages still wait in a mailbox, behind a hold or a restart."""
-    return any(len(cell.mailbox) for cell in session.assembly.dispatcher.cells.values())
 
 
 def transitions(entries: Sequence[Entry]) -> Iterator[Finding]:

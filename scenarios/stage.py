@@ -73,6 +73,8 @@ class Stage:
         self.outcome = ""
         self.exit_code = 0
         self.fault: str = ""
+        self.risk_ran = False
+        """Whether Risk ran when the session was about to end: whether it could still answer."""
         self.last_bar_at = -1
         self.silent: dict[str, int] = {}
         self.recorder = recorder
@@ -127,6 +129,7 @@ class Stage:
             self.commit()
             otherwise = self._play()
             self.outcome, self.exit_code = self.session.outcome(otherwise)
+            self.risk_ran = self.dispatcher.cells["risk"].runs
             self.on_end(self.session)
             self.session.finish(self.outcome, self.exit_code)
             self.commit()

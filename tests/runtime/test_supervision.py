@@ -674,8 +674,8 @@ def test_dead_letters_are_counted_kept_and_journaled() -> None:
     assert supervisor.dead_letter_count == 2
 
 
-def test_what_is_queued_when_the_session_ends_becomes_dead_letters() -> None:
-    """Intents kept by a pause that never ended are accounted for, not lost."""
+def test_what_is_queued_when_the_session_ends_is_refused() -> None:
+    """Intents kept by a pause that never ended are answered before nobody can any more."""
     script = on_bars({n: lambda desk: [desk.open(BTC, Side.BUY, ONE)] for n in range(3)})
     world = make_world(flat(BTC, 3), script.spec())
     world.before_turn(
@@ -683,12 +683,14 @@ def test_what_is_queued_when_the_session_ends_becomes_dead_letters() -> None:
     )
     world.run()
 
-    letters = world.all(DeadLetter)
+    decisions = world.all(RiskDecision)
 
-    assert [(letter.actor, letter.message_type) for letter in letters] == [
-        ("risk", "OpenIntent")
-    ] * 3
-    assert world.cell("risk").stats().dead == 3
+    assert len(decisions) == 3
+    for decision in decisions:
+        holds = [cause.detail.split()[0] for cause in decision.causes]
+
+        assert holds == ["hold=pause", "hold=stopping:completed"]
+    assert world.all(DeadLetter) == []
     assert len(world.cell("risk").mailbox) == 0
 
 

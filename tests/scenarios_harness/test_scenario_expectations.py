@@ -139,8 +139,10 @@ NOT_MET: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "other rows": (
         {"artifact": {"file": "orders.csv", "where": {"status": "filled"}, "count": 2}},
-        "artifact: 2 rows of orders.csv of session 1 with status=filled -> 1 of 2; rows: "
-        "status=filled; status=rejected",
+        (
+            "artifact: 2 rows of orders.csv of session 1 with status=filled -> 1 of 2; rows: "
+            "status=filled; status=rejected"
+        ),
     ),
     "no such column": (
         {"artifact": {"file": "trades.csv", "where": {"colour": "red"}}},

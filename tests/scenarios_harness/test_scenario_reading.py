@@ -86,8 +86,10 @@ WRONG: dict[str, tuple[tuple[Any, ...], Any, str]] = {
     "message": (
         ("steps",),
         [{**BAR, "tell": {"actor": "risk", "message": "OpenItent"}}],
-        "steps[0].tell.message: found 'OpenItent', expected a message's class; "
-        'did you mean "OpenIntent"?',
+        (
+            "steps[0].tell.message: found 'OpenItent', expected a message's class; "
+            'did you mean "OpenIntent"?'
+        ),
     ),
     "a message's field": (
         ("steps",),
@@ -107,8 +109,10 @@ WRONG: dict[str, tuple[tuple[Any, ...], Any, str]] = {
     "what was seen": (
         ("expect",),
         [{"seen": {"message": "KillReprot"}}],
-        "expect[0].seen.message: found 'KillReprot' (text), "
-        'expected the name of a journaled message; did you mean "KillReport"?',
+        (
+            "expect[0].seen.message: found 'KillReprot' (text), "
+            'expected the name of a journaled message; did you mean "KillReport"?'
+        ),
     ),
     "what is never journaled": (
         ("expect",),
@@ -245,7 +249,8 @@ def test_json_and_toml_are_the_same(tmp_path: Path) -> None:
     (tmp_path / "a.scenario.toml").write_text(
         'scenario = "a test"\n[[strategies]]\nname = "one"\nuse = "scripted"\n'
         'script = [{ bar = 2, do = "open", side = "buy", quantity = "1", tag = "a" }]\n'
-        '[market."BTC/USDT"]\nflat = { price = 100, bars = 8 }\n[[expect]]\noutcome = "completed"\n',
+        '[market."BTC/USDT"]\nflat = { price = 100, bars = 8 }\n'
+        '[[expect]]\noutcome = "completed"\n',
         "utf-8",
     )
 
@@ -327,7 +332,7 @@ def test_the_schema_describes_every_key() -> None:
     schema = json_schema()
     look(schema, "")
     for name, table in schema["$defs"].items():
-        if name not in {"InstrumentTable"}:
+        if name != "InstrumentTable":
             look(table, name)
 
     assert silent == []

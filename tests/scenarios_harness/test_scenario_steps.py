@@ -122,8 +122,10 @@ def test_a_command_that_is_refused_unexpectedly_is_a_miss() -> None:
     result = rehearse(steps=[{"at": "2m", "command": {"verb": "pause"}}])
 
     assert missed(result) == [
-        "steps[0].command: carried out -> "
-        "refused: a pause needs an end: for how many seconds, or until when"
+        (
+            "steps[0].command: carried out -> "
+            "refused: a pause needs an end: for how many seconds, or until when"
+        )
     ]
 
 
@@ -135,7 +137,7 @@ def test_a_command_that_should_be_refused_and_is_not_is_a_miss() -> None:
 
 
 def test_a_message_can_be_told_to_any_actor() -> None:
-    """It lies in the actor's mailbox as if somebody had sent it; texts stand for types and times."""
+    """It lies in the actor's mailbox as if somebody had sent it; texts stand for numbers."""
     fields = {
         "intent_id": "stray-1",
         "strategy": "one",
