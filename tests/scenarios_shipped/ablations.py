@@ -33,12 +33,15 @@ class Ablation:
     ``scenario`` is a file below ``scenarios/``, without its suffix. ``misses`` are the places of
     expectations that are missed without the safeguard (``expect[2].refusal``, or the beginning of
     an invariant's name, ``invariant: ...``): each of them must be among what the run reports.
+    ``crashes`` is how often an actor then fails: 0, unless a second line of defence (an assertion,
+    a store that takes no duplicate) stands right behind the safeguard.
     """
 
     safeguard: str
     scenario: str
     alter: Alter
     misses: tuple[str, ...]
+    crashes: int = 0
 
     def __str__(self) -> str:
         """Return what pytest calls it."""
@@ -69,7 +72,8 @@ def assert_needed(ablation: Ablation) -> None:
     assert not altered.passed, f"{ablation} is not missed:\n{story}"
     for wanted in ablation.misses:
         assert any(place.startswith(wanted) for place in places), f"{places}\n{story}"
-    assert crashes(whole) == crashes(altered), f"something crashed instead:\n{story}"
+    more = crashes(altered) - crashes(whole)
+    assert ablation.crashes == more, f"{more} crashes, {ablation.crashes} expected:\n{story}"
 
 
 def crashes(result: ScenarioResult) -> int:

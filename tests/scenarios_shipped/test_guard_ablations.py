@@ -7,10 +7,10 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import pytest
-from ablations import Ablation, all_of, assert_needed, each_incarnation, not_ablated
+from ablations import Ablation, all_of, assert_needed, each_incarnation
 
 from actors.risk import RiskLimits, guards_for
-from actors.risk.guards import Guard, Proposal
+from actors.risk.guards import ALWAYS, Guard, Proposal
 from actors.risk.registry import GUARDS, SPECS, GuardSet
 from actors.risk.view import RiskView
 from actors.turns import Session
@@ -140,28 +140,82 @@ ASKED_ABOUT_CLOSES = tuple(
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Correctness:
+    """Where one of the guards that are always on is rehearsed, and what is missed without it."""
+
+    guard: str
+    missed: str
+    scenario: str = ""
+    crashes: int = 0
+
+    @property
+    def ablation(self) -> Ablation:
+        """Return the ablation of this guard alone."""
+        name = self.scenario or self.guard
+        alter = without_check(self.guard)
+        return Ablation(self.guard, f"guards/{name}", alter, (self.missed,), self.crashes)
+
+
+def without_check(name: str) -> Alter:
+    """Return an ablation of one guard that no configuration can switch off."""
+    return with_guards(
+        lambda old: replace(old, checks=tuple(g for g in old.checks if named(g) != name))
+    )
+
+
+def named(guard: Guard) -> str:
+    """Return the name of a guard that is a function of its own."""
+    return getattr(guard, "__name__", "")
+
+
+ALWAYS_ON = (
+    # Behind it the order store takes no client order id twice: Execution fails on each repetition.
+    Correctness("duplicate_intent", "expect[0].refusal", crashes=2),
+    Correctness("quarantine", "expect[1].refusal"),
+    # Behind it the last look stops what has a deadline; what has none goes out.
+    Correctness("expiry", "expect[2].refusal"),
+    Correctness("quantity_rules", "expect[0].refusal"),
+    Correctness("price_rules", "expect[0].refusal"),
+    # Behind it an assertion: what cannot be valued is never approved.
+    Correctness("price_rules", "expect[0].refusal", "price_unknown", crashes=1),
+    Correctness("notional_rules", "expect[0].refusal"),
+    Correctness("position_side", "expect[0].refusal"),
+    Correctness("position_side", "expect[0].refusal", "position_side_in_hedge_mode"),
+    Correctness("reduce_only", "expect[0].refusal"),
+    Correctness("spot_short", "expect[0].refusal"),
+    Correctness("money", "expect[0].refusal", "money_spot"),
+    Correctness("money", "expect[0].refusal", "money_margin"),
+)
+
+WITHOUT_A_CHECK = tuple(each.ablation for each in ALWAYS_ON)
+
+
 @pytest.mark.parametrize("guard", [spec.name for spec in GUARDS])
 def test_every_limit_of_the_registry_is_rehearsed(guard: str) -> None:
-    """
-    A limit that the registry knows has a scenario of its own: a new one cannot come without.
-    """
-
+    """A limit that the registry knows has a scenario of its own: a new one cannot come without."""
     assert guard in {each.guard for each in REHEARSALS}
+
+
+@pytest.mark.parametrize("guard", [named(guard) for guard in ALWAYS])
+def test_every_guard_that_is_always_on_is_rehearsed(guard: str) -> None:
+    """A guard that nothing can switch off has a scenario of its own too."""
+    assert guard in {each.guard for each in ALWAYS_ON}
+
+
+@pytest.mark.parametrize("ablation", WITHOUT_A_CHECK, ids=str)
+def test_the_scenario_of_a_guard_fails_without_the_guard(ablation: Ablation) -> None:
+    """What a guard of correctness stops gets through when it alone is taken away."""
+    assert_needed(ablation)
 
 
 @pytest.mark.parametrize("ablation", WITHOUT_A_LIMIT, ids=str)
 def test_the_scenario_of_a_limit_fails_without_the_limit(ablation: Ablation) -> None:
-    """
-    What a limit stops gets through when the limit alone is taken away.
-    """
-
+    """What a limit stops gets through when the limit alone is taken away."""
     assert_needed(ablation)
 
 
 @pytest.mark.parametrize("ablation", ASKED_ABOUT_CLOSES, ids=str)
 def test_the_scenario_of_a_limit_fails_where_the_limit_stops_closes(ablation: Ablation) -> None:
-    """
-    A limit that did not let reducing orders out would be noticed by its scenario.
-    """
-
+    """A limit that did not let reducing orders out would be noticed by its scenario."""
     assert_needed(ablation)
