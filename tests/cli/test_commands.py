@@ -165,7 +165,7 @@ def test_a_fault_of_ours_is_one_line_and_a_traceback_in_the_log(own_folder: Path
         (["verify", "r-1"], "session 'r-1': found none in runs"),
         (["new-strategy", "Bad"], "strategy name: found 'Bad'"),
         (["trade", "--mode", "live"], "live needs --i-acknowledge-risk"),
-        (["trade", "--mode", "live", "--i-acknowledge-risk"], "no way to real venues yet"),
+        (["trade", "--mode", "live", "--i-acknowledge-risk"], "live needs limits that are given"),
         (["trade", "--mode", "shadow"], "found 'shadow', expected 'paper'"),
         (["trade", "--resume"], "--resume: this version cannot go on"),
         (["trade", "--session", "x", "--new"], "--session and --new contradict"),
