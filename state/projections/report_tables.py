@@ -253,6 +253,7 @@ def next_steps(summary: Summary) -> Table:
         ),
         ("events.ndjson", "every event in order: what was asked, decided, sent and answered"),
         ("manifest.json", "configuration as merged, seed, fingerprints of code and data"),
+        (f"tidegate explain ORDER_ID --session {session}", "every step of one order's life"),
         (f"tidegate verify {session}", "run it again and compare, event by event"),
     ]
     if summary.incidents_total or summary.dead_letters_total:

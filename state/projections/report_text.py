@@ -9,6 +9,7 @@ from messages import Hold, Scope
 from state.projections.limits import TEXT_MAX
 from state.projections.summary import Summary
 from state.projections.timestamps import iso_ms
+from state.register import STOPPING
 
 NONE = "-"
 """What stands where there is no value."""
@@ -108,11 +109,13 @@ _UNITS = (("d", 86_400_000), ("h", 3_600_000), ("min", _MINUTE_MS), ("s", 1_000)
 
 
 def hold_until(hold: Hold) -> str:
-    """Return how long a hold was meant to last: until a moment, a command, or evidence."""
+    """Return how long a hold was meant to last: to a moment, a command, evidence, or the end."""
     if hold.until is not None:
         return moment(hold.until)
     if hold.latched:
         return "unlatched"
+    if hold.hold_id.startswith(STOPPING):
+        return "the end"
     return "resumed" if hold.hold_id.startswith(RESUMED) else "evidence"
 
 
