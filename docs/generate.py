@@ -58,6 +58,7 @@ from state.journal.published import events_schema_text
 from state.orders import START, TERMINAL, TRANSITIONS, diagram
 from strategies.loader import load_strategy, parse_params
 from tidegate import reference
+from tidegate.control.metrics import METRICS
 from tidegate.exits import Exit
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -68,6 +69,7 @@ LIMIT_FILES = (
     ("The runtime", "actors/runtime/limits.py"),
     ("The journal", "state/journal/limits.py"),
     ("The projections", "state/projections/limits.py"),
+    ("The control plane", "tidegate/control/limits.py"),
 )
 
 SENDERS: Mapping[type[Message], str] = {
@@ -96,13 +98,14 @@ SENDERS: Mapping[type[Message], str] = {
 CODES_IN_USE = {
     Exit.DONE: "a command that did what was asked",
     Exit.WANTING: "`verify` found a difference, a scenario failed, `check` found what would fail, "
-    "or a session's journal cannot be read",
+    "a session's journal cannot be read, no daemon runs, its session is not live, or it refused a "
+    "command",
     Exit.USAGE: "a wrong option, an unknown key, a bad file, one bad row too many, "
     "or something that this version does not do",
     Exit.HALTED: "a limit whose action is `halt` was passed: held until `resume --unlatch`",
     Exit.KILLED: "a kill is in force: held until `resume --unlatch`",
-    Exit.REFUSED: "Python runs without assertions (`-O`), or a package of ours is imported from "
-    "somewhere else",
+    Exit.REFUSED: "another daemon runs for the account, Python runs without assertions (`-O`), or "
+    "a package of ours is imported from somewhere else",
     Exit.FAULT: "an actor that the session cannot do without failed too often, the books do not "
     "balance, the journal cannot be written, or there is a bug",
     Exit.INTERRUPTED: "Ctrl-C, or SIGTERM to `trade`; a session's files are written first",
@@ -124,6 +127,7 @@ def pages() -> dict[str, str]:
         "supervision.md": supervision(assembly),
         "exit-codes.md": exit_codes(),
         "limits.md": limits_page(),
+        "metrics.md": metrics_page(),
     }
 
 
@@ -390,6 +394,31 @@ def limits_page() -> str:
         They are constants in the code, not configuration.
         """,
         *parts,
+    )
+
+
+def metrics_page() -> str:
+    """Return the table of all metrics."""
+    rows = (
+        (
+            f"`{declared.full_name}`",
+            declared.kind,
+            ", ".join(f"`{label}`" for label in declared.labels),
+            declared.help,
+        )
+        for declared in METRICS
+    )
+    return page(
+        "Metrics",
+        """\
+        What a running daemon answers at `/metrics` of its [control plane](control-api.md), in
+        Prometheus' text format; `telemetry.metrics = false` switches it off.
+        Names end in their unit: times are seconds, shares are 0 to 1, money is in the account's
+        currency, quantities are in base-asset units. Exact amounts are rounded to floats here.
+        What only the session can say is left out while it does not answer: a scrape never shows
+        old numbers as new ones. Metrics of the process itself (`process_*`) follow.
+        """,
+        table(("metric", "kind", "labels", "meaning"), rows),
     )
 
 

@@ -219,8 +219,8 @@ def test_a_disk_that_hangs_is_said_to_hang(house: Running, monkeypatch: pytest.M
     disk = threading.Event()
     register = house.inbox.register
     assert register is not None
-    latch = register.latch
-    monkeypatch.setattr(register, "latch", lambda hold: (disk.wait(AT_ONCE), latch(hold)))
+    keep = register.keep
+    monkeypatch.setattr(register, "keep", lambda kill: (disk.wait(AT_ONCE), keep(kill)))
     status, document = house.command("kill")
     disk.set()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import Future
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -75,11 +76,14 @@ def test_a_session_that_does_not_answer_in_time_is_not_live_either(
     house: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Before its work is late enough to be called stalled."""
-    monkeypatch.setattr(limits, "ASK_S", 0.0)
+    monkeypatch.setattr(limits, "ASK_S", 0.05)
+    plane, pulse = house.with_own_pulse()
+    pulse.rest(60.0)
+    monkeypatch.setattr(plane.sight.door, "ask", lambda _question: Future())
 
-    status, shown = house.client.get("/v1/status")
+    shown = plane.shown(anyio.run(plane.sight.look))
 
-    assert (200, False) == (status, shown["live"])
+    assert not shown["live"]
     assert "has not answered" in shown["why"]
 
 

@@ -210,7 +210,7 @@ def test_a_daemon_stuck_in_a_strategy_is_not_shown_as_live_and_can_be_killed(sta
     assert took_s < 1.0
     assert 0 == killed.returncode
     assert json.loads(killed.stdout)["latched"]
-    assert ["kill"] == in_register()
+    assert "kill" in in_register()
     assert "killed" == after["state"]
 
 
