@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from actors.assembly import Assembly
 from actors.spec import SessionResult, SessionSpec
 from actors.turns import Session
 from feeds.timeframe import format_timeframe
@@ -179,8 +180,19 @@ def snapshot_of(session: Session) -> Snapshot:
         ),
         holds=tuple(assembly.holds.view().values()),
         strategies=dict(assembly.saved),
-        actors={"venue": json.dumps(assembly.broker.snapshot(), sort_keys=True, default=str)},
+        actors=_states(assembly),
     )
+
+
+def _states(assembly: Assembly) -> dict[str, str]:
+    """Return what the venue, Risk and Health must not forget, each as JSON text."""
+    states: dict[str, Any] = {
+        "venue": assembly.broker.snapshot(),
+        "risk": assembly.core.risk_memory.snapshot(),
+    }
+    if assembly.health is not None:
+        states["health"] = assembly.health.state.circuits.export()
+    return {name: json.dumps(state, sort_keys=True, default=str) for name, state in states.items()}
 
 
 def _bad_rows(spec: SessionSpec) -> int | None:

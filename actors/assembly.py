@@ -412,7 +412,7 @@ def _wire(
         by_strategy=strategies,
         matters=lambda decision: decision.causes,
     )
-    dispatcher.route(FundingBooked, risk)
+    dispatcher.route(FundingBooked, risk, telemetry)
     dispatcher.route(ApprovedOpen, execution)
     dispatcher.route(ApprovedReduce, execution)
     dispatcher.route(ApprovedCancel, execution)

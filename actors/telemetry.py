@@ -8,7 +8,7 @@ from actors.portfolio import EquityTrack
 from actors.refusals import Refusals
 from actors.runtime import Actor, Effects
 from actors.runtime.cell import Handler
-from messages import ExecutionReport, Message, RiskDecision
+from messages import ExecutionReport, FundingBooked, Message, RiskDecision
 
 
 class TelemetryActor(Actor):
@@ -21,7 +21,11 @@ class TelemetryActor(Actor):
 
     def handlers(self) -> Mapping[type[Message], Handler]:
         """Return the handlers."""
-        return {ExecutionReport: self.on_report, RiskDecision: self.on_refusal}
+        return {
+            ExecutionReport: self.on_report,
+            FundingBooked: self.on_funding,
+            RiskDecision: self.on_refusal,
+        }
 
     def on_report(self, report: ExecutionReport) -> Effects:
         """Take a fill into the track, an order that came to nothing into the refusals."""
@@ -29,6 +33,11 @@ class TelemetryActor(Actor):
             self.track.record(report)
         elif report.cause is not None:
             self.refusals.record_report(report)
+        return None
+
+    def on_funding(self, booked: FundingBooked) -> Effects:
+        """Take a payment of funding into the track."""
+        self.track.cash += float(booked.amount)
         return None
 
     def on_refusal(self, decision: RiskDecision) -> Effects:

@@ -81,3 +81,13 @@ def test_funding_of_what_nobody_holds_books_nothing() -> None:
 
     assert world.all(FundingBooked) == []
     assert world.assembly.books.ledger.cash == 1_000_000
+
+
+def test_the_equity_of_reports_knows_of_funding_at_once() -> None:
+    """The curve does not wait for the next fill to show what funding cost."""
+    script = on_bars({0: lambda desk: [desk.open(PERP, Side.BUY, ONE)]})
+    world = make_world(flat(PERP, 6), script.spec("one", (PERP,)), instruments=perpetual())
+    world.before_turn(4, lambda w: w.session.observe(FundingRate(PERP, START + 1, 0.001)))
+    world.run()
+
+    assert float(world.assembly.books.ledger.cash) == world.assembly.track.cash
