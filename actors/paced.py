@@ -3,21 +3,25 @@ The driver of a session in real time: turns, timers and commands, each at its mo
 
 Orders leave only after the journal's commit: what waits for one waits for it, and so does the
 next timer and the next turn. Commands are taken between turns and, while a turn is long, between
-its messages; time moves to the moment at which they came before they are.
+its messages; time moves to the moment at which they came before they are. While the driver waits
+for a disk they are taken too: a slow one must not keep a kill from being in force.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import asyncio
+from collections.abc import Callable, Iterator, Mapping
 
 import anyio
+import anyio.lowlevel
 import structlog
 
 from actors.inbox import Inbox
 from actors.runtime import Pacer
 from actors.turns import Session
 from feeds.contract import Group
-from state.register import outliving
+from messages import Hold
+from state.register import Announcement, HoldRegister, outliving
 
 
 class PacedDriver:
@@ -40,6 +44,25 @@ class PacedDriver:
         self.on_progress = on_progress
         self._kept = -1
         self._unwritten = False
+        self._stirred = asyncio.Event()
+        self._on_disk = False
+        self._trouble: Exception | None = None
+
+    async def listen(self) -> None:
+        """Hear who comes to the door, until cancelled: for a task beside ``run``."""
+        dispatcher = self.session.assembly.dispatcher
+        while self._trouble is None:
+            await self.inbox.rung()
+            if self._on_disk:  # nobody else runs errands now, and no handler is running
+                try:
+                    dispatcher.settle()
+                except Exception as error:  # noqa: BLE001 - raised by the driver, whose it is
+                    self._trouble = error
+            self._stirred.set()
+
+    async def _heard(self) -> None:
+        await self._stirred.wait()
+        self._stirred.clear()
 
     async def run(self, groups: Iterator[Group]) -> bool:
         """Let every turn happen; return whether the feed came to its end."""
@@ -65,25 +88,34 @@ class PacedDriver:
         errands = session.assembly.dispatcher.errands
         while True:
             due = min(clock.next_timer_at, at)
-            if not errands:
+            if self._disturbed():
+                await anyio.lowlevel.checkpoint()
+            else:
                 self.inbox.pulse.rest(self.pacer.delay_s(due))
-                await self.pacer.wait_until(due, self._disturbed, self.inbox.rung)
+                await self.pacer.wait_until(due, self._disturbed, self._heard)
+            if self._trouble is not None:
+                raise self._trouble
             if self.stop():
                 await self.commit()  # a kill that came with the order to stop is not lost
                 return False
-            if errands:
+            if errands or self._unanswered():
                 clock.advance(min(self.pacer.session_ms(clock.now), due))
                 await self.commit()
-            elif due < at:
+                due = min(clock.next_timer_at, at)
+            # Not instead: whoever asks without end must not keep time from passing.
+            if self.pacer.delay_s(due) <= 0:
+                if due >= at:
+                    return True
                 session.fire_next(at - 1)
                 await self.commit()
-            elif self.pacer.delay_s(at) <= 0:
-                return True
             if session.must_end():
                 return False
 
     def _disturbed(self) -> bool:
-        return bool(self.session.assembly.dispatcher.errands) or self.stop()
+        return bool(self.session.assembly.dispatcher.errands) or self._unanswered() or self.stop()
+
+    def _unanswered(self) -> bool:
+        return self.inbox.owes or self.session.assembly.dispatcher.pending
 
     async def commit(self) -> None:
         """Settle, make everything durable, the holds included, and answer commands."""
@@ -91,30 +123,53 @@ class PacedDriver:
         dispatcher = session.assembly.dispatcher
         dispatcher.settle()
         while dispatcher.pending:
-            await session.journal.commit()
-            dispatcher.release_commits()
+            # Only what was written before the commit was asked for may leave after it.
+            written = dispatcher.commits_waiting
+            await self._written()
+            dispatcher.release_commits(written)
         if session.assembly.holds.changes != self._kept or self.inbox.owes:
-            await session.journal.commit()
-            durable = await self._keep_holds()
-            self.inbox.answer(durable=durable)
+            await self._acknowledge()
         self.inbox.pulse.beat(session.assembly.clock.now)
 
-    async def _keep_holds(self) -> bool:
+    async def _written(self) -> None:
+        self._on_disk = True
+        try:
+            await self.session.journal.commit()
+        finally:
+            self._on_disk = False
+        if self._trouble is not None:
+            raise self._trouble
+
+    async def _acknowledge(self) -> None:
+        """Make durable what is in force at this moment, and answer what was taken by now."""
+        owed = self.inbox.owed()
         register = self.inbox.register
         holds = self.session.assembly.holds
         changes = holds.changes
-        if register is None:
-            self._kept = changes
-            return True
         in_force = outliving(holds.view().values())
+        settled = () if register is None else register.taken()
+        await self._written()
+        durable = register is None or await self._keep(register, in_force, settled)
+        if durable:
+            self._kept = changes
+        self.inbox.answer(owed, durable=durable)
+
+    async def _keep(
+        self,
+        register: HoldRegister,
+        in_force: Mapping[str, Hold],
+        settled: tuple[Announcement, ...],
+    ) -> bool:
+        self._on_disk = True
         try:
-            await anyio.to_thread.run_sync(register.replace, in_force)
+            await anyio.to_thread.run_sync(register.replace, in_force, settled)
         except OSError as error:
             # In force in memory all the same; the next commit tries again.
             if not self._unwritten:
                 structlog.get_logger("session").error("holds_not_durable", error=str(error))
             self._unwritten = True
             return False
+        finally:
+            self._on_disk = False
         self._unwritten = False
-        self._kept = changes
         return True

@@ -17,6 +17,7 @@ from itertools import chain
 from pathlib import Path
 
 import anyio
+import structlog
 
 from actors.artifacts import Artifacts
 from actors.assembly import StrategySpec
@@ -46,7 +47,7 @@ from messages import Hold
 from state.journal import Journal
 from state.journal.durable import DurableJournal
 from state.manifest import live_session_id, simulation_session_id
-from state.register import HoldRegister, register_of
+from state.register import HoldRegister, RegisterDamaged, outliving, register_of
 
 Progress = Callable[[int], None]
 
@@ -142,18 +143,18 @@ async def run_paper(
         driver = PacedDriver(
             session, Pacer(speed), inbox, stop=stop, on_progress=on_progress or _ignore
         )
-        async with anyio.create_task_group() as tasks:
-            watch.start()
-            tasks.start_soon(watch.beat)
-            on_open(session)
-            otherwise, trouble = await _drive_paced(driver, groups)
-            tasks.cancel_scope.cancel()
+        watch.start()
+        otherwise, trouble = await _drive_paced(driver, groups, watch, lambda: on_open(session))
+        # Nobody comes in any more, and who came before is heard before it is said how it ended.
+        inbox.shut()
+        await driver.commit()
         outcome, exit_code = session.outcome(otherwise)
         session.finish(outcome, exit_code)
         await driver.commit()
     except BaseException:
         journal.abort()
         artifacts.abandon()
+        _keep_what_is_held(inbox, register)
         raise
     finally:
         inbox.close("the session has ended")
@@ -166,13 +167,26 @@ async def run_paper(
 
 
 async def _drive_paced(
-    driver: PacedDriver, groups: Iterator[Group]
+    driver: PacedDriver, groups: Iterator[Group], watch: StallWatch, opened: Callable[[], None]
 ) -> tuple[str, Exception | None]:
-    try:
-        ended = await driver.run(driver.session.groups(groups))
-    except FeedError as error:
-        return INPUT_REFUSED, error
-    return COMPLETED if ended else INTERRUPTED, None
+    """Drive, and listen beside it; an error leaves as it is and not as one of a group."""
+    failed: Exception | None = None
+    otherwise, refused = INTERRUPTED, None
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(watch.beat)
+        tasks.start_soon(driver.listen)
+        try:
+            opened()
+            ended = await driver.run(driver.session.groups(groups))
+            otherwise = COMPLETED if ended else INTERRUPTED
+        except FeedError as error:
+            otherwise, refused = INPUT_REFUSED, error
+        except Exception as error:  # noqa: BLE001 - raised below
+            failed = error
+        tasks.cancel_scope.cancel()
+    if failed is not None:
+        raise failed
+    return otherwise, refused
 
 
 def _on_machine(spec: SessionSpec, out: Path, watch: StallWatch, speed: float) -> SessionSpec:
@@ -181,6 +195,16 @@ def _on_machine(spec: SessionSpec, out: Path, watch: StallWatch, speed: float) -
         return spec
     vitals = MachineVitals(out, lambda: watch.stalls)
     return replace(spec, health=spec.health.on_machine(vitals, speed))
+
+
+def _keep_what_is_held(inbox: Inbox, register: HoldRegister) -> None:
+    """Let no hold get lost with a session that failed; what it lifted last is held again."""
+    if inbox.session is None:
+        return
+    try:
+        register.add(outliving(inbox.session.assembly.holds.view().values()))
+    except (OSError, RegisterDamaged) as error:
+        structlog.get_logger("session").error("holds_not_durable", error=str(error))
 
 
 def held_at_start(register: HoldRegister, now: int) -> tuple[Hold, ...]:

@@ -243,11 +243,11 @@ class Dispatcher:
             self.settle()
         self.pending = False
 
-    def release_commits(self) -> None:
-        """Deliver what waited for a commit that has now been made, then settle."""
-        waiting = list(self._commits)
-        self._commits.clear()
-        for cell, message, origin in waiting:
+    def release_commits(self, count: int | None = None) -> None:
+        """Deliver what waited for a commit that has now been made, then settle: the first ones."""
+        commits = self._commits
+        for _ in range(len(commits) if count is None else count):
+            cell, message, origin = commits.popleft()
             self.deliver(cell, message, origin)
             self.settle()
         self.pending = bool(self._commits)

@@ -49,9 +49,10 @@ class StallWatch:
         self._thread.start()
 
     def stop(self) -> None:
-        """Stop the thread and wait for it."""
+        """Stop the thread, if it was started, and wait for it."""
         self._stopped.set()
-        self._thread.join()
+        if self._thread.ident is not None:
+            self._thread.join()
 
     async def beat(self) -> None:
         """Stamp the heartbeat until cancelled."""
