@@ -79,8 +79,12 @@ def register(app: typer.Typer) -> None:
 
     @group.command("from-session", short_help="Not yet: make a scenario of a recorded session.")
     def from_session(
-        session: Annotated[str, typer.Argument(metavar="SESSION")],
-        around: Annotated[str | None, typer.Option(metavar="EVENT")] = None,
+        session: Annotated[
+            str, typer.Argument(metavar="SESSION", help="The recorded session's id or folder.")
+        ],
+        around: Annotated[
+            str | None, typer.Option(metavar="EVENT", help="The event it is to be about.")
+        ] = None,
         as_json: Json = False,
     ) -> Any:
         """Make a scenario of a recorded session: this version cannot do that yet."""
