@@ -7,13 +7,17 @@ with the register of holds as the disk has it, and (until sessions can be contin
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
 from actors.commands import Request
-from actors.turns import Session
+from actors.turns import EXIT_INPUT, INPUT_REFUSED, Session
+from feeds.contract import Group
+from feeds.errors import FeedError
+from feeds.errors import FeedError
 from messages import (
     FundingRate,
     Message,
@@ -32,7 +36,7 @@ from scenarios.record import Record, Recorder
 from scenarios.sabotage import NEXT, Charge, ScriptedCrash
 from scenarios.sight import matches, resolved
 from scenarios.snapshot import Snapshot, look_at
-from scenarios.stage import CUT, Stage
+from scenarios.stage import CUT, EXIT_CUT, Stage
 from scenarios.stage import PowerCut as Cut
 from state.journal import Entry, Journal
 from state.register import register_of
@@ -43,6 +47,16 @@ SESSIONS_MAX = 20
 MESSAGES: dict[str, type[Message]] = {kind.__name__: kind for kind in message_types()}
 
 Alter = Callable[[Session], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a session ended; one whose input was refused before it began has no stage."""
+
+    outcome: str
+    exit_code: int
+    stage: Stage | None
+    fault: str = ""
 
 
 class Director:
@@ -67,6 +81,7 @@ class Director:
         self.start_ms = self.scenario.session.start_ms
         self.record = Record(self.start_ms)
         self.stages: list[Stage] = []
+        self.endings: list[Ending] = []
         self.looks: dict[int, Snapshot] = {}
         self.final: list[Snapshot] = []
         self.agenda = Agenda()
@@ -94,6 +109,11 @@ class Director:
             if step.crash is not None and step.crash.on not in {None, NEXT, *MESSAGES}:
                 raise ScenarioError(
                     f"{where}.on: found {step.crash.on!r}, expected `next` or a message's class"
+                )
+            if step.vitals is not None and self.cast.health is None:
+                raise ScenarioError(
+                    f"{where}: found nobody who looks at them, "
+                    "expected a section health or feed.stale_after_s"
                 )
             if step.tell is not None:
                 decoded(step.tell, where, self.start_ms)
@@ -159,10 +179,12 @@ class Director:
         """Run one session and return its stage, or ``None`` when no market is left for one."""
         number = len(self.stages) + 1
         feed = self.market if after < 0 else self.market.going_on(after)
-        quarantine = self.scratch / f"quarantine-{number}.csv"
-        feed.write_quarantine_to(quarantine)
+        feed.write_quarantine_to(self.scratch / f"quarantine-{number}.csv")
         groups = feed.groups()
-        first = next(groups, None)
+        try:
+            first = next(groups, None)
+        except FeedError as error:  # as ever: refused before there is a session to end
+            raise ScenarioError(f"market: {error}") from error
         if first is None:
             if number == 1:
                 raise ScenarioError("market: found no bar")
@@ -192,12 +214,18 @@ class Director:
         try:
             stage.run(register.restore(stage.clock.now))
         except Cut:
-            stage.outcome = CUT
+            stage.outcome, stage.exit_code = CUT, EXIT_CUT
             self.final.append(look_at(session))
             if isinstance(stage.ended_by, PowerCut) and stage.ended_by.tears_register:
                 torn = register.path.read_bytes() if register.path.exists() else b"{"
                 register.path.write_bytes(torn[: max(1, len(torn) // 2)])
+        fault = self._portable(stage.fault)
+        self.endings.append(Ending(stage.outcome, stage.exit_code, stage, fault))
         return stage
+
+    def _portable(self, text: str) -> str:
+        """Return a text without the folder that only this run had."""
+        return text.replace(f"{self.scratch}/", "")
 
     def _until(self) -> int:
         lasts = self.scenario.lasts
@@ -280,8 +308,9 @@ class Director:
     def _tell(self, tell: Tell, where: str) -> None:
         cell = self.stage.cell(tell.actor)
         assert cell is not None, "the cast was checked"
-        message = decoded(tell, where, self.start_ms)
-        self.stage.dispatcher.tell(cell, message, "scenario")
+        for number in range(1, tell.times + 1):
+            message = decoded(tell, where, self.start_ms, number)
+            self.stage.dispatcher.tell(cell, message, "scenario")
 
     def _command(self, command: Command, place: int) -> None:
         scope = command.scope
@@ -332,8 +361,8 @@ VITALS = {
 }
 
 
-def decoded(tell: Tell, where: str, start_ms: int) -> Message:
-    """Return the message that ``tell`` describes, or raise one clear ``ScenarioError``."""
+def decoded(tell: Tell, where: str, start_ms: int, number: int = 1) -> Message:
+    """Return the nth message that ``tell`` describes, or raise one clear ``ScenarioError``."""
     kind = MESSAGES.get(tell.message)
     if kind is None:
         from difflib import get_close_matches
@@ -343,7 +372,10 @@ def decoded(tell: Tell, where: str, start_ms: int) -> Message:
         raise ScenarioError(
             f"{where}.message: found {tell.message!r}, expected a message's class{hint}"
         )
-    fields = resolved(tell.fields, start_ms)
+    fields = {
+        name: value.replace("{n}", str(number)) if isinstance(value, str) else value
+        for name, value in resolved(tell.fields, start_ms).items()
+    }
     unknown = [name for name in tell.fields if name not in kind.__struct_fields__]
     if unknown:
         raise ScenarioError(
