@@ -21,7 +21,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from operator import attrgetter
 from types import CodeType
-from typing import Any, ClassVar, Protocol
+from typing import Any, Protocol
 
 from actors.runtime import limits
 from actors.runtime.cell import AfterCommit, Cell, CellState, Effect, SetTimer
@@ -154,12 +154,18 @@ class Dispatcher:
     @classmethod
     def handler_calls(cls) -> tuple[CodeType, ...]:
         """Return the code that calls handlers: what a stuck one is recognised by."""
-        return cls.deliver.__code__, cls._handle.__code__, cls.start.__code__
+        return (
+            cls.deliver.__code__,
+            cls._handle.__code__,
+            cls.start.__code__,
+            cls.incarnate.__code__,
+            cls.keep_state.__code__,
+        )
 
     @classmethod
     def handler_passages(cls) -> tuple[CodeType, ...]:
         """Return the code that may stand between such a call and a strategy's own."""
-        return (cls._checked.__code__,)
+        return (cls._checked.__code__, Cell.incarnate.__code__)
 
     def topology(self) -> dict[str, tuple[str, ...]]:
         """Return class name -> receivers; ``strategy`` stands for the one that a message names."""
@@ -263,6 +269,14 @@ class Dispatcher:
             cell.direct = True
         self._handle(cell, letter[0], letter[1])
         return True
+
+    def incarnate(self, cell: Cell) -> None:
+        """Make a new incarnation; raises what its factory raises, or ``HandlerStuck``."""
+        cell.incarnate()
+
+    def keep_state(self, cell: Cell, keep: Callable[[Cell], None]) -> None:
+        """Have ``keep`` ask for ``cell``'s durable state; raises what it raises likewise."""
+        keep(cell)
 
     def start(self, cell: Cell) -> None:
         """Tell a new incarnation that it starts, under the same guard as any handler."""
@@ -568,11 +582,3 @@ class Dispatcher:
         """Look into every mailbox again: a hold was lifted or an actor came back."""
         for cell in self.cells.values():
             self.wake(cell)
-
-    # -- what a stuck handler is found by
-
-    ENTRIES: ClassVar = (deliver.__code__, _handle.__code__, start.__code__)
-    """Where handlers are called."""
-
-    PASSAGES: ClassVar = (_checked.__code__,)
-    """What may lie between an entry and a strategy's code: effects are made as they are taken."""

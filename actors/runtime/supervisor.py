@@ -26,6 +26,7 @@ from typing import assert_never
 from actors.runtime import limits
 from actors.runtime.cell import Cell, CellState
 from actors.runtime.dispatch import Dispatcher
+from actors.runtime.interrupt import HandlerStuck
 from messages import (
     ActorFailed,
     ActorRestarting,
@@ -252,11 +253,14 @@ class Supervisor:
     def start(self) -> None:
         """Start every child in order; a child whose factory raises ends the start."""
         for spec in self.specs:
-            self._incarnate(self.dispatcher.cells[spec.name])
+            try:
+                self._incarnate(self.dispatcher.cells[spec.name])
+            except HandlerStuck as stuck:
+                raise RuntimeError(str(stuck)) from stuck
         self.dispatcher.settle()
 
     def _incarnate(self, cell: Cell) -> None:
-        cell.incarnate()
+        self.dispatcher.incarnate(cell)
         now = self.dispatcher.clock.now
         self.dispatcher.publish("supervisor", ActorStarted(cell.name, now, cell.incarnation))
         self.dispatcher.start(cell)
@@ -359,8 +363,8 @@ class Supervisor:
     def keep_state(self, cell: Cell) -> None:
         """Have ``cell``'s durable state journaled; a failure of that is a failure of the actor."""
         try:
-            self.on_keep_state(cell)
-        except Exception as error:  # noqa: BLE001 - its last good snapshot has to do
+            self.dispatcher.keep_state(cell, self.on_keep_state)
+        except (Exception, HandlerStuck) as error:  # noqa: BLE001 - its last good one has to do
             cell.failures += 1
             self.actor_failed(cell, None, error)
 
@@ -369,7 +373,7 @@ class Supervisor:
             return
         try:
             self._incarnate(cell)
-        except Exception as error:  # noqa: BLE001 - a factory that fails is a failure like any other
+        except (Exception, HandlerStuck) as error:  # noqa: BLE001 - a failure like any other
             cell.become(CellState.RUNNING)
             self.actor_failed(cell, None, error)
             return
