@@ -7,14 +7,14 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import pytest
-from ablations import Ablation, all_of, assert_needed, each_incarnation
+from ablations import Ablation, all_of, assert_needed, each_incarnation, holds_that, not_ablated
 
 from actors.risk import RiskLimits, guards_for
 from actors.risk.guards import ALWAYS, Guard, Proposal
 from actors.risk.registry import GUARDS, SPECS, GuardSet
 from actors.risk.view import RiskView
 from actors.turns import Session
-from messages import Cause
+from messages import BreachAction, Cause, RiskBreached
 from scenarios.director import Alter
 
 SETTINGS = {
@@ -191,6 +191,118 @@ ALWAYS_ON = (
 WITHOUT_A_CHECK = tuple(each.ablation for each in ALWAYS_ON)
 
 
+def without_action(action: BreachAction) -> Alter:
+    """Return an ablation in which breaches that call for ``action`` bring about nothing."""
+
+    def alter(session: Session) -> None:
+        core = session.assembly.core
+        act = core.breached
+
+        def deaf(breach: RiskBreached) -> None:
+            if breach.action is not action:
+                act(breach)
+
+        setattr(core, "breached", deaf)  # noqa: B010 - a method of one instance
+
+    return alter
+
+
+def acting(guard: str, action: BreachAction) -> Alter:
+    """Return an ablation in which a breach of ``guard`` brings about ``action``."""
+    return with_guards(
+        lambda old: guards_for(replace(old.limits, actions={**old.limits.actions, guard: action}))
+    )
+
+
+def without_acknowledgement() -> Alter:
+    """Return an ablation in which a limit is measured as if nobody had resumed after it."""
+
+    def alter(session: Session) -> None:
+        watch = session.assembly.watch
+        assert watch is not None, "the scenario limits the account"
+        setattr(watch, "acknowledge", lambda _guard: None)  # noqa: B010
+
+    return alter
+
+
+def only_the_first_cause() -> Alter:
+    """Return an ablation in which a refusal stops at the first guard that has a cause."""
+
+    def hasty(risk: Any) -> None:
+        whole = risk._refused
+        risk._refused = lambda proposal, found: whole(proposal, found[:1])
+
+    return each_incarnation("risk", hasty)
+
+
+ACTIONS = {
+    BreachAction.REFUSE: Ablation(
+        "refuse",
+        "guards/action_refuse",
+        acting("max_order_notional", BreachAction.REDUCE_ONLY),
+        ("expect[1].order", "expect[2].never", "expect[3].never"),
+    ),
+    BreachAction.REDUCE_ONLY: Ablation(
+        "reduce_only",
+        "guards/action_reduce_only",
+        without_action(BreachAction.REDUCE_ONLY),
+        ("expect[2].holds", "expect[3].refusal"),
+    ),
+    BreachAction.HALT: Ablation(
+        "halt",
+        "guards/action_halt",
+        without_action(BreachAction.HALT),
+        ("expect[1].holds", "expect[3].order", "expect[4].refusal", "expect[10].exit_code"),
+    ),
+}
+
+CONSEQUENCES = (
+    *ACTIONS.values(),
+    Ablation(
+        "no kill but a hold",
+        "guards/action_halt",
+        acting("max_order_notional", BreachAction.REDUCE_ONLY),
+        ("expect[2].seen", "expect[3].order", "expect[6].within", "expect[10].exit_code"),
+    ),
+    Ablation(
+        "a kill instead of a hold",
+        "guards/action_reduce_only",
+        acting("max_order_notional", BreachAction.HALT),
+        ("expect[4].order", "expect[7].never"),
+    ),
+    Ablation(
+        "halt",
+        "guards/halt_unlatched",
+        without_action(BreachAction.HALT),
+        ("expect[0].holds", "expect[1].refusal"),
+    ),
+    Ablation(
+        "acknowledgement",
+        "guards/halt_unlatched",
+        without_acknowledgement(),
+        ("expect[3].order",),
+    ),
+    Ablation(
+        "acknowledgement",
+        "guards/max_consecutive_losses",
+        without_acknowledgement(),
+        ("expect[5].order",),
+    ),
+    Ablation(
+        "all causes",
+        "guards/all_causes_at_once",
+        only_the_first_cause(),
+        ("expect[0].refusal",),
+    ),
+    Ablation(
+        "no cause masks another",
+        "guards/account_limits_at_once",
+        holds_that(lambda holds, _message: holds[-1:]),
+        ("expect[4].refusal", "expect[5].refusal"),
+    ),
+)
+
+
 @pytest.mark.parametrize("guard", [spec.name for spec in GUARDS])
 def test_every_limit_of_the_registry_is_rehearsed(guard: str) -> None:
     """A limit that the registry knows has a scenario of its own: a new one cannot come without."""
@@ -219,3 +331,22 @@ def test_the_scenario_of_a_limit_fails_without_the_limit(ablation: Ablation) -> 
 def test_the_scenario_of_a_limit_fails_where_the_limit_stops_closes(ablation: Ablation) -> None:
     """A limit that did not let reducing orders out would be noticed by its scenario."""
     assert_needed(ablation)
+
+
+@pytest.mark.parametrize("action", list(BreachAction))
+def test_every_consequence_of_a_breach_is_rehearsed(action: BreachAction) -> None:
+    """Refuse, reduce_only and halt have a scenario each that is about nothing else."""
+    assert f"guards/action_{action.value}" == ACTIONS[action].scenario
+
+
+@pytest.mark.parametrize("ablation", CONSEQUENCES, ids=str)
+def test_the_scenario_of_a_consequence_fails_without_it(ablation: Ablation) -> None:
+    """What a breach brings about, and no more than that, is noticed where it is missing."""
+    assert_needed(ablation)
+
+
+def test_every_scenario_of_guards_has_an_ablation() -> None:
+    """No scenario of a guard passes whatever the house does."""
+    every = (*WITHOUT_A_CHECK, *WITHOUT_A_LIMIT, *CONSEQUENCES)
+
+    assert [] == not_ablated("guards", every)
