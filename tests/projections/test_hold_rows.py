@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from safety_makers import hold, kill_hold, lifted, started, summary_of_messages
 from session_makers import MINUTE, T0
 
 from messages import Hold, HoldMode, HoldPlaced, Message, SessionEnded
-from state.projections import Summary, session_md, summary_json
+from state.projections import Summary, hold_tally, session_md, summary_json
 from state.projections.limits import HOLD_KINDS_MAX, HOLDS_MAX
 from state.projections.safety_summary import HoldCount, HoldEnd
 from state.projections.safety_tables import held_at_the_end, hold_table
@@ -190,3 +193,36 @@ def test_the_json_form_has_every_placement_with_its_end() -> None:
         row["lift_reason"],
         row["placement"],
     )
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(st.sampled_from("abcd"), st.booleans(), st.booleans()), max_size=60))
+def test_whatever_happens_every_placement_is_told_or_counted(
+    steps: list[tuple[str, bool, bool]],
+) -> None:
+    """Of any placing, replacing and lifting: rows and counts add up, and what holds is shown."""
+    in_force: dict[str, Hold] = {}
+    messages: list[Message] = []
+    placed, latched_rows = 0, 0
+    for number, (name, lifts, latched) in enumerate(steps):
+        if lifts and name in in_force:
+            messages.append(lifted(in_force.pop(name), T0 + number))
+        elif not lifts:
+            in_force.pop(name, None)
+            in_force[name] = hold(name, T0 + number, latched=latched)
+            messages.append(HoldPlaced(in_force[name]))
+            placed += 1
+            latched_rows += latched
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(hold_tally, "HOLDS_MAX", 5)
+        summary = summary_of_messages(*messages)
+    left_out = sum(kind.count for kind in summary.holds_left_out)
+
+    assert placed == summary.holds_total == len(summary.holds) + left_out
+    assert latched_rows == sum(row.hold.latched for row in summary.holds)
+    assert list(in_force.values()) == [
+        row.hold for row in summary.holds if row.end is HoldEnd.IN_FORCE
+    ]
+    assert sorted(row.placed_at for row in summary.holds) == [
+        row.placed_at for row in summary.holds
+    ]
