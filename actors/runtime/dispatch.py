@@ -128,7 +128,7 @@ class Dispatcher:
         self._timers: dict[tuple[str, str], tuple[int, int]] = {}
         self._generation = 0
         self._depth = 0
-        self._unclaimed = False
+        self._unclaimed = 0
         self.pending = False
         """Whether anything is left to settle or to commit: all that a turn has to look at."""
         self.errands: deque[Callable[[], object]] = deque()  # seam: bounded by who adds to it
@@ -190,7 +190,7 @@ class Dispatcher:
         follows from its send), or what the handler itself follows from.
         """
         self._inbox.append((cell, message, UNCLAIMED))
-        self._unclaimed = True
+        self._unclaimed += 1
         self.pending = True
 
     def publish(self, source: str, message: Message, origin: Origin = None) -> None:
@@ -345,11 +345,16 @@ class Dispatcher:
         self.emit(cell, effects, origin)
 
     def _claim(self, origin: Origin) -> None:
+        # From the end, where they are: ten thousand cancels must not look at each other's answers.
         inbox = self._inbox
-        self._unclaimed = False
-        for index, (cell, message, old) in enumerate(inbox):
+        count, self._unclaimed = self._unclaimed, 0
+        index = len(inbox)
+        while count and index:
+            index -= 1
+            cell, message, old = inbox[index]
             if old is UNCLAIMED:
                 inbox[index] = (cell, message, origin)
+                count -= 1
 
     def _journal(self, source: str, route: Route, message: Any, origin: Origin) -> int:
         return self._append(

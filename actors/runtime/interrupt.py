@@ -14,16 +14,17 @@ process.
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any
 
-HOUSE = str(Path(__file__).resolve().parents[1])
+HOUSE = str(Path(__file__).resolve().parents[1]) + os.sep
 """Frames of files below are the actors' own code."""
 
-RUNTIME = str(Path(__file__).resolve().parent)
+RUNTIME = str(Path(__file__).resolve().parent) + os.sep
 CONTRACT = str(Path(__file__).resolve().parents[2] / "strategies" / "contract.py")
 """The desk outlives its strategy: it is never left half changed."""
 
@@ -47,6 +48,7 @@ class Interrupter:
         """Know the calls of handlers by ``entries``."""
         self._entries = entries
         self._passages = passages
+        self._asking = threading.Lock()  # a signal that comes after `remove` ends the process
         self._thread: int | None = None
         self._before: Any = None
         self.raised = 0
@@ -60,17 +62,18 @@ class Interrupter:
 
     def remove(self) -> None:
         """Give the signal back."""
-        if self._thread is not None:
-            self._thread = None
-            signal.signal(SIGNAL, self._before)
+        with self._asking:
+            if self._thread is not None:
+                self._thread = None
+                signal.signal(SIGNAL, self._before)
 
     def interrupt(self) -> bool:
         """Ask for it, from any thread; return whether anybody can be asked."""
-        thread = self._thread
-        if thread is None:
-            return False
-        signal.pthread_kill(thread, SIGNAL)
-        return True
+        with self._asking:
+            if self._thread is None:
+                return False
+            signal.pthread_kill(self._thread, SIGNAL)
+            return True
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         name = self.stuck_in(frame)
