@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import shutil
 from pathlib import Path
 
 from actors.artifacts import session_facts
@@ -15,26 +14,29 @@ from state.projections.session_md import write_session_md
 from state.projections.tally import SummaryProjection
 
 
-class SessionFiles:
-    """The CSV files and session.md of one session, as its folder would hold them."""
+def write_files(folder: Path, session: Session, entries: list[Entry]) -> None:
+    """Write the CSV files and session.md of ``entries`` to ``folder``, which is made."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tables, summary = CsvArtifacts(folder), SummaryProjection()
+    project(entries, tables, summary)
+    facts = session_facts(session, session.spec.feed.fingerprints())
+    summary.set_facts({**facts, "folder": str(folder), "wall_s": 0.0, "bars_per_s": None})
+    write_session_md(summary.summary(), folder / "session.md")
 
-    def __init__(
-        self, folder: Path, session: Session, entries: list[Entry], quarantine: Path
-    ) -> None:
-        """Write the files to ``folder``, which is made."""
+
+class SessionFiles:
+    """The files of one session, as its folder would hold them; those that are not there: empty."""
+
+    QUARANTINE = "quarantine.csv"
+
+    def __init__(self, folder: Path, quarantine: Path) -> None:
+        """Read what is in ``folder``, and the bad rows in ``quarantine``."""
         self.folder = folder
-        folder.mkdir(parents=True, exist_ok=True)
-        if quarantine.is_file():
-            shutil.copyfile(quarantine, folder / "quarantine.csv")
-        tables, summary = CsvArtifacts(folder), SummaryProjection()
-        project(entries, tables, summary)
-        facts = session_facts(session, session.spec.feed.fingerprints())
-        summary.set_facts({**facts, "folder": str(folder), "wall_s": 0.0, "bars_per_s": None})
-        write_session_md(summary.summary(), folder / "session.md")
+        self.quarantine = quarantine
 
     def rows(self, file: str) -> tuple[list[str], list[dict[str, str]]]:
         """Return the columns and rows of a CSV file, none if it was not written."""
-        path = self.folder / file
+        path = self.quarantine if file == self.QUARANTINE else self.folder / file
         if not path.is_file():
             return [], []
         with path.open(encoding="utf-8", newline="") as stream:
@@ -44,4 +46,5 @@ class SessionFiles:
 
     def session_md(self) -> str:
         """Return the text of session.md."""
-        return (self.folder / "session.md").read_text(encoding="utf-8")
+        path = self.folder / "session.md"
+        return path.read_text(encoding="utf-8") if path.is_file() else ""

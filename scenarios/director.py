@@ -17,7 +17,6 @@ from actors.commands import Request
 from actors.turns import EXIT_INPUT, INPUT_REFUSED, Session
 from feeds.contract import Group
 from feeds.errors import FeedError
-from feeds.errors import FeedError
 from messages import (
     FundingRate,
     Message,
@@ -184,12 +183,21 @@ class Director:
         try:
             first = next(groups, None)
         except FeedError as error:  # as ever: refused before there is a session to end
-            raise ScenarioError(f"market: {error}") from error
+            said = self._portable(str(error))
+            self.record.note(begin_at, number, f"input refused: {said}")
+            self.endings.append(Ending(INPUT_REFUSED, EXIT_INPUT, None, said))
+            return None
         if first is None:
             if number == 1:
                 raise ScenarioError("market: found no bar")
             self.record.note(begin_at, number, "the market is over: no session to start")
             return None
+        return self._run_stage(feed, first, groups, begin_at)
+
+    def _run_stage(
+        self, feed: MarketFeed, first: Group, groups: Iterator[Group], begin_at: int
+    ) -> Stage:
+        number = len(self.stages) + 1
         recorder = Recorder(self.record, number, self._heard)
         journal = Journal([recorder], batch=1)
         spec = self.cast.spec(feed, queued=self.queued, runs_dir=self.scratch / "runs")

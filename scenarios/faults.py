@@ -103,7 +103,8 @@ class FaultyBroker(PaperBroker):
         if limited is not None:
             detail = f"rate_limit retry_after_ms={limited.by}"
             self._tell(self._bad_news(now, detail, retry_after_ms=limited.by))
-            self._say(client_order_id, OrderEvent.REJECTED, now, ReasonCode.VENUE_REJECTED, detail)
+            code = ReasonCode.VENUE_RATE_LIMITED
+            self._say(client_order_id, OrderEvent.REJECTED, now, code, detail)
             return
         refused = self._struck(FaultKind.REJECT, client_order_id)
         if refused is not None:

@@ -21,8 +21,11 @@ from messages import (
     HoldLifted,
     HoldPlaced,
     Intent,
+    KillStage,
+    KillStep,
     OrderEvent,
     OrderStatus,
+    PortfolioMarked,
     PositionSide,
     Reconciled,
     RiskDecision,
@@ -33,11 +36,15 @@ from scenarios.expectations import Miss
 from scenarios.faults import Sent
 from scenarios.record import Record
 from scenarios.stage import CUT, JOURNAL_FAILED, Stage
+from state.instruments import Instrument
 from state.journal import Entry
 from state.ledger import LedgerError
 from state.orders import FILL_EVENTS, START, TERMINAL, TRANSITIONS
 
 ZERO = Decimal(0)
+
+HALTING = frozenset({KillStage.LATCHED, KillStage.DRAINED})
+HALT_MS_MAX = 5_000
 
 SETTLED = frozenset({"completed", "killed", "risk_halted", "interrupted"})
 """Outcomes of sessions that had the chance to answer everything."""
@@ -55,7 +62,10 @@ def check_invariants(record: Record, stages: Sequence[Stage]) -> list[Miss]:
             *transitions(entries),
             *trades(entries),
             *journal_order(entries),
+            *halts(entries),
+            *account_equation(entries, stage.session.spec.instruments),
             *books(entries, stage),
+            *reservations(stage),
         ]
         misses += [
             Miss(f"invariant: {name}", expected, found, _near(record, number, order_id))
@@ -215,6 +225,48 @@ def journal_order(entries: Sequence[Entry]) -> Iterator[Finding]:
             hold_id = entry.message.hold.hold_id
             if not placed[hold_id]:
                 yield name, f"{hold_id} is placed before it is lifted", "it was not", ""
+
+
+def halts(entries: Sequence[Entry]) -> Iterator[Finding]:
+    """7: from the trigger of a kill to its hold, and to the last answer, under five seconds."""
+    for entry in entries:
+        step = entry.message
+        if isinstance(step, KillStep) and step.stage in HALTING and step.elapsed_ms > HALT_MS_MAX:
+            found = f"{step.stage.value} after {step.elapsed_ms} ms"
+            yield "a kill halts within 5 s", f"{step.kill_id} is {step.stage.value}", found, ""
+
+
+def account_equation(
+    entries: Sequence[Entry], instruments: Mapping[str, Instrument]
+) -> Iterator[Finding]:
+    """5: equity is cash + quantity * mark (spot), cash + unrealised (perpetuals), in every row."""
+    held: dict[tuple[str, str, PositionSide], tuple[Decimal, Decimal]] = {}
+    for entry in entries:
+        message = entry.message
+        if isinstance(message, ExecutionReport) and message.fill and message.booking:
+            fill = message.fill
+            key = (fill.strategy, fill.symbol, fill.position_side)
+            quantity, cost = held.get(key, (ZERO, ZERO))
+            signed = fill.quantity if fill.side is Side.BUY else -fill.quantity
+            # What was paid for the book so far, less the cost of what was closed.
+            cost += signed * fill.price + message.booking.realized_pnl
+            held[key] = (quantity + signed, cost)
+        elif isinstance(message, PortfolioMarked):
+            marks = dict(message.marks)
+            equity = message.cash
+            for (_, symbol, _), (quantity, cost) in held.items():
+                if quantity:
+                    spot = instruments[symbol].is_spot
+                    equity += quantity * marks[symbol] - (ZERO if spot else cost)
+            if equity != message.equity:
+                yield "equity is cash and what is held", str(equity), str(message.equity), ""
+                return
+
+
+def reservations(stage: Stage) -> Iterator[Finding]:
+    """Yield where Risk knew something else than the books while nothing was on its way."""
+    if stage.reserved is not None:
+        yield "Risk knows what the books say", *stage.reserved, ""
 
 
 def books(entries: Sequence[Entry], stage: Stage) -> Iterator[Finding]:

@@ -49,6 +49,7 @@ first one in that bar's turn, of `at` and `on` the first one from then on.
 RESTARTS = """\
 After `power_cut` and `stop` with `restart` the next session starts where the market was cut, with
 the holds of the account's register in force.
+A step that falls into the time between happens as soon as the next session runs.
 It starts flat, as `tidegate trade --new` does: positions and resting orders of the session before
 are not carried over in this version.
 """
@@ -65,7 +66,9 @@ INVARIANTS = (
     "every intent is answered exactly once, every refusal with its causes",
     "orders move along the [order table](order-states.md) only",
     "each trade is booked exactly once, and what was journaled is what was booked",
-    "the books balance exactly",
+    "the books balance exactly, and equity is cash and what is held, in every row",
+    "what Risk reserves for is what lives, whenever nothing is on its way",
+    "a kill halts within 5 s of its trigger",
     "at the end the ledger is what the venue holds, or the difference is known and held",
     "the journal has no gap, time never steps back, only holds that were placed are lifted",
 )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from actors.runtime.clock import monotonic_s
-from scenarios.artifacts import SessionFiles
+from scenarios.artifacts import SessionFiles, write_files
 from scenarios.cast import cast_of
 from scenarios.director import Alter, Director
 from scenarios.errors import ScenarioError
@@ -18,6 +18,7 @@ from scenarios.market import Place, market_feed
 from scenarios.model import Scenario, format_offset
 from scenarios.reading import read_scenario
 from scenarios.record import Record
+from scenarios.stage import CUT
 from state.money import use_exact_context
 
 AROUND = 5
@@ -108,8 +109,8 @@ def run_scenario(
         tuple(misses),
         tuple(director.record.line(event) for event in director.record.events),
         _story(director.record),
-        tuple((stage.outcome, stage.exit_code) for stage in director.stages),
-        director.stage.clock.now - director.start_ms,
+        tuple((ending.outcome, ending.exit_code) for ending in director.endings),
+        director.stage.clock.now - director.start_ms if director.stages else 0,
         (monotonic_s() - started_s) * 1000,
     )
 
@@ -126,19 +127,20 @@ def _judged(director: Director, scratch: Path) -> list[Miss]:
 
     def files(number: int) -> SessionFiles:
         if number not in written:
-            written[number] = SessionFiles(
-                scratch / f"session-{number}",
-                stages[number - 1].session,
-                record.entries(number),
-                scratch / f"quarantine-{number}.csv",
-            )
+            folder = scratch / f"session-{number}"
+            stage = director.endings[number - 1].stage
+            if stage is not None:
+                last = stage.durable_seq if stage.outcome == CUT else stage.journal.seq
+                kept = [entry for entry in record.entries(number) if entry.seq <= last]
+                write_files(folder, stage.session, kept)
+            written[number] = SessionFiles(folder, scratch / f"quarantine-{number}.csv")
         return written[number]
 
     evidence = Evidence(
         record,
         director.looks,
         director.final,
-        [(stage.outcome, stage.exit_code) for stage in stages],
+        [(ending.outcome, ending.exit_code) for ending in director.endings],
         files,
     )
     misses = check(director.scenario.expect, evidence)
@@ -151,7 +153,7 @@ def _judged(director: Director, scratch: Path) -> list[Miss]:
         for place, command, text in director.surprises
     ]
     misses += check_invariants(record, stages)
-    faults = [stage.fault for stage in stages if stage.fault]
+    faults = [ending.fault for ending in director.endings if ending.fault]
     return [_with_fault(miss, faults) for miss in misses] if faults else misses
 
 

@@ -25,6 +25,7 @@ from scenarios.faults import FaultyBroker
 from scenarios.model.steps import PowerCut as PowerCutStep
 from scenarios.model.steps import Stop as StopStep
 from scenarios.record import Recorder
+from scenarios.reserves import reserved_otherwise
 from scenarios.sabotage import Charge, Sabotage
 from state.journal import Journal, JournalFailed
 from state.register import HoldRegister, outliving
@@ -33,6 +34,7 @@ REPLAY = "replay"
 JOURNAL_FAILED = "journal_failed"
 CUT = "power_cut"
 EXIT_FAULT = 6
+EXIT_CUT = 137  # what a shell shows of a process that was killed outright
 
 COMMITS_MAX = 10_000
 """Commits that one moment may need; more means that something answers itself for ever."""
@@ -73,8 +75,12 @@ class Stage:
         self.outcome = ""
         self.exit_code = 0
         self.fault: str = ""
+        self.durable_seq = 0
+        """The journal's last number that a power cut cannot take."""
         self.risk_ran = False
         """Whether Risk ran when the session was about to end: whether it could still answer."""
+        self.reserved: tuple[str, str] | None = None
+        """What Risk reserved for and what lives, where these differed before the end."""
         self.last_bar_at = -1
         self.silent: dict[str, int] = {}
         self.recorder = recorder
@@ -130,6 +136,7 @@ class Stage:
             otherwise = self._play()
             self.outcome, self.exit_code = self.session.outcome(otherwise)
             self.risk_ran = self.dispatcher.cells["risk"].runs
+            self.reserved = reserved_otherwise(self.session)
             self.on_end(self.session)
             self.session.finish(self.outcome, self.exit_code)
             self.commit()
@@ -205,11 +212,14 @@ class Stage:
             if not dispatcher.pending:
                 break
             self.journal.flush()
+            self.durable_seq = self.journal.seq
             self._at_commit()
             dispatcher.release_commits()
         else:
             raise RuntimeError(f"{COMMITS_MAX} commits in one moment, and no end of them")
         holds = self.session.assembly.holds
+        self.journal.flush()
+        self.durable_seq = self.journal.seq
         if holds.changes != self._kept:
             self._kept = holds.changes
             self.register.replace(outliving(holds.view().values()))

@@ -39,6 +39,7 @@ class Tell(Table):
     """A message into an actor's mailbox, as if it came from outside."""
 
     actor: str = Field(min_length=1, description="execution, risk, strategy:NAME, ...")
+    times: int = Field(1, ge=1, le=100_000, description="so often; `{n}` in a field is which")
     message: str = Field(min_length=1, description="the message's class")
     fields: dict[str, Any] = Field(default_factory=dict, description="its fields")
 

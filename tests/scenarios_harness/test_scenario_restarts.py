@@ -27,7 +27,7 @@ def test_nothing_is_finished_in_a_power_cut() -> None:
     )
 
     passes(result)
-    assert result.outcomes == (("power_cut", 0), ("completed", 0))
+    assert result.outcomes == (("power_cut", 137), ("completed", 0))
 
 
 def test_a_power_cut_without_a_restart_is_the_end() -> None:
