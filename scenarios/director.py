@@ -11,20 +11,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import msgspec
-
 from actors.commands import Request
 from actors.turns import EXIT_INPUT, INPUT_REFUSED, Session
 from feeds.contract import Group
 from feeds.errors import FeedError
-from messages import (
-    FundingRate,
-    Message,
-    Quote,
-    Scope,
-    Tick,
-    message_types,
-)
+from messages import FundingRate, Quote, Scope, Tick
 from scenarios.cast import Cast
 from scenarios.clockwork import LOOK, MOMENT_MS, Agenda
 from scenarios.errors import ScenarioError
@@ -33,17 +24,16 @@ from scenarios.model.expect import Sight
 from scenarios.model.steps import Command, Crash, PowerCut, Silence, Step, Tell
 from scenarios.record import Record, Recorder
 from scenarios.sabotage import NEXT, Charge, ScriptedCrash
-from scenarios.sight import matches, resolved
+from scenarios.sight import matches
 from scenarios.snapshot import Snapshot, look_at
 from scenarios.stage import CUT, EXIT_CUT, Stage
 from scenarios.stage import PowerCut as Cut
+from scenarios.telling import MESSAGES, decoded
 from state.journal import Entry, Journal
 from state.register import register_of
 
 SESSIONS_MAX = 20
 """Sessions of one scenario; more restarts than that rehearse nothing new."""
-
-MESSAGES: dict[str, type[Message]] = {kind.__name__: kind for kind in message_types()}
 
 Alter = Callable[[Session], None]
 
@@ -367,34 +357,6 @@ VITALS = {
     "clock_offset_ms": "clock_offset",
     "stalls": "stalled",
 }
-
-
-def decoded(tell: Tell, where: str, start_ms: int, number: int = 1) -> Message:
-    """Return the nth message that ``tell`` describes, or raise one clear ``ScenarioError``."""
-    kind = MESSAGES.get(tell.message)
-    if kind is None:
-        from difflib import get_close_matches
-
-        near = get_close_matches(tell.message, MESSAGES, n=1)
-        hint = f'; did you mean "{near[0]}"?' if near else ""
-        raise ScenarioError(
-            f"{where}.message: found {tell.message!r}, expected a message's class{hint}"
-        )
-    fields = {
-        name: value.replace("{n}", str(number)) if isinstance(value, str) else value
-        for name, value in resolved(tell.fields, start_ms).items()
-    }
-    unknown = [name for name in tell.fields if name not in kind.__struct_fields__]
-    if unknown:
-        raise ScenarioError(
-            f"{where}.fields.{unknown[0]}: unknown field of {tell.message}; "
-            f"it has: {', '.join(kind.__struct_fields__)}"
-        )
-    try:
-        return msgspec.convert({"type": tell.message, **fields}, kind, strict=False)
-    except msgspec.ValidationError as error:
-        text = str(error).replace("`$", "`").replace("Object ", "")
-        raise ScenarioError(f"{where}.fields: {tell.message}: {text}") from error
 
 
 def _said(step: Step) -> str:

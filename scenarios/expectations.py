@@ -11,14 +11,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from messages import (
-    Cause,
-    ExecutionReport,
-    OrderEvent,
-    RiskDecision,
-    Verdict,
-)
 from scenarios.artifacts import SessionFiles
+from scenarios.fates import Lack, OrderFates
 from scenarios.model.base import format_offset
 from scenarios.model.expect import (
     Account,
@@ -26,16 +20,14 @@ from scenarios.model.expect import (
     Expectation,
     Holds,
     Never,
-    OrderExpected,
     Position,
-    Refusal,
     Report,
     Seen,
     Sight,
     Within,
 )
 from scenarios.record import Event, Record
-from scenarios.sight import find, says
+from scenarios.sight import find
 from scenarios.snapshot import Snapshot
 
 ZERO = Decimal(0)
@@ -85,6 +77,7 @@ class Judge:
         """Judge by ``evidence``."""
         self.evidence = evidence
         self.record = evidence.record
+        self.fates = OrderFates(evidence.record)
         self.number = 0
         self.place = ""
 
@@ -95,9 +88,9 @@ class Judge:
         if expectation.never is not None:
             return self.never(expectation.never)
         if expectation.order is not None:
-            return self.order(expectation.order)
+            return self._of_orders(self.fates.order(expectation.order))
         if expectation.refusal is not None:
-            return self.refusal(expectation.refusal)
+            return self._of_orders(self.fates.refusal(expectation.refusal))
         if expectation.position is not None:
             return self.position(expectation.position)
         if expectation.account is not None:
@@ -115,6 +108,9 @@ class Judge:
     def miss(self, expected: str, found: str, around: int | None = None) -> list[Miss]:
         """Return the one miss of this expectation."""
         return [Miss(self.place, expected, found, around)]
+
+    def _of_orders(self, lacks: Sequence[Lack]) -> list[Miss]:
+        return [Miss(self.place, expected, found, around) for expected, found, around in lacks]
 
     # -- messages
 
@@ -197,103 +193,6 @@ class Judge:
                     return []
                 return self.miss(expected, f"it took {took} ms", index)
         return self.miss(expected, f"no {said(within.event)} after it", begin)
-
-    # -- orders
-
-    def _order_ids(self, tag: str | None, ordinal: int | None) -> list[str]:
-        if tag is not None:
-            return self.record.ids_of(tag)
-        assert ordinal is not None, "the model asks for one of them"
-        return [intent_id for intent_id, _ in self.record.intents[ordinal - 1 : ordinal]]
-
-    def order(self, expected: OrderExpected) -> list[Miss]:
-        """Judge how an order fared."""
-        name = _name(expected.tag, expected.ordinal)
-        ids = self._order_ids(expected.tag, expected.ordinal)
-        if not ids:
-            return self.miss(f"{name} exists", self._known_orders())
-        reports = [
-            (index, event.entry.message)
-            for index, event in enumerate(self.record.events)
-            if event.entry is not None
-            and isinstance(event.entry.message, ExecutionReport)
-            and event.entry.message.order_id in ids
-        ]
-        around = reports[-1][0] if reports else self._decision_of(ids)
-        misses: list[Miss] = []
-        life = tuple(report.event for _, report in reports)
-        if expected.life is not None and life != expected.life:
-            came = _words(life) or self._why_no_life(ids)
-            misses += self.miss(f"{name} lives {_words(expected.life)}", came, around)
-        if expected.status is not None:
-            status = reports[-1][1].status.value if reports else self._status_without(ids)
-            if status != expected.status.value:
-                misses += self.miss(f"{name} ends {expected.status.value}", status, around)
-        if expected.filled is not None:
-            filled = reports[-1][1].filled if reports else ZERO
-            if filled != expected.filled:
-                misses += self.miss(f"{name} filled {expected.filled}", str(filled), around)
-        if expected.fee is not None:
-            fee = sum((r.fill.fee for _, r in reports if r.fill is not None), ZERO)
-            if fee != expected.fee:
-                misses += self.miss(f"{name} costs a fee of {expected.fee}", str(fee), around)
-        return misses
-
-    def _known_orders(self) -> str:
-        names = [f"{tag or 'no tag'} ({intent_id})" for intent_id, tag in self.record.intents]
-        return f"the intents are: {', '.join(names) or 'none'}"
-
-    def _decision_of(self, ids: list[str]) -> int | None:
-        for index, event in enumerate(self.record.events):
-            message = None if event.entry is None else event.entry.message
-            if isinstance(message, RiskDecision) and message.intent_id in ids:
-                return index
-        return None
-
-    def _why_no_life(self, ids: list[str]) -> str:
-        index = self._decision_of(ids)
-        if index is None:
-            return "no event: it was never decided"
-        return f"no event: {self.record.line(self.record.events[index]).strip()}"
-
-    def _status_without(self, ids: list[str]) -> str:
-        index = self._decision_of(ids)
-        entry = None if index is None else self.record.events[index].entry
-        if entry is None or not isinstance(entry.message, RiskDecision):
-            return "intended"
-        denied = entry.message.verdict is Verdict.DENIED
-        return "denied" if denied else "approved"
-
-    def refusal(self, refusal: Refusal) -> list[Miss]:
-        """Judge why an intent was refused, or why its order ended."""
-        name = _name(refusal.tag, refusal.ordinal)
-        ids = self._order_ids(refusal.tag, refusal.ordinal)
-        wanted = _words(refusal.causes)
-        if not ids:
-            return self.miss(f"{name} is refused: {wanted}", self._known_orders())
-        index, causes = self._causes(ids)
-        if tuple(cause.code for cause in causes) != refusal.causes:
-            came = ", ".join(str(cause) for cause in causes) or "not refused"
-            return self.miss(f"{name} is refused: {wanted}", came, index)
-        figures = "; ".join(cause.detail for cause in causes)
-        lacking = [text for text in refusal.details if not says(figures, text)]
-        if lacking:
-            return self.miss(f"{name}'s causes say {', '.join(lacking)}", figures, index)
-        return []
-
-    def _causes(self, ids: list[str]) -> tuple[int | None, tuple[Cause, ...]]:
-        last: int | None = None
-        for index, event in enumerate(self.record.events):
-            message = None if event.entry is None else event.entry.message
-            if isinstance(message, RiskDecision) and message.intent_id in ids:
-                last = index
-                if message.causes:
-                    return index, message.causes
-            if isinstance(message, ExecutionReport) and message.order_id in ids:
-                last = index
-                if message.event in ENDS and message.cause is not None:
-                    return index, (message.cause,)
-        return last, ()
 
     # -- what is held
 
@@ -424,11 +323,6 @@ class Judge:
         return []
 
 
-ENDS = frozenset(
-    {OrderEvent.SUPPRESSED, OrderEvent.REJECTED, OrderEvent.CANCELLED, OrderEvent.EXPIRED}
-)
-
-
 def said(sight: Sight) -> str:
     """Return what is looked for in words."""
     parts = [f"{name}={value}" for name, value in sight.where.items()]
@@ -438,14 +332,6 @@ def said(sight: Sight) -> str:
     if sight.session is not None:
         parts.append(f"session={sight.session}")
     return f"{sight.message}({', '.join(parts)})" if parts else sight.message
-
-
-def _name(tag: str | None, ordinal: int | None) -> str:
-    return f"order [{tag}]" if tag is not None else f"order number {ordinal}"
-
-
-def _words(items: Iterable[object]) -> str:
-    return ", ".join(str(item) for item in items)
 
 
 __all__ = ["Evidence", "Judge", "Miss", "check"]
