@@ -57,7 +57,8 @@ are not carried over in this version.
 EXPECT = """\
 Each entry of `expect` has exactly one of these keys.
 `outcome` is `completed`, `killed`, `risk_halted`, `halted`, `interrupted`, `input_refused`,
-`journal_failed` or `power_cut`; it and `exit_code` are those of the last session.
+`journal_failed`, `power_cut`, or `fault`: an exception outside the actors, which is always a miss.
+It and `exit_code` are those of the last session.
 """
 
 INVARIANTS = (

@@ -18,7 +18,7 @@ from scenarios.market import Place, market_feed
 from scenarios.model import Scenario, format_offset
 from scenarios.reading import read_scenario
 from scenarios.record import Record
-from scenarios.stage import CUT
+from scenarios.stage import CUT, FAULT
 from state.money import use_exact_context
 
 AROUND = 5
@@ -53,7 +53,7 @@ class ScenarioResult:
             lines += [
                 miss.place,
                 f"  expected: {miss.expected}",
-                f"  found:    {miss.found}",
+                f"  found:    {miss.found.replace(chr(10), chr(10) + '            ')}",
             ]
             near = timeline_around(self.timeline, miss.around)
             if near:
@@ -151,6 +151,11 @@ def _judged(director: Director, scratch: Path) -> list[Miss]:
             f"{'carried out' if command.refused else 'refused'}: {text}",
         )
         for place, command, text in director.surprises
+    ]
+    misses += [
+        Miss("fault", "no exception outside the actors", ending.fault, len(record.events) - 1)
+        for ending in director.endings
+        if ending.outcome == FAULT
     ]
     misses += check_invariants(record, stages)
     faults = [ending.fault for ending in director.endings if ending.fault]

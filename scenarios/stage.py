@@ -16,11 +16,13 @@ from collections.abc import Callable, Iterator
 from itertools import chain
 
 from actors.runtime import Cell
+from actors.runtime.supervisor import portable_traceback
 from actors.turns import COMPLETED, INPUT_REFUSED, INTERRUPTED, Session
 from feeds.contract import Group
 from feeds.errors import FeedError
 from messages import Hold
 from scenarios.clockwork import Agenda
+from scenarios.errors import ScenarioError
 from scenarios.faults import FaultyBroker
 from scenarios.model.steps import PowerCut as PowerCutStep
 from scenarios.model.steps import Stop as StopStep
@@ -32,6 +34,7 @@ from state.register import HoldRegister, outliving
 
 REPLAY = "replay"
 JOURNAL_FAILED = "journal_failed"
+FAULT = "fault"
 CUT = "power_cut"
 EXIT_FAULT = 6
 EXIT_CUT = 137  # what a shell shows of a process that was killed outright
@@ -143,6 +146,11 @@ class Stage:
             self.journal.close()
         except JournalFailed as failed:
             self.outcome, self.exit_code, self.fault = JOURNAL_FAILED, EXIT_FAULT, str(failed)
+        except ScenarioError:
+            raise
+        except Exception as error:  # noqa: BLE001 - a bug of ours: it is shown, and always a miss
+            self.outcome, self.exit_code = FAULT, EXIT_FAULT
+            self.fault = portable_traceback(error)
 
     def _play(self) -> str:
         try:

@@ -72,7 +72,7 @@ def rehearse(
     return run_scenario(made, alter=alter, queued=queued, folder=folder)
 
 
-def passes(result: ScenarioResult) -> None:
+def check_passes(result: ScenarioResult) -> None:
     """Assert that a scenario passed, or show why not."""
     assert result.passed, result.report()
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rehearsal import BTC, PERP, document, missed, opens, passes, reduces, rehearse
+from rehearsal import BTC, PERP, check_passes, document, missed, opens, reduces, rehearse
 
 from scenarios.runner import run_scenario
 
@@ -206,7 +206,7 @@ def test_lists_are_compared_item_by_item() -> None:
         risk={"max_order_notional": "100", "max_position_notional": "200"},
     )
 
-    passes(result)
+    check_passes(result)
 
 
 def test_a_miss_shows_the_timeline_around_it_and_how_to_run_it_again(tmp_path: Path) -> None:
@@ -248,4 +248,4 @@ def test_positions_can_be_asked_by_book() -> None:
         session={"position_mode": "hedge"},
     )
 
-    passes(result)
+    check_passes(result)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from rehearsal import BTC, limit, lines, missed, opens, passes, rehearse
+from rehearsal import BTC, check_passes, limit, lines, missed, opens, rehearse
 
 from messages import Fill, Liquidity, OrderEvent, PositionSide, Side, VenueReport
 from scenarios.faults import pieces_of
@@ -43,7 +43,7 @@ def test_every_fault_shows_in_the_orders_life(step: dict[str, Any], life: list[s
     """The order moves as its venue's word comes, or does not come."""
     result = rehearse([opens(2, "a")], [step], [{"order": {"tag": "a", "life": life}}])
 
-    passes(result)
+    check_passes(result)
 
 
 def test_late_news_comes_as_late_as_it_is_told() -> None:
@@ -57,7 +57,7 @@ def test_late_news_comes_as_late_as_it_is_told() -> None:
         ],
     )
 
-    passes(result)
+    check_passes(result)
 
 
 def test_a_fill_that_comes_twice_is_booked_once() -> None:
@@ -71,7 +71,7 @@ def test_a_fill_that_comes_twice_is_booked_once() -> None:
         ],
     )
 
-    passes(result)
+    check_passes(result)
 
 
 def test_pieces_of_a_fill_can_come_in_reverse() -> None:
@@ -82,7 +82,7 @@ def test_pieces_of_a_fill_can_come_in_reverse() -> None:
         [{"order": {"tag": "a", "status": "filled", "filled": "0.5"}}],
     )
 
-    passes(result)
+    check_passes(result)
     assert [line.split()[-3] for line in lines(result, "ExecutionReport", " at ")] == [
         "0.168",
         "0.166",
@@ -98,7 +98,7 @@ def test_two_fills_can_change_places() -> None:
         [{"order": {"tag": name, "status": "filled"}} for name in "ab"],
     )
 
-    passes(result)
+    check_passes(result)
     assert [line.split()[3] for line in lines(result, "ExecutionReport", "filled")] == [
         "s1-1-2",
         "s1-1-1",
@@ -123,7 +123,7 @@ def test_a_cancel_can_be_ignored_and_tried_again() -> None:
         ],
     )
 
-    passes(result)
+    check_passes(result)
 
 
 def test_a_fault_can_be_that_of_one_symbol() -> None:
@@ -138,7 +138,7 @@ def test_a_fault_can_be_that_of_one_symbol() -> None:
         market={s: {"flat": {"price": 100, "bars": 5}} for s in (BTC, "ETH/USDT")},
     )
 
-    passes(result)
+    check_passes(result)
 
 
 def test_a_rejection_has_the_venues_own_words() -> None:
@@ -150,7 +150,7 @@ def test_a_rejection_has_the_venues_own_words() -> None:
         [{"refusal": {"tag": "a", "causes": ["venue_insufficient_funds"], "details": ["margin"]}}],
     )
 
-    passes(result)
+    check_passes(result)
 
 
 def test_a_rate_limit_pauses_until_it_may_ask_again() -> None:
@@ -166,7 +166,7 @@ def test_a_rate_limit_pauses_until_it_may_ask_again() -> None:
         health={},
     )
 
-    passes(result)
+    check_passes(result)
 
 
 def test_a_venue_that_is_down_answers_no_probe() -> None:
@@ -182,7 +182,7 @@ def test_a_venue_that_is_down_answers_no_probe() -> None:
         health={"failure_streak": 1, "pause_s": 60},
     )
 
-    passes(result)
+    check_passes(result)
 
 
 def test_a_venue_that_does_not_say_what_it_holds_stops_no_kill() -> None:
@@ -199,7 +199,7 @@ def test_a_venue_that_does_not_say_what_it_holds_stops_no_kill() -> None:
         ],
     )
 
-    passes(result)
+    check_passes(result)
 
 
 @pytest.mark.parametrize("name", ["mute_account", "wrong_account"])
@@ -220,7 +220,7 @@ def test_an_account_that_cannot_be_compared_holds_openings(name: str) -> None:
         ],
     )
 
-    passes(result)
+    check_passes(result)
 
 
 def test_what_never_came_leaves_a_difference_that_is_known() -> None:

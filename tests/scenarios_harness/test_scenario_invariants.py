@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from rehearsal import missed, opens, passes, rehearse
+from rehearsal import check_passes, missed, opens, rehearse
 
 from actors.execution import ExecutionActor
 from actors.reconciler import local_view
@@ -58,7 +58,7 @@ def set_on(actor: Any, name: str, value: Any) -> None:
 
 def test_a_session_that_keeps_them_passes() -> None:
     """Nothing is found where nothing is wrong."""
-    passes(rehearse([opens(3, "a")], [STOP_AT_COMMIT]))
+    check_passes(rehearse([opens(3, "a")], [STOP_AT_COMMIT]))
 
 
 def test_an_order_that_leaves_under_a_hold_is_found() -> None:
@@ -117,7 +117,7 @@ def test_what_waits_behind_a_hold_at_the_end_is_answered() -> None:
     pause = {"at": "2m", "command": {"verb": "pause", "for": "1h"}}
     refused = {"tag": "a", "causes": ["held", "held"], "details": ["pause", "stopping:completed"]}
 
-    passes(rehearse([opens(3, "a")], [pause], [{"refusal": refused}]))
+    check_passes(rehearse([opens(3, "a")], [pause], [{"refusal": refused}]))
 
 
 def test_a_difference_that_nobody_knows_of_is_found() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from rehearsal import BTC, lines, missed, opens, passes, rehearse, scenario
+from rehearsal import BTC, check_passes, lines, missed, opens, rehearse, scenario
 
 from messages import Bar
 from scenarios.errors import ScenarioError
@@ -126,7 +126,7 @@ def test_a_file_that_is_cut_off_ends_the_session_by_its_name(
         folder=tmp_path,
     )
 
-    passes(result)
+    check_passes(result)
     assert len((tmp_path / "bars.csv").read_text("utf-8").splitlines()) == 21
 
 
@@ -140,7 +140,7 @@ def test_a_torn_row_can_be_tolerated(tmp_path: Path) -> None:
         folder=tmp_path,
     )
 
-    passes(result)
+    check_passes(result)
 
 
 def test_a_file_that_is_refused_at_once_makes_no_session(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from rehearsal import BTC, limit, lines, opens, passes, rehearse
+from rehearsal import BTC, check_passes, limit, lines, opens, rehearse
 
 from scenarios.errors import ScenarioError
 
@@ -26,7 +26,7 @@ def test_nothing_is_finished_in_a_power_cut() -> None:
         ],
     )
 
-    passes(result)
+    check_passes(result)
     assert result.outcomes == (("power_cut", 137), ("completed", 0))
 
 
@@ -36,7 +36,7 @@ def test_a_power_cut_without_a_restart_is_the_end() -> None:
         steps=[{"at": "4m30s", "power_cut": {"restart": False}}], expect=[{"outcome": "power_cut"}]
     )
 
-    passes(result)
+    check_passes(result)
     assert result.virtual_ms == 270_000
 
 
@@ -51,7 +51,7 @@ def test_bars_that_close_while_it_is_down_are_lost() -> None:
         ],
     )
 
-    passes(result)
+    check_passes(result)
     assert [line.split()[0] for line in lines(result, "OpenIntent", "s2-")] == [
         "00:06:00.000",
         "00:07:00.000",
@@ -92,7 +92,7 @@ def test_holds_are_in_force_before_anything_starts_again(
         ],
     )
 
-    passes(result)
+    check_passes(result)
     second = [line for line in result.timeline if "HoldPlaced" in line or "ActorStarted" in line]
     placed = [index for index, line in enumerate(second) if f"HoldPlaced: {hold} " in line]
     started = [
@@ -112,7 +112,7 @@ def test_a_pause_that_ended_while_it_was_down_is_lifted_at_once() -> None:
         [{"holds": {"at": "6m", "are": []}}, {"order": {"tag": "a", "status": "filled"}}],
     )
 
-    passes(result)
+    check_passes(result)
 
 
 def test_a_torn_register_holds_everything_until_somebody_looks() -> None:
@@ -132,7 +132,7 @@ def test_a_torn_register_holds_everything_until_somebody_looks() -> None:
         bars=10,
     )
 
-    passes(result)
+    check_passes(result)
 
 
 def test_an_order_that_was_written_and_not_sent_stays_unsent() -> None:
@@ -146,7 +146,7 @@ def test_an_order_that_was_written_and_not_sent_stays_unsent() -> None:
         ],
     )
 
-    passes(result)
+    check_passes(result)
 
 
 def test_a_session_starts_flat_after_a_restart() -> None:
@@ -161,7 +161,7 @@ def test_a_session_starts_flat_after_a_restart() -> None:
         ],
     )
 
-    passes(result)
+    check_passes(result)
 
 
 def test_ids_never_repeat_across_sessions() -> None:
@@ -174,7 +174,7 @@ def test_ids_never_repeat_across_sessions() -> None:
 
     ids = [line.split()[3] for line in lines(result, "OpenIntent")]
 
-    passes(result)
+    check_passes(result)
     assert ids == ["s1-1-1", "s1-1-2", "s2-1-1", "s3-1-1"]
 
 
@@ -190,7 +190,7 @@ def test_files_can_be_asked_of_each_session() -> None:
         ],
     )
 
-    passes(result)
+    check_passes(result)
 
 
 def test_restarts_have_a_limit() -> None:

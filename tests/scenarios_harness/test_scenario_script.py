@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from rehearsal import BTC, limit, lines, opens, passes, reduces, rehearse
+from rehearsal import BTC, check_passes, limit, lines, opens, reduces, rehearse
 
 from scenarios.model.script import Nonsense
 
@@ -69,7 +69,7 @@ def test_an_order_has_everything_that_its_line_says() -> None:
         },
     }
 
-    passes(rehearse([line], expect=[{"seen": seen}]))
+    check_passes(rehearse([line], expect=[{"seen": seen}]))
 
 
 def test_a_cancel_is_of_one_order_or_of_all() -> None:
@@ -83,7 +83,7 @@ def test_a_cancel_is_of_one_order_or_of_all() -> None:
         script, expect=[{"order": {"tag": tag, "status": "cancelled"}} for tag in "abc"]
     )
 
-    passes(result)
+    check_passes(result)
     assert times_of(result, "ExecutionReport", "cancelled") == ["03", "05", "05"]
 
 
@@ -99,7 +99,7 @@ def test_a_refusal_can_be_answered_by_the_same_order_again() -> None:
         risk={"max_order_notional": "100"},
     )
 
-    passes(result)
+    check_passes(result)
     assert len(lines(result, "OpenIntent")) == 4
 
 
@@ -108,7 +108,7 @@ def test_the_very_same_intent_can_come_again() -> None:
     script = [opens(2, "a"), {"bar": 3, "do": "repeat", "tag": "a"}]
     duplicate = {"message": "RiskDecision", "where": {"causes": [{"code": "duplicate_intent"}]}}
 
-    passes(rehearse(script, expect=[{"seen": {**duplicate, "times": 1}}]))
+    check_passes(rehearse(script, expect=[{"seen": {**duplicate, "times": 1}}]))
 
 
 def test_fills_and_updates_can_bring_orders_about() -> None:
@@ -128,7 +128,7 @@ def test_fills_and_updates_can_bring_orders_about() -> None:
         ],
     )
 
-    passes(result)
+    check_passes(result)
     assert times_of(result, "ReduceIntent", "[after]") == ["03"]
     assert times_of(result, "ReduceIntent", "[early]") == ["02"]
 
@@ -144,7 +144,7 @@ def test_a_script_goes_on_after_a_failure() -> None:
         ],
     )
 
-    passes(result)
+    check_passes(result)
 
 
 @pytest.mark.parametrize("what", Nonsense, ids=str)
@@ -159,7 +159,7 @@ def test_nonsense_is_the_strategys_failure_alone(what: Nonsense) -> None:
         ],
     )
 
-    passes(result)
+    check_passes(result)
 
 
 def test_orders_can_be_of_any_symbol_and_side() -> None:
@@ -179,7 +179,7 @@ def test_orders_can_be_of_any_symbol_and_side() -> None:
         session={"position_mode": "hedge"},
     )
 
-    passes(result)
+    check_passes(result)
 
 
 def test_a_message_can_be_told_many_times() -> None:
@@ -208,4 +208,4 @@ def test_a_message_can_be_told_many_times() -> None:
         ],
     )
 
-    passes(result)
+    check_passes(result)

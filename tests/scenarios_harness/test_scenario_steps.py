@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from rehearsal import BTC, PERP, lines, missed, opens, passes, reduces, rehearse
+from rehearsal import BTC, PERP, check_passes, lines, missed, opens, reduces, rehearse
+
+from actors.turns import Session
 
 KILL = {"verb": "kill", "reason": "drill"}
 
@@ -24,7 +26,7 @@ def test_a_step_happens_at_its_time(step: dict[str, Any], when: str) -> None:
     """At a time, at a bar's close after its turn, or a millisecond before it."""
     result = rehearse(steps=[{**step, "command": KILL}], expect=[{"outcome": "killed"}])
 
-    passes(result)
+    check_passes(result)
     assert [line.split()[0] for line in lines(result, "OperatorCommand")] == [when]
 
 
@@ -36,7 +38,7 @@ def test_a_step_at_a_close_comes_after_the_bars_decisions() -> None:
         [{"order": {"tag": "a", "life": ["journaled", "sent", "accepted", "cancelled"]}}],
     )
 
-    passes(result)
+    check_passes(result)
 
 
 def test_a_step_at_the_commit_comes_between_the_record_and_the_sending() -> None:
@@ -50,7 +52,7 @@ def test_a_step_at_the_commit_comes_between_the_record_and_the_sending() -> None
         ],
     )
 
-    passes(result)
+    check_passes(result)
 
 
 def test_a_step_can_wait_for_a_message() -> None:
@@ -66,7 +68,7 @@ def test_a_step_can_wait_for_a_message() -> None:
         ],
     )
 
-    passes(result)
+    check_passes(result)
 
 
 def test_a_step_can_wait_for_the_nth_of_its_messages() -> None:
@@ -78,7 +80,7 @@ def test_a_step_can_wait_for_the_nth_of_its_messages() -> None:
         [{"seen": {**sent, "times": 2}}, {"refusal": {"tag": "c", "causes": ["held"]}}],
     )
 
-    passes(result)
+    check_passes(result)
 
 
 def test_timers_of_a_moment_come_before_its_steps_and_looks_come_last() -> None:
@@ -92,7 +94,7 @@ def test_timers_of_a_moment_come_before_its_steps_and_looks_come_last() -> None:
         [{"holds": {"at": "3m59s", "are": ["pause"]}}, {"holds": {"at": "4m", "are": []}}],
     )
 
-    passes(result)
+    check_passes(result)
 
 
 @pytest.mark.parametrize(
@@ -114,7 +116,7 @@ def test_every_command_can_be_given(command: dict[str, Any], holds: list[str]) -
         steps=[{"at": "2m30s", "command": command}], expect=[{"holds": {"bar": 4, "are": holds}}]
     )
 
-    passes(result)
+    check_passes(result)
 
 
 def test_a_command_that_is_refused_unexpectedly_is_a_miss() -> None:
@@ -172,7 +174,7 @@ def test_every_actor_can_crash_and_comes_back(actor: str) -> None:
         health={},
     )
 
-    passes(result)
+    check_passes(result)
     assert lines(result, "ActorFailed", "boom")
 
 
@@ -187,7 +189,7 @@ def test_a_feed_crashes_at_its_next_bar_and_goes_on_without_a_gap() -> None:
         ],
     )
 
-    passes(result)
+    check_passes(result)
 
 
 def test_a_crash_can_wait_for_a_message_and_strike_again() -> None:
@@ -201,7 +203,7 @@ def test_a_crash_can_wait_for_a_message_and_strike_again() -> None:
         ],
     )
 
-    passes(result)
+    check_passes(result)
 
 
 def test_silence_holds_back_the_bars_of_a_symbol_alone() -> None:
@@ -242,7 +244,7 @@ def test_quotes_ticks_and_funding_reach_venue_and_books() -> None:
         market={PERP: {"flat": {"price": 100, "bars": 6}}},
     )
 
-    passes(result)
+    check_passes(result)
 
 
 def test_the_clock_can_jump_forwards_and_never_runs_backwards() -> None:
@@ -259,7 +261,7 @@ def test_the_clock_can_jump_forwards_and_never_runs_backwards() -> None:
         ],
     )
 
-    passes(result)
+    check_passes(result)
 
 
 def test_health_reads_the_vitals_that_the_scenario_shows() -> None:
@@ -275,7 +277,7 @@ def test_health_reads_the_vitals_that_the_scenario_shows() -> None:
         health={},
     )
 
-    passes(result)
+    check_passes(result)
 
 
 def test_a_full_disk_ends_the_session_and_nothing_leaves_after_it() -> None:
@@ -290,7 +292,7 @@ def test_a_full_disk_ends_the_session_and_nothing_leaves_after_it() -> None:
         ],
     )
 
-    passes(result)
+    check_passes(result)
 
 
 def test_a_venue_fault_ends_when_its_time_or_its_count_is_over() -> None:
@@ -309,7 +311,7 @@ def test_a_venue_fault_ends_when_its_time_or_its_count_is_over() -> None:
         ],
     )
 
-    passes(result)
+    check_passes(result)
 
 
 def test_reducing_orders_pass_where_openings_are_held() -> None:
@@ -324,7 +326,7 @@ def test_reducing_orders_pass_where_openings_are_held() -> None:
         ],
     )
 
-    passes(result)
+    check_passes(result)
 
 
 def test_a_replay_ends_with_its_kill_and_paper_goes_on() -> None:
@@ -348,5 +350,21 @@ def test_a_session_can_last_longer_than_its_market() -> None:
         lasts="10m",
     )
 
-    passes(result)
+    check_passes(result)
     assert result.virtual_ms == 600_000
+
+
+def test_an_exception_outside_the_actors_is_a_miss_and_ends_nothing_else() -> None:
+    """A bug of the house is shown with where it came from; other scenarios go on."""
+
+    def break_it(session: Session) -> None:
+        def turn(*_: object) -> None:
+            raise LookupError("a bug")
+
+        setattr(session, "turn", turn)  # noqa: B010 - of one instance
+
+    result = rehearse([opens(2, "a")], expect=[{"outcome": "fault"}], alter=break_it)
+
+    assert [miss.place for miss in result.misses] == ["fault"]
+    assert result.misses[0].found.endswith("LookupError: a bug")
+    assert result.outcomes == (("fault", 6),)
