@@ -16,7 +16,7 @@ from actors.commands import CommandDesk
 from actors.execution import Books, ExecutionActor
 from actors.feed import FeedActor
 from actors.health import HealthPlan, Watch, watch
-from actors.kill import RISK_HOLDS, KillSwitch
+from actors.kill import KillSwitch
 from actors.portfolio import EquityTrack
 from actors.reconciler import ReconcilerActor
 from actors.refusals import Refusals
@@ -46,6 +46,7 @@ from brokers.matching import EngineConfig, MatchingEngine
 from brokers.paper import PaperBroker
 from feeds.contract import BarFeed
 from messages import (
+    RISK_HOLDS,
     ApprovedCancel,
     ApprovedOpen,
     ApprovedReduce,

@@ -15,12 +15,14 @@ from typing import Any, assert_never
 
 import msgspec
 
-from actors.kill import KILL_HOLD, RISK_HOLDS, KillSwitch, is_kill
+from actors.kill import KillSwitch
 from actors.runtime import Supervisor
 from actors.runtime.clock import Clock
 from actors.runtime.limits import PAUSE_S_MAX, TEXT_MAX
 from messages import (
     EVERYTHING,
+    KILL_HOLD,
+    RISK_HOLDS,
     CommandRefused,
     CommandVerb,
     Hold,
@@ -28,6 +30,7 @@ from messages import (
     OperatorCommand,
     PositionSide,
     Scope,
+    is_kill,
 )
 from state.projections.timestamps import iso_ms
 from state.register import REGISTER_HOLD

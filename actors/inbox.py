@@ -23,11 +23,10 @@ import msgspec
 import structlog
 
 from actors.commands import Answer, Request, cleaned
-from actors.kill import KILL_HOLD
 from actors.pulse import Pulse
 from actors.runtime.clock import monotonic_s
 from actors.runtime.limits import COMMANDS_WAITING_MAX
-from messages import EVERYTHING, CommandVerb, Hold, HoldMode
+from messages import EVERYTHING, KILL_HOLD, CommandVerb, Hold, HoldMode
 from state.register import Announcement, HoldRegister
 
 if TYPE_CHECKING:

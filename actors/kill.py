@@ -25,6 +25,7 @@ from actors.execution import Books
 from actors.runtime import Supervisor, limits
 from brokers.contract import VenueSilent
 from messages import (
+    KILL_HOLD,
     ApprovedCancel,
     Hold,
     HoldMode,
@@ -37,17 +38,12 @@ from messages import (
     PositionSide,
     ReasonCode,
     Side,
+    is_kill,
 )
-from state import register
 from state.ledger import Position
 from state.money import ZERO, plain
 from state.orders import Order
 from state.reconciliation import AccountView
-
-KILL_HOLD: Final = register.KILL_HOLD
-
-RISK_HOLDS: Final = "risk:"
-"""How the ids of holds begin that a guard placed."""
 
 RISK: Final = "risk"
 EXECUTION: Final = "execution"
@@ -57,15 +53,6 @@ AFTER_DRAINED: Final = tuple(KillStage)[2:]
 """The stages of a kill that come after the answers to what was waiting."""
 
 PositionKey = tuple[str, str, PositionSide]
-
-
-def is_kill(hold: Hold) -> bool:
-    """Return whether a hold is a kill's: the operator's or a guard's."""
-    return (
-        hold.latched
-        and hold.mode is HoldMode.DRAIN
-        and (hold.hold_id == KILL_HOLD or hold.hold_id.startswith(RISK_HOLDS))
-    )
 
 
 class KillSwitch:

@@ -19,7 +19,6 @@ from actors.assembly import Assembly, Parts, assemble
 from actors.execution import ExecutionActor
 from actors.feed import FeedActor
 from actors.health import NOTHING_STALE
-from actors.kill import KILL_HOLD, is_kill
 from actors.reconciler import ReconcilerActor
 from actors.runtime import Cell, CellState, Dispatcher, Origin
 from actors.runtime.clock import NEVER, next_midnight
@@ -28,6 +27,7 @@ from actors.spec import SessionSpec
 from feeds.contract import Group
 from feeds.errors import FeedError
 from messages import (
+    KILL_HOLD,
     FeedGap,
     FundingRate,
     FundingSettled,
@@ -39,6 +39,7 @@ from messages import (
     SessionStarted,
     Tick,
     VenueReport,
+    is_kill,
 )
 from state.journal import JournalWriter
 from state.money import exact, use_exact_context

@@ -4,6 +4,8 @@ from messages.base import SCHEMA_VERSION, Lane, Message, Overflow, message_types
 from messages.codes import Cause, ReasonCode
 from messages.control import (
     EVERYTHING,
+    KILL_HOLD,
+    RISK_HOLDS,
     ActorFailed,
     ActorRestarting,
     ActorStarted,
@@ -27,6 +29,7 @@ from messages.control import (
     SystemMessage,
     TakeSnapshot,
     Wake,
+    is_kill,
 )
 from messages.enums import (
     InstrumentKind,
@@ -82,7 +85,9 @@ from messages.safety import (
 
 __all__ = [
     "EVERYTHING",
+    "KILL_HOLD",
     "MARKET",
+    "RISK_HOLDS",
     "SCHEMA_VERSION",
     "ActorFailed",
     "ActorRestarting",
@@ -160,5 +165,6 @@ __all__ = [
     "VenueReport",
     "Verdict",
     "Wake",
+    "is_kill",
     "message_types",
 ]

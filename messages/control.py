@@ -67,6 +67,22 @@ class Hold(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     latched: bool = False
 
 
+KILL_HOLD = "kill"
+"""The id of the hold of an operator's kill."""
+
+RISK_HOLDS = "risk:"
+"""How the ids of holds begin that a guard placed."""
+
+
+def is_kill(hold: Hold) -> bool:
+    """Return whether a hold is a kill's: the operator's or a guard's."""
+    return (
+        hold.latched
+        and hold.mode is HoldMode.DRAIN
+        and (hold.hold_id == KILL_HOLD or hold.hold_id.startswith(RISK_HOLDS))
+    )
+
+
 class SystemMessage(Message, frozen=True):
     """Base of what only the supervisor may send."""
 

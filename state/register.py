@@ -21,7 +21,7 @@ from pathlib import Path
 
 import msgspec
 
-from messages import EVERYTHING, Hold, HoldMode
+from messages import EVERYTHING, KILL_HOLD, Hold, HoldMode
 from state.atomic import replace_file, sync_file, sync_folder
 
 REGISTER_VERSION = 1
@@ -30,9 +30,6 @@ REGISTER_VERSION = 1
 FILE = "holds.json"
 MARKER = "killed"
 """Name of the empty file, beside the register, that stands for a kill."""
-
-KILL_HOLD = "kill"
-"""Id of the operator's kill, which the marker stands for."""
 
 REGISTER_HOLD = "register"
 """Id of the hold that stands for whatever a damaged register held."""

@@ -16,15 +16,25 @@ import structlog
 from messages import (
     ActorFailed,
     ActorRestarting,
+    CircuitClosed,
+    CircuitHalfOpen,
+    CircuitOpened,
+    CommandRefused,
+    DataFresh,
+    DataStale,
     DeadLetter,
     Escalated,
     ExecutionReport,
     FeedGap,
     HoldLifted,
     HoldPlaced,
+    KillReport,
+    KillStep,
     Message,
+    OperatorCommand,
     OrderEvent,
     Reconciled,
+    RiskBreached,
     RiskDecision,
     SessionEnded,
     SessionStarted,
@@ -69,13 +79,23 @@ class JournalLog:
         self._tellers: dict[type[Message], Callable[[Any], Told | None]] = {
             ActorFailed: _failed,
             ActorRestarting: _restarting,
+            CircuitClosed: _circuit_closed,
+            CircuitHalfOpen: _circuit_half_open,
+            CircuitOpened: _circuit_opened,
+            CommandRefused: _command_refused,
+            DataFresh: _data_fresh,
+            DataStale: _data_stale,
             DeadLetter: _dead_letter,
             Escalated: _escalated,
             ExecutionReport: self._report,
             FeedGap: self._gap,
             HoldLifted: _lifted,
             HoldPlaced: _placed,
+            KillReport: _kill_reported,
+            KillStep: _kill_step,
+            OperatorCommand: _command,
             Reconciled: _reconciled,
+            RiskBreached: _breached,
             RiskDecision: self._decision,
             SessionEnded: _ended,
             SessionStarted: self._started,
@@ -195,3 +215,57 @@ def _reconciled(message: Reconciled) -> Told | None:
         return None
     fields = {"occasion": message.occasion, "differences": list(message.differences)}
     return "error", "books_differ", fields
+
+
+def _command(message: OperatorCommand) -> Told:
+    fields: dict[str, Any] = {"verb": message.verb.value, "by": message.by}
+    fields |= {"reason": message.reason, "scope": str(message.scope)}
+    if message.flatten:
+        fields["flatten"] = True
+    return "warning", "command_taken", {**fields, "command_id": message.command_id}
+
+
+def _command_refused(message: CommandRefused) -> Told:
+    fields = {"verb": message.verb.value, "by": message.by, "reason": message.reason}
+    return "warning", "command_refused", {**fields, "command_id": message.command_id}
+
+
+def _kill_step(message: KillStep) -> Told:
+    fields = {"stage": message.stage.value, "elapsed_ms": message.elapsed_ms}
+    return "warning", "kill_stage", {"kill_id": message.kill_id, **fields, "count": message.count}
+
+
+def _kill_reported(message: KillReport) -> Told:
+    fields: dict[str, Any] = {"kill_id": message.kill_id, "cause": message.cause}
+    fields |= {"by": message.by, "flatten": message.flatten, "detail": message.detail}
+    fields |= {"open_orders": list(message.open_orders), "positions": list(message.positions)}
+    if message.confirmed:
+        return "warning", "kill_confirmed", fields
+    return "error", "kill_unconfirmed", fields
+
+
+def _breached(message: RiskBreached) -> Told:
+    fields = {"limit": message.guard, "action": message.action.value}
+    return "error", "limit_breached", {**fields, "cause": str(message.cause)}
+
+
+def _circuit_opened(message: CircuitOpened) -> Told:
+    fields = {"tool": message.tool, "reason": message.reason, "failures": message.failures}
+    return "warning", "circuit_opened", {**fields, "until": iso_ms(message.until)}
+
+
+def _circuit_half_open(message: CircuitHalfOpen) -> Told:
+    return "info", "circuit_half_open", {"tool": message.tool}
+
+
+def _circuit_closed(message: CircuitClosed) -> Told:
+    return "info", "circuit_closed", {"tool": message.tool, "successes": message.successes}
+
+
+def _data_stale(message: DataStale) -> Told:
+    fields = {"overdue_ms": message.overdue_ms, "silent": message.silent}
+    return "warning", "data_stale", {"symbol": message.symbol, **fields}
+
+
+def _data_fresh(message: DataFresh) -> Told:
+    return "info", "data_fresh", {"symbol": message.symbol, "stale_ms": message.stale_ms}

@@ -8,10 +8,10 @@ from messages import (
     EVERYTHING,
     Hold,
     HoldLifted,
-    HoldMode,
     KillReport,
     KillStage,
     KillStep,
+    is_kill,
 )
 from state.projections.limits import (
     EVIDENCE_MAX,
@@ -21,18 +21,6 @@ from state.projections.limits import (
 )
 from state.projections.safety_summary import HoldResult, KillResult, KillStageResult
 from state.register import STOPPING
-
-OPERATORS_KILL = "kill"
-GUARDS_KILLS = "risk:"
-
-
-def is_kill(hold: Hold) -> bool:
-    """Return whether a hold is that of a kill, an operator's or a guard's."""
-    return (
-        hold.latched
-        and hold.mode is HoldMode.DRAIN
-        and (hold.hold_id == OPERATORS_KILL or hold.hold_id.startswith(GUARDS_KILLS))
-    )
 
 
 class _Kill:

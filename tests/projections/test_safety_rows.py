@@ -20,7 +20,6 @@ from safety_makers import (
 )
 from session_makers import MINUTE, T0, reread, write_csv
 
-from actors.kill import is_kill as switch_is_kill
 from messages import (
     BreachAction,
     Cause,
@@ -43,9 +42,9 @@ from messages import (
     SessionEnded,
     Side,
     ToolReport,
+    is_kill,
 )
 from state.projections import Summary, SummaryProjection, project, session_md, summary_json
-from state.projections.kill_tally import is_kill
 from state.projections.limits import (
     COMMANDS_MAX,
     EVIDENCE_MAX,
@@ -212,8 +211,8 @@ def test_causes_of_a_kill_are_bounded_and_latched_ones_never_cut() -> None:
     assert (KILL_CAUSES_MAX + 2, KILL_CAUSES_MAX + 42) == (len(kill.causes), kill.causes_total)
 
 
-def test_reports_and_switch_agree_on_what_a_kill_is() -> None:
-    """The same holds are kills to the switch that goes on with them and to the report."""
+def test_a_kill_is_latched_drains_and_is_the_operators_or_a_guards() -> None:
+    """Neither a quarantine nor a damaged register is one, nor what anybody can lift plainly."""
     kinds = [
         hold(hold_id, mode=mode, latched=latched)
         for hold_id in ("kill", "risk:max_daily_loss", "register", "quarantine:sma", "killer")
@@ -221,7 +220,10 @@ def test_reports_and_switch_agree_on_what_a_kill_is() -> None:
         for latched in (False, True)
     ]
 
-    assert [switch_is_kill(one) for one in kinds] == [is_kill(one) for one in kinds]
+    kills = [one for one in kinds if is_kill(one)]
+
+    assert ["kill", "risk:max_daily_loss"] == [one.hold_id for one in kills]
+    assert {(HoldMode.DRAIN, True)} == {(one.mode, one.latched) for one in kills}
 
 
 @pytest.mark.parametrize(

@@ -17,11 +17,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from actors.kill import is_kill
-from messages import Hold, HoldMode, Scope
+from messages import KILL_HOLD, Hold, HoldMode, Scope, is_kill
 from state import atomic
 from state.register import (
-    KILL_HOLD,
     REGISTER_HOLD,
     REGISTER_VERSION,
     HoldRegister,
