@@ -10,11 +10,13 @@ because something else broke on the way.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from actors.risk.guards import Guard
+from actors.risk.registry import GuardSet
 from actors.runtime import HoldSet
 from actors.turns import Session
 from messages import Hold, HoldMode, Message
@@ -133,8 +135,14 @@ def holds_that(kept: Callable[[list[Hold], Message], list[Hold]]) -> Alter:
         def covering(self, message: Message) -> list[Hold]:
             return kept(super().covering(message), message)
 
+    return holding_as(Altered)
+
+
+def holding_as(kind: type[HoldSet]) -> Alter:
+    """Return an ablation in which the session's set of holds is of another class."""
+
     def alter(session: Session) -> None:
-        session.assembly.holds.__class__ = Altered
+        session.assembly.holds.__class__ = kind
 
     return alter
 
@@ -172,3 +180,28 @@ def without_reapplied_holds() -> Alter:
         setattr(session, "start", forgetful)  # noqa: B010 - a method of one instance
 
     return alter
+
+
+# -- Risk
+
+
+def with_guards(change: Callable[[GuardSet], GuardSet]) -> Alter:
+    """Return an ablation in which every incarnation of Risk decides by other guards."""
+
+    def changed(risk: Any) -> None:
+        risk.guard_set = change(risk.guard_set)
+        risk.guards = risk.guard_set.checks
+
+    return each_incarnation("risk", changed)
+
+
+def without_check(name: str) -> Alter:
+    """Return an ablation of one guard that no configuration can switch off."""
+    return with_guards(
+        lambda old: replace(old, checks=tuple(g for g in old.checks if named(g) != name))
+    )
+
+
+def named(guard: Guard) -> str:
+    """Return the name of a guard that is a function of its own."""
+    return getattr(guard, "__name__", "")

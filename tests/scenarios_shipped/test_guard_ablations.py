@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import pytest
-from ablations import Ablation, all_of, assert_needed, each_incarnation, holds_that, not_ablated
+from ablations import (
+    Ablation,
+    all_of,
+    assert_needed,
+    each_incarnation,
+    holds_that,
+    named,
+    not_ablated,
+    with_guards,
+    without_check,
+)
 
 from actors.risk import RiskLimits, guards_for
 from actors.risk.guards import ALWAYS, Guard, Proposal
@@ -29,16 +38,6 @@ def unlimited(limits: RiskLimits, guard: str) -> RiskLimits:
     names = SETTINGS.get(guard, (guard,))
     none = {place.name: getattr(RiskLimits(), place.name) for place in fields(RiskLimits)}
     return replace(limits, **{name: none[name] for name in names})
-
-
-def with_guards(change: Callable[[GuardSet], GuardSet]) -> Alter:
-    """Return an ablation in which every incarnation of Risk decides by other guards."""
-
-    def changed(risk: Any) -> None:
-        risk.guard_set = change(risk.guard_set)
-        risk.guards = risk.guard_set.checks
-
-    return each_incarnation("risk", changed)
 
 
 def without_limit(guard: str) -> Alter:
@@ -155,18 +154,6 @@ class Correctness:
         name = self.scenario or self.guard
         alter = without_check(self.guard)
         return Ablation(self.guard, f"guards/{name}", alter, (self.missed,), self.crashes)
-
-
-def without_check(name: str) -> Alter:
-    """Return an ablation of one guard that no configuration can switch off."""
-    return with_guards(
-        lambda old: replace(old, checks=tuple(g for g in old.checks if named(g) != name))
-    )
-
-
-def named(guard: Guard) -> str:
-    """Return the name of a guard that is a function of its own."""
-    return getattr(guard, "__name__", "")
 
 
 ALWAYS_ON = (
