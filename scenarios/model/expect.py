@@ -40,7 +40,7 @@ class Sight(Table):
     message: str = Field(description="the message's class")
     where: dict[str, Any] = Field(default_factory=dict, description="fields that must be equal")
     contains: dict[str, str] = Field(
-        default_factory=dict, description="texts that fields must contain"
+        default_factory=dict, description="texts that fields must contain; figures by value"
     )
     tag: str | None = Field(None, description="only about the order of this tag")
     session: int | None = Field(None, ge=1, description="only in the nth session of the scenario")
@@ -111,7 +111,9 @@ class Refusal(Table):
     tag: str | None = Field(None, description="the order's tag")
     ordinal: int | None = Field(None, ge=1, description="or which of all intents it is")
     causes: tuple[ReasonCode, ...] = Field(min_length=1, description="all causes, in order")
-    details: tuple[str, ...] = Field((), description="texts that the causes' figures must contain")
+    details: tuple[str, ...] = Field(
+        (), description="texts that the causes' figures must contain; figures by value"
+    )
 
     @model_validator(mode="after")
     def _check(self) -> Refusal:
