@@ -15,8 +15,8 @@ from typing import Any
 import anyio
 from session_world import BTC, Script, flat, make_spec
 
-from actors.commands import Answer, Request
-from actors.inbox import Inbox, Question
+from actors.commands import Request
+from actors.inbox import Inbox, Question, Waiting
 from actors.pulse import Pulse
 from actors.session import run_paper
 from actors.spec import SessionResult
@@ -143,6 +143,7 @@ def running(
         yield found
     finally:
         found.asked_to_stop.set()
+        inbox._ring()  # so that it looks up at once
         found.thread.join(AT_ONCE)
         control.stop()
 
@@ -159,9 +160,13 @@ class OwnPulse:
         """Return the session."""
         return self.inbox.session
 
-    def submit(self, request: Request) -> Future[Answer]:
+    def hand_over(self, request: Request) -> Waiting:
         """Hand over a command."""
-        return self.inbox.submit(request)
+        return self.inbox.hand_over(request)
+
+    def latch(self, waiting: Waiting) -> None:
+        """Make a kill durable."""
+        self.inbox.latch(waiting)
 
     def ask(self, question: Question) -> Future[dict[str, Any]]:
         """Have a question asked."""

@@ -15,7 +15,7 @@ from session_world import BTC, Script
 from actors.inbox import Closed, Inbox
 from messages import Side
 from state.register import register_of
-from tidegate.control import limits
+from tidegate.control import asking, limits
 from tidegate.control.asking import carried_out, followed
 from tidegate.control.patience import Patience
 from tidegate.exits import Wanting
@@ -183,6 +183,7 @@ def test_a_kill_of_a_stuck_session_is_on_its_way_and_on_the_disk(
         stuck.wait_for(house)
         status, pending = house.command("kill", reason="stuck")
         latched = on_disk(house)
+        shown = house.get("/v1/status")
         waiting, _ = house.client.get(f"/v1/commands/{pending['ticket']}")
         stuck.release()
         answer = carried_out(house.client, "stop-new-orders", {})
@@ -190,6 +191,7 @@ def test_a_kill_of_a_stuck_session_is_on_its_way_and_on_the_disk(
 
     assert (202, True, ["kill"]) == (status, pending["pending"], latched)
     assert "latched on the disk" in pending["text"]
+    assert (False, []) == (shown["live"], shown["held_now"])
     assert 202 == waiting
     assert (200, True) == (done, later["ok"])
     assert later["kill_id"]
@@ -213,16 +215,50 @@ def test_tickets_are_forgotten_in_their_order(
     assert [404, 202, 202] == found
 
 
-def test_a_disk_that_hangs_is_said_to_hang(house: Running, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A kill that is not on the disk is not acknowledged."""
-    monkeypatch.setattr(limits, "SUBMIT_S", 0.05)
+def test_a_kill_on_a_disk_that_hangs_is_in_force_and_not_said_to_be_durable(
+    house: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In memory nothing that adds risk leaves any more; the answer waits for the disk, bounded."""
+    monkeypatch.setattr(limits, "COMMAND_S", 0.1)
     disk = threading.Event()
     register = house.inbox.register
     assert register is not None
-    keep = register.keep
-    monkeypatch.setattr(register, "keep", lambda kill: (disk.wait(AT_ONCE), keep(kill)))
-    status, document = house.command("kill")
+    keep, replace = register.keep, register.replace
+
+    def hanging_keep(*arguments: Any) -> None:
+        disk.wait(AT_ONCE)
+        keep(*arguments)
+
+    def hanging_replace(*arguments: Any) -> None:
+        disk.wait(AT_ONCE)
+        replace(*arguments)
+
+    monkeypatch.setattr(register, "keep", hanging_keep)
+    monkeypatch.setattr(register, "replace", hanging_replace)
+    status, pending = house.command("kill")
+    session = house.inbox.session
+    assert session is not None
+    held = list(session.assembly.holds.view())
+    not_there = on_disk(house)
+    disk.set()
+    answered, answer = asking.awaited(house.client, pending)
+
+    assert (202, False, ["kill"], []) == (status, pending["latched"], held, not_there)
+    assert "NOT on the disk" in pending["text"]
+    assert (200, True, ["kill"]) == (answered, answer["durable"], on_disk(house))
+
+
+def test_a_hanging_disk_does_not_take_a_thread_for_every_kill(
+    house: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However often the operator tries."""
+    monkeypatch.setattr(limits, "COMMAND_S", 0.01)
+    monkeypatch.setattr(limits, "LATCHING_MAX", 2)
+    disk = threading.Event()
+    tried: list[object] = []
+    monkeypatch.setattr(house.inbox, "latch", lambda it: (tried.append(it), disk.wait(AT_ONCE)))
+    for _ in range(5):
+        house.command("kill")
     disk.set()
 
-    assert 504 == status
-    assert "NOT latched yet" in document["error"]["problems"][0]
+    assert 2 == len(tried)

@@ -71,7 +71,8 @@ def test_status_of_a_stuck_session_begins_with_not_live_and_is_wanting(tmp_path:
 
     assert [1, 1] == [text.exit_code, as_json.exit_code]
     assert text.stdout.startswith("NOT LIVE: its work is ")
-    assert "AGO, paper session" in text.stdout.splitlines()[1]
+    assert "held now: nothing" == text.stdout.splitlines()[1]
+    assert "AGO, paper session" in text.stdout.splitlines()[2]
     assert document(as_json)["live"] is False
 
 

@@ -49,13 +49,12 @@ def register(app: typer.Typer) -> None:
 
 def pull(daemon: Client, body: Mapping[str, Any], *, wait: bool, as_json: bool) -> int:
     """Pull the kill switch, follow the kill to its report, and say all of it."""
-    from tidegate.control.asking import PENDING, REPORT_S, awaited, followed, given
+    from tidegate.control.asking import OK, PENDING, REPORT_S, awaited, followed, given
     from tidegate.control.client import Silent, problems_of
     from tidegate.exits import Exit, Wanting
 
     status, answer = given(daemon, "kill", body)
-    latched = status in (200, PENDING)
-    if not latched:
+    if status not in (OK, PENDING):
         raise Wanting("NOT KILLED", *problems_of(answer))
     found: dict[str, Any] | None = None
     gone = ""
@@ -63,9 +62,13 @@ def pull(daemon: Client, body: Mapping[str, Any], *, wait: bool, as_json: bool) 
         if status == PENDING:
             _loud(str(answer["text"]))
             status, answer = awaited(daemon, answer)
-        if status == 200 and wait:
+        if status != OK and not answer.get("latched"):
+            raise Wanting("NOT LATCHED", *problems_of(answer))
+        if status == OK and wait:
             found = followed(daemon, str(answer["kill_id"]), REPORT_S, lambda _step: None)
     except Silent as silent:
+        if status == PENDING and not answer.get("latched"):
+            raise
         gone = (
             f"latched on the disk, and the daemon has ended ({silent}): a process that has ended "
             "sends nothing, and the next start is held"

@@ -24,9 +24,9 @@ from aiohttp import web
 
 from actors import inspection
 from actors.commands import Answer, Request, as_document
-from actors.inbox import Closed
+from actors.inbox import Closed, Waiting
 from actors.runtime.clock import monotonic_s
-from messages import EVERYTHING, CommandVerb
+from messages import EVERYTHING, Hold
 from tidegate.control import limits, metrics
 from tidegate.control.addresses import admitted_host
 from tidegate.control.bodies import BODIES, BodyRefused, request_of
@@ -81,7 +81,8 @@ class Plane:
         self._reads = 0
         self._commands = 0
         self._ticket = 0
-        self._tickets: OrderedDict[str, tuple[Request, asyncio.Future[Answer]]] = OrderedDict()
+        self._tickets: OrderedDict[str, tuple[Waiting, asyncio.Future[Answer]]] = OrderedDict()
+        self._latching: set[asyncio.Future[None]] = set()
         self._started_s = monotonic_s()
         self._log = structlog.get_logger("control")
 
@@ -175,7 +176,7 @@ class Plane:
             wanted = request_of(name, await _content(request), caller(request))
         except BodyRefused as refused:
             raise Problem(400, str(refused)) from None
-        future = await self._submit(wanted)
+        waiting, future = self._hand_over(wanted)
         done, _ = await asyncio.wait({future}, timeout=limits.COMMAND_S)
         try:
             answer = future.result() if done else None
@@ -190,58 +191,63 @@ class Plane:
             ok=None if answer is None else answer.ok,
             answer="on its way" if answer is None else answer.text,
         )
-        return (
-            _answered(answer) if answer is not None else _json(self._pending(wanted, future), 202)
-        )
+        if answer is not None:
+            return _answered(answer)
+        self._ticket += 1
+        ticket = str(self._ticket)
+        self._tickets[ticket] = waiting, future
+        while len(self._tickets) > limits.TICKETS_KEPT:
+            self._tickets.popitem(last=False)
+        return _json(self._on_its_way(waiting, ticket), 202)
 
     async def answer(self, request: web.Request) -> web.Response:
         """Answer what became of a command that was on its way, by its ticket."""
         ticket = request.match_info["ticket"]
         if ticket not in self._tickets:
             raise Problem(404, f"ticket {ticket!r}: not known")
-        wanted, future = self._tickets[ticket]
+        waiting, future = self._tickets[ticket]
         if not future.done():
-            return _json(self._on_its_way(wanted, ticket), 202)
+            return _json(self._on_its_way(waiting, ticket), 202)
         try:
             return _answered(future.result())
         except Closed as closed:
             raise Problem(503, f"{closed}: it was not taken") from None
 
-    async def _submit(self, wanted: Request) -> asyncio.Future[Answer]:
-        """Hand a command over; a kill is on the disk when this returns."""
-        # In a thread: disks can hang.
-        loop = asyncio.get_running_loop()
-        submitted = loop.run_in_executor(None, self.sight.door.submit, wanted)
-        done, _ = await asyncio.wait({submitted}, timeout=limits.SUBMIT_S)
-        if not done:
-            raise Problem(
-                504, f"the disk has not answered for {limits.SUBMIT_S} s: NOT latched yet"
-            )
+    def _hand_over(self, wanted: Request) -> tuple[Waiting, asyncio.Future[Answer]]:
+        """Hand a command over, waiting for nothing; a kill is latched on the disk beside it."""
+        door = self.sight.door
         try:
-            future = asyncio.wrap_future(submitted.result())
+            waiting = door.hand_over(wanted)
         except Closed as closed:
             raise Problem(503, f"{closed}; nothing was changed", {"Retry-After": "1"}) from None
+        future = asyncio.wrap_future(waiting.future)
         # An answer that nobody fetches any more is no error of the loop's.
         future.add_done_callback(lambda done: done.cancelled() or done.exception())
-        return future
+        if waiting.is_kill:
+            # In a thread, because disks can hang; of those that do, more threads would not help.
+            self._latching = {latch for latch in self._latching if not latch.done()}
+            if len(self._latching) < limits.LATCHING_MAX:
+                loop = asyncio.get_running_loop()
+                self._latching.add(loop.run_in_executor(None, door.latch, waiting))
+        return waiting, future
 
-    def _pending(self, wanted: Request, future: asyncio.Future[Answer]) -> dict[str, Any]:
-        self._ticket += 1
-        ticket = str(self._ticket)
-        self._tickets[ticket] = wanted, future
-        while len(self._tickets) > limits.TICKETS_KEPT:
-            self._tickets.popitem(last=False)
-        return self._on_its_way(wanted, ticket)
-
-    def _on_its_way(self, wanted: Request, ticket: str) -> dict[str, Any]:
+    def _on_its_way(self, waiting: Waiting, ticket: str) -> dict[str, Any]:
         late_s = round(self.sight.door.pulse.late_s, 3)
         text = f"the session has not taken the command yet: its work is {late_s} s late"
-        if wanted.verb is CommandVerb.KILL:
+        if waiting.is_kill and waiting.latched:
             text = (
                 f"latched on the disk: no start of this account opens anything. {text}; "
                 "what it is stuck in is stopped, or the process is ended"
             )
-        return {"ok": False, "pending": True, "ticket": ticket, "text": text}
+        elif waiting.is_kill:
+            text = f"NOT on the disk yet, which does not answer; {text}"
+        return {
+            "ok": False,
+            "pending": True,
+            "latched": waiting.latched,
+            "ticket": ticket,
+            "text": text,
+        }
 
     # -- facts
 
@@ -266,9 +272,16 @@ class Plane:
             **document,
             "why": seen.why,
             "session_id": self.record.session_id,
+            "held_now": [hold.hold_id for hold in self._in_force()],
             "last_known_age_s": seen.age_s,
             "last_known": last,
         }
+
+    def _in_force(self) -> list[Hold]:
+        """Return the holds in force now, whatever the session's thread is doing."""
+        session = self.sight.door.session
+        # A copy that Python makes in one step: nobody sees the set in the middle of a change.
+        return [] if session is None else list(session.assembly.holds.view().values())
 
     async def holds(self, request: web.Request) -> web.Response:
         """Answer every hold in force."""
@@ -318,8 +331,7 @@ class Plane:
             return _json({"status": "starting", "holds": []}, 503)
         if door.pulse.stalled:
             return _json({"status": "late", "holds": []}, 503)
-        # A copy that Python makes in one step; whoever reads it needs no answer of the session.
-        in_force = list(door.session.assembly.holds.view().values())
+        in_force = self._in_force()
         shut = any(hold.scope == EVERYTHING for hold in in_force)
         document = {
             "status": "held" if shut else "ready",

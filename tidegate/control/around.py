@@ -26,6 +26,7 @@ from actors.runtime.interrupt import Interrupter
 from actors.sentinel import KILL_SIGNAL, Sentinel
 from actors.spec import SessionSpec
 from actors.turns import Session
+from feeds.errors import FeedError
 from tidegate.config import Configuration
 from tidegate.control.addresses import AddressRefused, http_address, socket_path
 from tidegate.control.app import Plane
@@ -43,8 +44,13 @@ from tidegate.control.server import ControlPlane, Listening
 from tidegate.control.sight import Sight
 from tidegate.control.token import FILE as TOKEN_FILE
 from tidegate.control.token import Token, TokenRefused, token_at
-from tidegate.exits import StartRefused, UsageRefused
+from tidegate.exits import CommandError, StartRefused, UsageRefused
+from tidegate.front import current
 from tidegate.logs import Logs
+from tidegate.redaction import Redactor
+
+ORDERLY = (CommandError, FeedError)
+"""Errors that end a session with all its files: of the input, or before anything started."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +62,9 @@ class Controls:
     sentinel: Sentinel
 
     def opened(self, session: Session) -> None:
-        """Let the kill file keep a kill from being lifted."""
+        """Kill what starts beside a kill file, and let that keep the kill from being lifted."""
         session.assembly.desk.obstacle = self.sentinel.obstacle
+        self.sentinel.look()
 
 
 @contextmanager
@@ -78,7 +85,9 @@ def controlled(configuration: Configuration, spec: SessionSpec, logs: Logs) -> I
     try:
         token = _token(configuration, folder)
         # From now on no line of any log can show it, whatever a library writes.
-        logs.hide([*configuration.secrets(), token.reveal()])
+        secrets = [*configuration.secrets(), token.reveal()]
+        logs.hide(secrets)
+        current().redactor = Redactor(secrets)
         inbox = Inbox()
         record = Record()
         facts: dict[str, Any] = {}
@@ -97,9 +106,9 @@ def controlled(configuration: Configuration, spec: SessionSpec, logs: Logs) -> I
             try:
                 yield Controls(inbox, replace(spec, sinks=(*spec.sinks, record)), sentinel)
             finally:
-                orderly = sys.exc_info()[0] is None
+                ended_by = sys.exc_info()[1]
                 control.stop()
-                if orderly:
+                if ended_by is None or isinstance(ended_by, ORDERLY):
                     remove_daemon(folder)
     finally:
         lock.release()

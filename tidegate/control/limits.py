@@ -38,8 +38,8 @@ ASK_S = 0.7
 COMMAND_S = 3.0
 """How long a command's answer waits for the session; past it the answer is: on its way."""
 
-SUBMIT_S = 2.0
-"""How long the disk may take to latch a kill before the answer says that it has not yet."""
+LATCHING_MAX = 4
+"""Threads that may wait for a hanging disk, each to latch a kill."""
 
 TICKETS_KEPT = 64
 """Commands on their way whose answer can be asked for later."""

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import structlog
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.web_protocol import RequestHandler
@@ -30,7 +31,8 @@ from tidegate.control.app import Plane
 from tidegate.control.systemd import STOPPING, Systemd
 from tidegate.control.watch import Watch
 
-BACKLOG = 16
+BACKLOG = 128
+"""Connections that wait to be taken: more than are kept, so that all are told at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,8 @@ class ControlPlane:
         self._watch = Watch(plane, self.systemd, on_session=on_session)
         self._thread = threading.Thread(target=self._run, name="control", daemon=True)
         self._ready = threading.Event()
-        self._failure: BaseException | None = None
+        self._failure: Exception | None = None
+        self._log = structlog.get_logger("control")
         self._loop: asyncio.AbstractEventLoop | None = None
         self._ending: asyncio.Event | None = None
 
@@ -91,8 +94,10 @@ class ControlPlane:
     def _run(self) -> None:
         try:
             asyncio.run(self._serve())
-        except (OSError, AddressRefused) as error:
+        except Exception as error:  # noqa: BLE001 - raised by ``start``, or said aloud
             self._failure = error
+            if self._ready.is_set():
+                self._log.error("control_plane_ended", error=f"{type(error).__name__}: {error}")
         finally:
             self._ready.set()
 
@@ -109,6 +114,7 @@ class ControlPlane:
             max_field_size=limits.HEADER_LINE_BYTES_MAX,
             max_headers=limits.HEADERS_MAX,
             shutdown_timeout=limits.STOP_S,
+            auto_decompress=False,  # a command is short as it is
         )
         await runner.setup()
         try:
@@ -242,7 +248,7 @@ def _make_way(path: Path) -> None:
     if not stat.S_ISSOCK(found.st_mode):
         raise AddressRefused(f"{path}: found something that is no socket, expected nothing there")
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as trial:
-        trial.settimeout(limits.SUBMIT_S)
+        trial.settimeout(limits.REQUEST_S)
         try:
             trial.connect(os.fspath(path))
         except OSError:

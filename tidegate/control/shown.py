@@ -18,6 +18,7 @@ def show_status(document: Document) -> None:
         _show_facts(document, f"{document['mode']} session {document['session_id']}")
         return
     sys.stdout.write(f"NOT LIVE: {document['why']}\n")
+    sys.stdout.write(f"held now: {', '.join(document['held_now']) or 'nothing'}\n")
     known = document["last_known"]
     if known is None:
         sys.stdout.write("nothing is known of the session yet\n")

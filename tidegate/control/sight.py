@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from actors import inspection
-from actors.commands import Answer, Request
-from actors.inbox import Closed, Question
+from actors.commands import Request
+from actors.inbox import Closed, Question, Waiting
 from actors.pulse import Pulse
 from actors.runtime.clock import monotonic_s
 from actors.turns import Session
@@ -32,8 +32,11 @@ class Door(Protocol):
     def session(self) -> Session | None:
         """Return the session, ``None`` before there is one."""
 
-    def submit(self, request: Request) -> Future[Answer]:
-        """Hand over a command; a kill is latched on disk before this returns."""
+    def hand_over(self, request: Request) -> Waiting:
+        """Hand over a command; waits for nothing."""
+
+    def latch(self, waiting: Waiting) -> None:
+        """Make a kill that was handed over durable; waits for the disk."""
 
     def ask(self, question: Question) -> Future[dict[str, Any]]:
         """Have a question asked in the session's thread."""

@@ -50,7 +50,10 @@ class Watch:
     async def run(self) -> None:
         """Watch for ever."""
         while True:
-            await self.tick()
+            try:
+                await self.tick()
+            except Exception as error:  # noqa: BLE001 - commands must be taken all the same
+                self._log.error("watch_failed", error=f"{type(error).__name__}: {error}")
             await sleep_s(limits.WATCH_TICK_S)
 
     async def tick(self) -> None:
@@ -59,8 +62,8 @@ class Watch:
         if door.session is None:
             return
         if not self._known:
-            self._known = True
             self._on_session(door.session)
+            self._known = True
             self.systemd.say(READY)
         now_s = self._now_s()
         stalled = door.pulse.stalled
