@@ -128,6 +128,7 @@ class Dispatcher:
         self._timers: dict[tuple[str, str], tuple[int, int]] = {}
         self._generation = 0
         self._depth = 0
+        self._depth_max = limits.DISPATCH_DEPTH_MAX
         self._unclaimed = 0
         self.pending = False
         """Whether anything is left to settle or to commit: all that a turn has to look at."""
@@ -498,7 +499,7 @@ class Dispatcher:
         assert cell.check is not None, "only what is not trusted is checked"
         assert cell.actor is not None, "only an actor that has lived can have effects"
         checked = cell.check(effects)
-        if not checked or self._depth <= limits.DISPATCH_DEPTH_MAX:
+        if not checked or self._depth <= self._depth_max:
             return checked
         # A strategy that answers every answer: what it says now is not said.
         assert self.guardian is not None, "a dispatcher runs under a supervisor"
@@ -571,16 +572,24 @@ class Dispatcher:
         """
         Answer every queued OPEN message that a hold of ``mode`` covers; return how many.
 
-        Called when a hold is placed: what was already waiting is treated like what comes.
+        Called when a hold is placed: what was already waiting is treated like what comes. A
+        strategy may react to each answer, but not at length: a thousand answers are due.
         """
         count = 0
-        for cell in self.cells.values():
-            taken = cell.mailbox.take_open(lambda message: self.holds.mode(message) is mode)
-            for message, origin in taken:
-                self._refuse(cell, message, self.holds.causes(message), origin)
-                count += 1
-            if taken and not len(cell.mailbox):
-                cell.direct = cell.state is CellState.RUNNING
+        before, self._depth_max = (
+            self._depth_max,
+            min(self._depth_max, self._depth + limits.DRAIN_DEPTH_MAX),
+        )
+        try:
+            for cell in self.cells.values():
+                taken = cell.mailbox.take_open(lambda message: self.holds.mode(message) is mode)
+                for message, origin in taken:
+                    self._refuse(cell, message, self.holds.causes(message), origin)
+                    count += 1
+                if taken and not len(cell.mailbox):
+                    cell.direct = cell.state is CellState.RUNNING
+        finally:
+            self._depth_max = before
         return count
 
     def release(self) -> None:

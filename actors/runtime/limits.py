@@ -21,6 +21,10 @@ DISPATCH_DEPTH_MAX = 64
 """Messages that cause each other within one stimulus; a strategy that answers every refusal with
 the same intent is stopped here and not by the interpreter's recursion limit."""
 
+DRAIN_DEPTH_MAX = 8
+"""The same for what follows from one answer to what waited when a hold was placed: a thousand may
+wait, and a strategy that answers each with more must not keep a kill from going on."""
+
 EFFECTS_MAX = 1_024
 """Intents that one call of a strategy may return: an answer without an end must not eat memory."""
 
