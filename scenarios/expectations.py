@@ -27,7 +27,7 @@ from scenarios.model.expect import (
     Within,
 )
 from scenarios.record import Event, Record
-from scenarios.sight import find
+from scenarios.sight import find, same
 from scenarios.snapshot import Snapshot
 
 ZERO = Decimal(0)
@@ -284,7 +284,9 @@ class Judge:
                 f"{what} has a column {unknown[0]}", f"its columns are {', '.join(columns)}"
             )
         found = [
-            row for row in rows if all(row[name] == text for name, text in expected.where.items())
+            row
+            for row in rows
+            if all(same(row[name], text) for name, text in expected.where.items())
         ]
         if len(found) == expected.count or (expected.count is None and found):
             return []

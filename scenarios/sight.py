@@ -101,6 +101,14 @@ def text_of(value: Any) -> str:
     return str(value)
 
 
+def same(text: str, wanted: str) -> bool:
+    """Return whether two texts are the same: of numbers the value counts, 105.0 is 105."""
+    if text == wanted:
+        return True
+    number = as_number(wanted)
+    return number is not None and number == as_number(text)
+
+
 _TRAILING = re.compile(r"(?<=[0-9])\.0+(?![0-9])|(?<=\.)([0-9]*[1-9])0+(?![0-9])")
 
 

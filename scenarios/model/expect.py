@@ -188,7 +188,9 @@ class Artifact(Table):
     file: Literal["orders.csv", "trades.csv", "positions.csv", "account.csv", "quarantine.csv"] = (
         Field(description="which file")
     )
-    where: dict[str, str] = Field(default_factory=dict, description="column = text, all of them")
+    where: dict[str, str] = Field(
+        default_factory=dict, description="column = text, all of them; numbers by value"
+    )
     count: int | None = Field(None, ge=0, description="exactly so many (default: at least one)")
     session: int | None = Field(None, ge=1, description="of the nth session (default: the last)")
 
