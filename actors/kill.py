@@ -54,6 +54,9 @@ AFTER_DRAINED: Final = tuple(KillStage)[2:]
 
 PositionKey = tuple[str, str, PositionSide]
 
+Left = tuple[tuple[str, ...], tuple[str, ...]]
+"""Client ids of the orders and the positions that are still there."""
+
 
 class KillSwitch:
     """
@@ -89,9 +92,10 @@ class KillSwitch:
         self._deadline = 0
         self._stages: dict[KillStage, int] = {}
         self._attempt = 0
+        self._next_look = 0
         self._orders = 0
         self._sent: Counter[PositionKey] = Counter()
-        self._reported = False
+        self._overdue: Left | None = None
 
     # -- trigger
 
@@ -150,7 +154,7 @@ class KillSwitch:
         for stage in AFTER_DRAINED:  # all to be done once more where flattening was added
             self._stages.pop(stage, None)
         self._deadline = self._elapsed_ms() + limits.KILL_CONFIRM_MS
-        self._reported = False
+        self._overdue = None
         self.running = True
         self._attempt = 0
         self._cancel(self._to_cancel())
@@ -174,7 +178,8 @@ class KillSwitch:
                 if self._confirm():
                     return
         self._step(KillStage.UNCONFIRMED)
-        self._publish_report(confirmed=False, detail="the session ends")
+        left, silence = self._left()
+        self._publish_report(left, confirmed=False, detail=f"the session ends{silence}")
         self.running = False
 
     def progress(self) -> dict[str, Any] | None:
@@ -198,20 +203,24 @@ class KillSwitch:
 
     # -- the sequence
 
+    def look_now(self) -> None:
+        """Look before the next look's time: the venue has just been heard of."""
+        if self.running:
+            self.supervisor.dispatcher.clock.cancel(self._next_look)
+            self._look(self._kill_id)
+
     def _again(self, delay_ms: int) -> None:
         clock = self.supervisor.dispatcher.clock
         kill_id = self._kill_id
-        clock.call_at(clock.now + delay_ms, lambda _at: self._look(kill_id))
+        self._next_look = clock.call_at(clock.now + delay_ms, lambda _at: self._look(kill_id))
 
     def _look(self, kill_id: str) -> None:
         if not self.running or kill_id != self._kill_id:
             return
         if self._sequence():
             return
-        if self._elapsed_ms() >= self._deadline and not self._reported:
-            self._reported = True
-            self._step(KillStage.UNCONFIRMED)
-            self._publish_report(confirmed=False, detail="past the deadline; still asking")
+        if self._elapsed_ms() >= self._deadline:
+            self._say_overdue()
         self._attempt += 1
         delay = limits.KILL_FIRST_LOOK_MS * 2 ** min(self._attempt - 1, 32)
         self._again(min(delay, limits.KILL_LOOK_MS_MAX))
@@ -312,8 +321,8 @@ class KillSwitch:
         return wanted
 
     def _confirm(self) -> bool:
-        view, _ = self._asked()
-        if view is None:
+        view = self._asked()
+        if isinstance(view, str):
             return False
         protective = {
             order.request.client_order_id
@@ -327,40 +336,45 @@ class KillSwitch:
             return False
         self._step(KillStage.CONFIRMED)
         self.running = False
-        self._publish_report(confirmed=True, orders=orders, positions=positions)
+        self._publish_report((orders, positions), confirmed=True)
         return True
 
-    def _asked(self) -> tuple[AccountView | None, str]:
+    def _asked(self) -> AccountView | str:
         """Return what the venue answers, or why it does not: a timer must not end the session."""
         try:
-            return self.venue(), ""
+            return self.venue()
         except VenueSilent as silent:
-            return None, str(silent)
+            return str(silent)
         except Exception as error:  # noqa: BLE001 - whatever it is, nothing is confirmed
-            return None, repr(error)
+            return repr(error)
 
     # -- evidence
 
-    def _publish_report(
-        self,
-        *,
-        confirmed: bool,
-        orders: tuple[str, ...] | None = None,
-        positions: tuple[str, ...] | None = None,
-        detail: str = "",
-    ) -> None:
-        if orders is None or positions is None:
-            view, why = self._asked()
-            if view is not None:
-                orders, positions = tuple(sorted(view.open_orders)), _positions(view)
-            else:
-                orders = tuple(order.request.client_order_id for order in self.books.orders.live())
-                positions = tuple(
-                    _position(p.symbol, p.position_side.value, p.quantity)
-                    for p in self.books.ledger.positions()
-                    if p.quantity
-                )
-                detail = f"{detail}; the venue does not answer ({why}): from our own books"
+    def _say_overdue(self) -> None:
+        """Report what is left, past the deadline, and again whenever that is something else."""
+        left, silence = self._left()
+        if left == self._overdue:
+            return
+        self._overdue = left
+        self._step(KillStage.UNCONFIRMED)
+        detail = f"past the deadline; still asking{silence}"
+        self._publish_report(left, confirmed=False, detail=detail)
+
+    def _left(self) -> tuple[Left, str]:
+        """Return what the venue has, or what our books have; the text says so if it is silent."""
+        view = self._asked()
+        if not isinstance(view, str):
+            return (tuple(sorted(view.open_orders)), _positions(view)), ""
+        orders = tuple(order.request.client_order_id for order in self.books.orders.live())
+        positions = tuple(
+            _position(p.symbol, p.position_side.value, p.quantity)
+            for p in self.books.ledger.positions()
+            if p.quantity
+        )
+        return (orders, positions), f"; the venue does not answer ({view}): from our own books"
+
+    def _publish_report(self, left: Left, *, confirmed: bool, detail: str = "") -> None:
+        orders, positions = left
         self.report = KillReport(
             "kill",
             self.supervisor.dispatcher.clock.now,

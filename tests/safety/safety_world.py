@@ -1,4 +1,4 @@
-"""Sessions that go on under a kill, as a daemon does, and a venue that does not do as it is told."""
+"""Sessions that go on under a kill, as a daemon does, and a venue that is not obedient."""
 
 from __future__ import annotations
 
