@@ -206,11 +206,11 @@ class KillSwitch:
     def look_now(self) -> None:
         """Look before the next look's time: the venue has just been heard of."""
         if self.running:
-            self.supervisor.dispatcher.clock.cancel(self._next_look)
             self._look(self._kill_id)
 
     def _again(self, delay_ms: int) -> None:
         clock = self.supervisor.dispatcher.clock
+        clock.cancel(self._next_look)
         kill_id = self._kill_id
         self._next_look = clock.call_at(clock.now + delay_ms, lambda _at: self._look(kill_id))
 

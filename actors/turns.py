@@ -125,6 +125,7 @@ class Session:
         self._dispatcher = assembly.dispatcher
         self._deliver_to = assembly.dispatcher.deliver
         self._track = assembly.track
+        self._kill = assembly.kill
         health = assembly.health
         self._stale = NOTHING_STALE if health is None else health.stale
         self._fresh = None if health is None else health.fresh
@@ -311,6 +312,8 @@ class Session:
                 self._origin = None
                 settle()
         board.closed()
+        if self._kill.running:
+            self._kill.look_now()
 
     def fire_next(self, until: int) -> bool:
         """Fire the earliest timer not later than ``until``, at its time; return whether one was."""
