@@ -56,6 +56,7 @@ _E_FILLED_PARTLY: Final = OrderEvent.FILLED_PARTLY
 _E_FILLED: Final = OrderEvent.FILLED
 _JOURNALED: Final = OrderStatus.JOURNALED
 _FILLED: Final = OrderStatus.FILLED
+_CANCEL_REQUESTED: Final = ReasonCode.CANCEL_REQUESTED
 
 
 @dataclass(slots=True)
@@ -66,6 +67,8 @@ class Books:
     ledger: Ledger
     lost_cancels: list[ApprovedCancel] = field(default_factory=list)
     """Cancels that an incarnation failed on: the next one's first duty."""
+    cancel_causes: dict[str, Cause] = field(default_factory=dict)
+    """Why orders at the venue are being cancelled, by order id, where no strategy asked for it."""
 
 
 class ExecutionActor(Actor):
@@ -199,6 +202,8 @@ class ExecutionActor(Actor):
             if order.status is _JOURNALED:
                 effects.append(self._step(order, OrderEvent.SUPPRESSED, now, cause))
             else:
+                if cause.code is not _CANCEL_REQUESTED:
+                    self.books.cancel_causes[order.request.order_id] = cause
                 self.broker.cancel(order.request.client_order_id, now)
         if not live:
             detail = f"cancel {cancel.intent_id}: no live order"
@@ -214,13 +219,25 @@ class ExecutionActor(Actor):
             return (self._unexplained(report, "unknown_order", report.client_order_id),)
         fill = report.fill
         if fill is None:
+            cause = report.cause
+            if self.books.cancel_causes:
+                cause = self._why_cancelled(order, report)
             try:
-                return (self._step(order, report.event, report.timestamp, report.cause),)
+                return (self._step(order, report.event, report.timestamp, cause),)
             except IllegalTransition as error:
                 return (self._unexplained(report, "illegal_transition", str(error)),)
         if not self.orders.book_once(fill.trade_id):
             return (self._unexplained(report, "duplicate_trade", fill.trade_id),)
         return self._book(order, report, fill)
+
+    def _why_cancelled(self, order: Order, report: VenueReport) -> Cause | None:
+        """Return the cause of a report: the venue knows that we asked it to cancel, not why."""
+        cause = report.cause
+        if report.event is not OrderEvent.CANCELLED:
+            return cause
+        ours = self.books.cancel_causes.pop(order.request.order_id, None)
+        asked = cause is None or cause.code is _CANCEL_REQUESTED
+        return ours if ours is not None and asked else cause
 
     def _book(self, order: Order, report: VenueReport, fill: Fill) -> Effects:
         alarm: DeadLetter | None = None

@@ -119,7 +119,7 @@ REHEARSALS = (
     Rehearsal("max_participation_pct", "expect[0].refusal", "expect[2].order"),
     Rehearsal("min_reward_to_risk", "expect[1].refusal", "expect[4].order"),
     Rehearsal("max_funding_rate_bps", "expect[1].refusal", "expect[3].order"),
-    Rehearsal("max_drawdown_pct", "expect[2].seen", "expect[8].order"),
+    Rehearsal("max_drawdown_pct", "expect[2].seen", "expect[9].order"),
     Rehearsal("max_daily_loss", "expect[1].refusal", "expect[2].order"),
     Rehearsal("max_daily_loss", "expect[1].seen", "expect[4].order", "max_daily_loss_halts"),
     Rehearsal("max_session_loss", "expect[1].seen", "expect[4].order"),
@@ -239,7 +239,7 @@ ACTIONS = {
         "halt",
         "guards/action_halt",
         without_action(BreachAction.HALT),
-        ("expect[1].holds", "expect[3].order", "expect[4].refusal", "expect[10].exit_code"),
+        ("expect[1].holds", "expect[3].order", "expect[4].refusal", "expect[11].exit_code"),
     ),
 }
 
@@ -249,7 +249,7 @@ CONSEQUENCES = (
         "no kill but a hold",
         "guards/action_halt",
         acting("max_order_notional", BreachAction.REDUCE_ONLY),
-        ("expect[2].seen", "expect[3].order", "expect[6].within", "expect[10].exit_code"),
+        ("expect[2].seen", "expect[3].order", "expect[7].within", "expect[11].exit_code"),
     ),
     Ablation(
         "a kill instead of a hold",
