@@ -5,8 +5,9 @@ How long a kill takes, under load: from its trigger to what it promises.
 
 A real paper session on the loop that the daemon uses, with its journal and register on disk. For
 every kill its queues are filled first: a tenth of the messages are intents that a pause keeps in
-Risk's mailbox, the rest ticks on their way to two strategies, one of which takes long over every four
-hundredth. Another thread pulls the kill, at a random moment of that work, and the time runs until
+Risk's mailbox, the rest ticks on their way to two strategies, one of which takes long over every
+four hundredth. Another thread pulls the kill, at a random moment of that work, and the time runs
+until
 
     in force       the hold is placed and what waited is answered: nothing that adds risk can leave
     acknowledged   journal and register have it on disk, and whoever pulled it has the answer
