@@ -121,6 +121,18 @@ def all_of(*alters: Alter) -> Alter:
     return alter
 
 
+def part(
+    of: Callable[[Session], object], name: str, make: Callable[[Any], Callable[..., Any]]
+) -> Alter:
+    """Return an ablation in which the method ``name`` of a part is what ``make`` makes of it."""
+
+    def alter(session: Session) -> None:
+        owner = of(session)
+        setattr(owner, name, make(getattr(owner, name)))
+
+    return alter
+
+
 def holds_that(kept: Callable[[list[Hold], Message], list[Hold]]) -> Alter:
     """
     Return an ablation of the set of holds: of those that cover a message only ``kept`` do.
