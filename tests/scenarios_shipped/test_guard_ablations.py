@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -16,12 +17,13 @@ from ablations import (
     not_ablated,
     with_guards,
     without_check,
+    without_reapplied_holds,
 )
 
 from actors.risk import RiskLimits, guards_for
 from actors.risk.guards import ALWAYS, Guard, Proposal
 from actors.risk.registry import GUARDS, SPECS, GuardSet
-from actors.risk.view import RiskView
+from actors.risk.view import RiskMemory, RiskView
 from actors.turns import Session
 from messages import BreachAction, Cause, RiskBreached
 from scenarios.director import Alter
@@ -212,6 +214,33 @@ def without_acknowledgement() -> Alter:
     return alter
 
 
+def forgetting(what: Callable[[RiskView], None]) -> Alter:
+    """Return an ablation in which each incarnation of Risk but the first has forgotten ``what``."""
+
+    def alter(session: Session) -> None:
+        cell = session.assembly.dispatcher.cells["risk"]
+
+        def changed(risk: Any) -> None:
+            if cell.incarnation:  # of those that were made before
+                what(risk.view)
+
+        each_incarnation("risk", changed)(session)
+
+    return alter
+
+
+def memory(view: RiskView) -> None:
+    """Have a view begin anew with what outlives an incarnation."""
+    fresh = RiskMemory.of(view.limits, view.cash, view.clock.now)
+    view.decided, view.watch = fresh.decided, fresh.watch
+    view.openings, view.cancels = fresh.openings, fresh.cancels
+
+
+def reservations(view: RiskView) -> None:
+    """Have a view not know of orders that live."""
+    view.reservations.clear()
+
+
 def only_the_first_cause() -> Alter:
     """Return an ablation in which a refusal stops at the first guard that has a cause."""
 
@@ -274,6 +303,31 @@ CONSEQUENCES = (
         "guards/max_consecutive_losses",
         without_acknowledgement(),
         ("expect[5].order",),
+    ),
+    Ablation(
+        "the register",
+        "guards/halt_survives_a_power_cut",
+        without_reapplied_holds(),
+        ("expect[1].seen", "expect[3].refusal", "expect[6].exit_code"),
+    ),
+    Ablation(
+        "halt",
+        "guards/halt_ends_a_replay",
+        without_action(BreachAction.HALT),
+        ("expect[1].seen", "expect[2].never", "expect[5].exit_code"),
+    ),
+    Ablation(
+        "memory",
+        "guards/risk_crashes_and_remembers",
+        forgetting(memory),
+        ("expect[3].refusal", "expect[4].seen", "expect[5].refusal"),
+        crashes=1,  # the order store takes nothing twice
+    ),
+    Ablation(
+        "reservations",
+        "guards/risk_crashes_and_remembers",
+        forgetting(reservations),
+        ("expect[1].refusal",),
     ),
     Ablation(
         "all causes",
