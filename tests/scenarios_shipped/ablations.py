@@ -15,11 +15,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from actors.risk.guards import Guard
+from actors.risk.guards import Guard, Proposal
 from actors.risk.registry import GuardSet
+from actors.risk.view import RiskView
 from actors.runtime import HoldSet
 from actors.turns import Session
-from messages import Hold, HoldMode, Message
+from messages import Cause, Hold, HoldMode, Message, ReasonCode
 from scenarios.director import Alter
 from scenarios.runner import ScenarioResult, run_scenario
 
@@ -217,3 +218,17 @@ def without_check(name: str) -> Alter:
 def named(guard: Guard) -> str:
     """Return the name of a guard that is a function of its own."""
     return getattr(guard, "__name__", "")
+
+
+def closes_held() -> Alter:
+    """Return an ablation in which Risk refuses closes while anything is held."""
+
+    def alter(session: Session) -> None:
+        holds = session.assembly.holds
+
+        def severe(proposal: Proposal, _view: RiskView) -> Cause | None:
+            return Cause(ReasonCode.HELD) if proposal.reducing and holds.active else None
+
+        with_guards(lambda old: replace(old, checks=(*old.checks, severe)))(session)
+
+    return alter

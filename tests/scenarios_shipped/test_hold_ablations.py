@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -11,11 +10,11 @@ import pytest
 from ablations import (
     Ablation,
     assert_needed,
+    closes_held,
     each_incarnation,
     holding_as,
     holds_that,
     not_ablated,
-    with_guards,
     without_check,
     without_last_look,
     without_mode,
@@ -23,7 +22,6 @@ from ablations import (
 )
 
 from actors.commands import Answer, Request
-from actors.risk.guards import Proposal
 from actors.risk.view import RiskView
 from actors.runtime import HoldSet
 from actors.turns import Session
@@ -35,7 +33,6 @@ from messages import (
     HoldMode,
     Message,
     OrderRequest,
-    ReasonCode,
     Scope,
 )
 from scenarios.director import Alter
@@ -158,20 +155,6 @@ SCOPES: Mapping[str, tuple[Ablation, ...]] = {
 
 
 # -- what passes a hold, and what does not
-
-
-def closes_held() -> Alter:
-    """Return an ablation in which Risk refuses closes while anything is held."""
-
-    def alter(session: Session) -> None:
-        holds = session.assembly.holds
-
-        def severe(proposal: Proposal, _view: RiskView) -> Cause | None:
-            return Cause(ReasonCode.HELD) if proposal.reducing and holds.active else None
-
-        with_guards(lambda old: replace(old, checks=(*old.checks, severe)))(session)
-
-    return alter
 
 
 def cancels_held() -> Alter:

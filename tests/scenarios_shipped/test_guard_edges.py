@@ -1,0 +1,83 @@
+"""The scenarios of limits notice a limit that stands a hair beside where it should."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from ablations import Ablation, all_of, assert_needed, with_guards
+
+from actors.risk import RiskLimits, guards_for
+from actors.risk.rates import RateWindow
+from actors.risk.registry import GUARDS
+from actors.turns import Session
+from scenarios.director import Alter
+
+FIELDS = {"strategy_budget": "strategy_budgets"}
+"""Limits whose field of ``RiskLimits`` is not called like their guard."""
+
+NO_NUMBERS = frozenset({"universe", "block_stacking"})
+
+HAIR = Decimal("0.000001")
+"""How much tighter a limit is set, as a part of it: what equalled it is beyond it then."""
+
+SLACK = Decimal("0.06")
+"""How much wider a limit is set: what a scenario sends beyond the edge is nearer to it than that."""
+
+
+def moved(limits: RiskLimits, guard: str, part: Decimal) -> RiskLimits:
+    """Return ``limits`` with one of them wider by ``part``; a count moves by one."""
+    name = FIELDS.get(guard, guard)
+    return replace(limits, **{name: _moved(getattr(limits, name), part)})
+
+
+def _moved(value: Any, part: Decimal) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _moved(amount, part) for key, amount in value.items()}
+    if isinstance(value, int):
+        return value + (1 if part > 0 else -1)
+    return value * (1 + part)
+
+
+def with_limit_moved(guard: str, part: Decimal) -> Alter:
+    """Return an ablation in which one limit stands elsewhere, for guards, watch and windows."""
+
+    def remembered(session: Session) -> None:
+        memory = session.assembly.core.risk_memory
+        limits = session.spec.limits
+        if memory.watch is not None:
+            memory.watch.limits = moved(limits, guard, part)
+        if guard == "max_orders_per_minute":
+            memory.openings = RateWindow(moved(limits, guard, part).max_orders_per_minute or 0)
+        if guard == "max_cancels_per_minute":
+            most = moved(limits, guard, part).max_cancels_per_minute or 0
+            memory.cancels = RateWindow(most + 1)
+
+    return all_of(with_guards(lambda old: guards_for(moved(old.limits, guard, part))), remembered)
+
+
+NUMBERS = tuple(spec.name for spec in GUARDS if spec.name not in NO_NUMBERS)
+
+
+def least(guard: str) -> bool:
+    """Return whether a limit is a least one: tighter is more of it."""
+    return guard.startswith("min_")
+
+
+@pytest.mark.parametrize("guard", NUMBERS)
+def test_the_scenario_of_a_limit_fails_where_the_limit_is_a_hair_tighter(guard: str) -> None:
+    """What equals a limit passes: every scenario has an order, or an account, at the very edge."""
+    part = HAIR if least(guard) else -HAIR
+
+    assert_needed(Ablation("edge", f"guards/{guard}", with_limit_moved(guard, part), ()))
+
+
+@pytest.mark.parametrize("guard", NUMBERS)
+def test_the_scenario_of_a_limit_fails_where_the_limit_is_a_little_wider(guard: str) -> None:
+    """What is beyond a limit is refused: every scenario tries something close beyond the edge."""
+    part = -SLACK if least(guard) else SLACK
+
+    assert_needed(Ablation("beyond", f"guards/{guard}", with_limit_moved(guard, part), ()))
