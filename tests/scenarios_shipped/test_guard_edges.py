@@ -8,13 +8,14 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from ablations import Ablation, all_of, assert_needed, with_guards
+from ablations import all_of, file_of, unaltered, with_guards
 
 from actors.risk import RiskLimits, guards_for
 from actors.risk.rates import RateWindow
 from actors.risk.registry import GUARDS
 from actors.turns import Session
 from scenarios.director import Alter
+from scenarios.runner import run_scenario
 
 FIELDS = {"strategy_budget": "strategy_budgets"}
 """Limits whose field of ``RiskLimits`` is not called like their guard."""
@@ -25,7 +26,7 @@ HAIR = Decimal("0.000001")
 """How much tighter a limit is set, as a part of it: what equalled it is beyond it then."""
 
 SLACK = Decimal("0.06")
-"""How much wider a limit is set: what a scenario sends beyond the edge is nearer to it than that."""
+"""How much wider a limit is set: scenarios try something nearer beyond the edge than that."""
 
 
 def moved(limits: RiskLimits, guard: str, part: Decimal) -> RiskLimits:
@@ -62,22 +63,29 @@ def with_limit_moved(guard: str, part: Decimal) -> Alter:
 NUMBERS = tuple(spec.name for spec in GUARDS if spec.name not in NO_NUMBERS)
 
 
-def least(guard: str) -> bool:
-    """Return whether a limit is a least one: tighter is more of it."""
-    return guard.startswith("min_")
+TIGHTER_IS_MORE = frozenset({"min_reward_to_risk", "order_value_buffer_pct"})
+
+
+def assert_noticed(guard: str, part: Decimal) -> None:
+    """Assert that a moved limit changes what happens, and not only the figures in refusals."""
+    altered = run_scenario(file_of(f"guards/{guard}"), alter=with_limit_moved(guard, part))
+    other = [
+        miss
+        for miss in altered.misses
+        if "causes say" not in miss.expected and "cause~" not in miss.expected
+    ]
+
+    assert unaltered(f"guards/{guard}").passed
+    assert other, altered.report()
 
 
 @pytest.mark.parametrize("guard", NUMBERS)
 def test_the_scenario_of_a_limit_fails_where_the_limit_is_a_hair_tighter(guard: str) -> None:
     """What equals a limit passes: every scenario has an order, or an account, at the very edge."""
-    part = HAIR if least(guard) else -HAIR
-
-    assert_needed(Ablation("edge", f"guards/{guard}", with_limit_moved(guard, part), ()))
+    assert_noticed(guard, HAIR if guard in TIGHTER_IS_MORE else -HAIR)
 
 
 @pytest.mark.parametrize("guard", NUMBERS)
 def test_the_scenario_of_a_limit_fails_where_the_limit_is_a_little_wider(guard: str) -> None:
     """What is beyond a limit is refused: every scenario tries something close beyond the edge."""
-    part = -SLACK if least(guard) else SLACK
-
-    assert_needed(Ablation("beyond", f"guards/{guard}", with_limit_moved(guard, part), ()))
+    assert_noticed(guard, -SLACK if guard in TIGHTER_IS_MORE else SLACK)
