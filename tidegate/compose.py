@@ -27,9 +27,7 @@ from tidegate.exits import ConfigError
 
 DAY_MS = 86_400_000
 
-NOT_IN_FORCE: Mapping[tuple[str, ...], str] = {
-    ("telemetry", "notify"): "no notices are sent yet",
-}
+NOT_IN_FORCE: dict[tuple[str, ...], str] = {}
 """Keys that are known, of which this version does not do what they promise."""
 
 

@@ -145,7 +145,12 @@ class TelemetrySettings(Section):
 
     log_format: Literal["console", "json"] = Field("console", description="form of log lines")
     metrics: bool = Field(True, description="answer `/metrics` on the control plane")
-    notify: tuple[str, ...] = Field((), description="where notices go")
+    notify: tuple[str, ...] = Field(
+        (),
+        description="whom `trade` tells of holds, kills, quarantines and halts, and daily that it "
+        "lives: addresses as apprise has them, like `mailto://...`; secrets, so by environment or "
+        "a private file; needs `tidegate[notify]`",
+    )
 
 
 class Settings(Section):

@@ -60,8 +60,16 @@ def _findings(configuration: Configuration) -> Iterator[Finding]:
     for problem in not_in_force(configuration):
         yield Finding("fail", "configuration", problem)
     yield _folder(Path(configuration.settings.session.dir))
+    yield from _control(configuration)
     yield from _parts(configuration)
     yield from _limits(configuration)
+
+
+def _control(configuration: Configuration) -> Iterator[Finding]:
+    from tidegate.control.readiness import findings
+
+    for status, subject, detail in findings(configuration):
+        yield Finding(status, subject, detail)
 
 
 def _parts(configuration: Configuration) -> Iterator[Finding]:

@@ -26,7 +26,7 @@ _ENDINGS = (
     "credentials",
     "authorization",
 )
-_WHOLE = frozenset({"twofa", "pin", "login", "uid"})
+_WHOLE = frozenset({"twofa", "pin", "login", "uid", "notify"})  # the last: addresses with passwords
 
 
 def is_secret_name(name: str) -> bool:
@@ -125,7 +125,8 @@ def exposed_secrets(path: Path, values: Mapping[str, Any]) -> list[str]:
         return []
     names = ", ".join(secrets)
     if len(secrets) < len(found):
-        variable = "TIDEGATE_" + secrets[0].replace(".", "__").upper()
+        key = secrets[0].partition("[")[0]  # a list is one variable
+        variable = "TIDEGATE_" + key.replace(".", "__").upper()
         problem = (
             f"{path}: {names}: credentials do not belong in the configuration file; set "
             f"{variable} in the environment, or keep them in a file of their own that only its "

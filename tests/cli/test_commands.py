@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tidegate.compose import NOT_IN_FORCE
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -355,15 +357,16 @@ def test_no_limit_applies_that_was_not_given(tidegate: Tidegate, bars: Callable[
 
 
 def test_a_key_that_does_nothing_is_refused(
-    tidegate: Tidegate, bars: Callable[..., Path]
+    tidegate: Tidegate, bars: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A key that would do nothing is worse than none: it is named, and nothing runs."""
-    Path("c.toml").write_text('[telemetry]\nnotify = ["mail"]\n')
+    monkeypatch.setitem(NOT_IN_FORCE, ("telemetry", "metrics"), "nobody counts yet")
+    Path("c.toml").write_text("[telemetry]\nmetrics = true\n")
 
     ended = tidegate("replay", "--data", bars("a.csv", WAVES), *SMALL, "-c", "c.toml")
 
     assert ended.exit_code == 2
-    assert "c.toml: telemetry.notify: no notices are sent yet" in ended.stderr
+    assert "c.toml: telemetry.metrics: nobody counts yet" in ended.stderr
 
 
 def test_a_whole_session_can_come_from_a_file(
@@ -643,7 +646,7 @@ def test_check_says_what_is_wanting(tidegate: Tidegate) -> None:
     assert [row["subject"] for row in failing] == ["feed"]
     assert "none.csv" in failing[0]["detail"]
     assert unheard.exit_code == 1
-    assert "no notices are sent yet" in unheard.stdout
+    assert "apprise does not know" in " ".join(unheard.stdout.split())
     assert elsewhere.exit_code == 1
     assert "found 'ccxt', expected 'paper'" in elsewhere.stdout
     assert refused.exit_code == 2

@@ -191,6 +191,7 @@ class Everything:
     """A plane that has counted something of everything."""
 
     requests = {("http", "200"): 1}  # noqa: RUF012 - nobody changes it
+    notices = {"sent": 1}  # noqa: RUF012 - nobody changes it
     connections_refused = 2
     stalls = 3
 

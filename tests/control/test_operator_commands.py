@@ -16,8 +16,9 @@ from control_house import Running, Stuck, running
 from session_world import BTC, Script
 from typer.testing import CliRunner, Result
 
-from messages import KillReport, Side
+from messages import Hold, HoldMode, KillReport, Side
 from state.journal.reader import read_lines
+from state.register import register_of
 from tidegate.cli import app
 from tidegate.control import asking, limits
 from tidegate.control.client import Silent
@@ -380,3 +381,31 @@ def test_the_kill_command_says_that_it_did_not_kill(
 
     assert 1 == result.exit_code
     assert result.stderr.startswith("tidegate: NOT KILLED\n")
+
+
+def test_check_says_what_a_daemon_would_find() -> None:
+    """A token that others read, a kill file, holds of an earlier session, a daemon that runs."""
+    runner = CliRunner()
+    runner.invoke(app, ["init"])
+    before = runner.invoke(app, ["check"])
+    folder = account_folder(Path("runs"), "paper", "main")
+    folder.mkdir(parents=True)
+    pid = os.getpid()
+    write_daemon(folder, Daemon(pid, process_started(pid), "paper", "main", "/s"))
+    (folder / "control.token").write_text("tide-7f3a9c51d2e84b06")
+    Path("KILL").touch()
+    hold = Hold("kill", "drill", HoldMode.DRAIN, "test", 0, latched=True)
+    register_of(Path("runs"), "paper", "main").replace({"kill": hold})
+    after = runner.invoke(app, ["check", "--json"])
+    found = {each["subject"]: each["status"] for each in document(after)["checks"]}
+
+    assert 0 == before.exit_code
+    assert 1 == after.exit_code
+    assert {
+        "control": "ok",
+        "control.token_file": "fail",
+        "control.kill_file": "warn",
+        "daemon": "warn",
+        "holds": "warn",
+    }.items() <= found.items()
+    assert "tide-7f3a" not in after.stdout

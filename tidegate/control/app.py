@@ -65,6 +65,7 @@ class Plane:
         daemon: Mapping[str, Any],
         with_metrics: bool = True,
         remote: bool = False,
+        notices: Mapping[str, int] | None = None,
     ) -> None:
         """Answer for the session behind ``sight``; ``remote`` admits hosts beyond loopback."""
         self.sight = sight
@@ -73,6 +74,7 @@ class Plane:
         self.daemon = daemon
         self.with_metrics = with_metrics
         self.remote = remote
+        self.notices: Mapping[str, int] = {} if notices is None else notices
         self.stalls = 0
         self.requests: Counter[tuple[str, str]] = Counter()
         self.connections_refused = 0

@@ -39,6 +39,7 @@ from tidegate.control.daemon import (
     remove_daemon,
     write_daemon,
 )
+from tidegate.control.notices import Notices, NoticesRefused, secrets_of, targets_of
 from tidegate.control.record import Record
 from tidegate.control.server import ControlPlane, Listening
 from tidegate.control.sight import Sight
@@ -85,11 +86,12 @@ def controlled(configuration: Configuration, spec: SessionSpec, logs: Logs) -> I
     try:
         token = _token(configuration, folder)
         # From now on no line of any log can show it, whatever a library writes.
-        secrets = [*configuration.secrets(), token.reveal()]
+        secrets = [*configuration.secrets(), token.reveal(), *secrets_of(_notify(configuration))]
         logs.hide(secrets)
         current().redactor = Redactor(secrets)
+        notices = _notices(configuration)
         inbox = Inbox()
-        record = Record()
+        record = Record(notices.tell if _notify(configuration) else None)
         facts: dict[str, Any] = {}
         plane = Plane(
             Sight(inbox),
@@ -98,16 +100,20 @@ def controlled(configuration: Configuration, spec: SessionSpec, logs: Logs) -> I
             daemon=facts,
             with_metrics=settings.telemetry.metrics,
             remote=settings.control.http_allow_remote,
+            notices=notices.counts,
         )
         sentinel = _sentinel(configuration, inbox)
         files = _Files(folder, facts, spec)
-        control = _control(configuration, plane, folder, files)
+        control = _control(configuration, plane, folder, files, notices)
+        if _notify(configuration):
+            notices.start()
         with _signals(sentinel):
             try:
                 yield Controls(inbox, replace(spec, sinks=(*spec.sinks, record)), sentinel)
             finally:
                 ended_by = sys.exc_info()[1]
                 control.stop()
+                notices.stop()
                 if ended_by is None or isinstance(ended_by, ORDERLY):
                     remove_daemon(folder)
     finally:
@@ -123,6 +129,20 @@ def _token(configuration: Configuration, folder: Path) -> Token:
         raise UsageRefused(f"control.token_file: {refused}") from None
 
 
+def _notify(configuration: Configuration) -> tuple[str, ...]:
+    return configuration.settings.telemetry.notify
+
+
+def _notices(configuration: Configuration) -> Notices:
+    settings = configuration.settings
+    addresses = _notify(configuration)
+    try:
+        targets = targets_of(addresses) if addresses else []
+    except NoticesRefused as refused:
+        raise UsageRefused(f"{configuration.origin('telemetry', 'notify')}: {refused}") from None
+    return Notices(f"{settings.session.mode}/{settings.venue.account}", targets)
+
+
 def _sentinel(configuration: Configuration, inbox: Inbox) -> Sentinel:
     settings = configuration.settings
     kill_file = settings.control.kill_file
@@ -135,14 +155,14 @@ def _sentinel(configuration: Configuration, inbox: Inbox) -> Sentinel:
 
 
 def _control(
-    configuration: Configuration, plane: Plane, folder: Path, files: _Files
+    configuration: Configuration, plane: Plane, folder: Path, files: _Files, notices: Notices
 ) -> ControlPlane:
     settings = configuration.settings.control
     origin = configuration.origin("control")
     try:
         path = socket_path(settings.socket, folder)
         listening = Listening(path, http_address(settings.http))
-        control = ControlPlane(plane, listening, on_session=files.has_session)
+        control = ControlPlane(plane, listening, on_session=files.has_session, on_alive=notices.say)
         control.start()
     except (AddressRefused, OSError) as refused:
         raise UsageRefused(f"{origin}: control: {refused}") from None

@@ -61,3 +61,18 @@ START_S = 10.0
 
 STOP_S = 5.0
 """How long its last answers may take when the daemon ends."""
+
+ALIVE_EVERY_S = 86_400.0
+"""One notice a day that the daemon lives: whoever does not get it knows that it does not."""
+
+NOTICES_WAITING_MAX = 256
+"""Lines of notices that wait to be sent; the newest matter, the oldest make room."""
+
+NOTICE_LINES_MAX = 20
+"""Lines of one notice: what fits a telephone."""
+
+NOTICES_EVERY_S = 2.0
+"""Pause between two notices: chat servers refuse who writes faster."""
+
+NOTICE_RETRIES_S = (2.0, 10.0)
+"""Pauses before a notice that did not arrive is tried again; then it is dropped and counted."""

@@ -43,6 +43,10 @@ class Served(Protocol):
         """Return how many connections were one too many."""
 
     @property
+    def notices(self) -> Mapping[str, int]:
+        """Return how many notices were sent, failed or dropped."""
+
+    @property
     def stalls(self) -> int:
         """Return how often the session's work began to be late."""
 
@@ -490,6 +494,15 @@ METRICS: tuple[Declared, ...] = (
         ("listener", "code"),
         "Requests to the control plane by listener and HTTP status",
         _requests,
+    ),
+    Declared(
+        "tidegate_notices",
+        COUNTER,
+        ("outcome",),
+        "Notices that were sent, that failed, and lines that were dropped",
+        lambda source: (
+            ((name,), float(count)) for name, count in sorted(dict(source.plane.notices).items())
+        ),
     ),
     Declared(
         "tidegate_control_connections_refused",

@@ -53,14 +53,15 @@ class ControlPlane:
         *,
         systemd: Systemd | None = None,
         on_session: Callable[[Any], None] = lambda _session: None,
+        on_alive: Callable[[str], None] = lambda _line: None,
     ) -> None:
-        """Listen there, once started."""
+        """Listen there, once started; the rest is for the watch."""
         self.plane = plane
         self.listening = listening
         self.http_address: tuple[str, int] | None = None
         """Where HTTP is really served: port 0 takes any."""
         self.systemd = systemd or Systemd()
-        self._watch = Watch(plane, self.systemd, on_session=on_session)
+        self._watch = Watch(plane, self.systemd, on_session=on_session, on_alive=on_alive)
         self._thread = threading.Thread(target=self._run, name="control", daemon=True)
         self._ready = threading.Event()
         self._failure: Exception | None = None

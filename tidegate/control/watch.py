@@ -31,12 +31,14 @@ class Watch:
         systemd: Systemd,
         *,
         on_session: Callable[[Any], None] = lambda _session: None,
+        on_alive: Callable[[str], None] = lambda _line: None,
         now_s: Callable[[], float] = monotonic_s,
     ) -> None:
-        """Watch for ``plane``."""
+        """Watch for ``plane``; ``on_alive`` is told, once a day, that the session lives."""
         self.plane = plane
         self.systemd = systemd
         self._on_session = on_session
+        self._on_alive = on_alive
         self._now_s = now_s
         self._log = structlog.get_logger("control")
         self._known = False
@@ -46,6 +48,7 @@ class Watch:
         self._looked_s = -limits.FACTS_EVERY_S
         self._logged_s = started_s
         self._barked_s = started_s
+        self._alive_s = started_s
 
     async def run(self) -> None:
         """Watch for ever."""
@@ -75,6 +78,9 @@ class Watch:
         if now_s - self._logged_s >= limits.HEARTBEAT_LOG_S:
             self._logged_s = now_s
             self._heartbeat()
+        if now_s - self._alive_s >= limits.ALIVE_EVERY_S:
+            self._alive_s = now_s
+            self._on_alive(self._alive())
         watchdog_s = self.systemd.watchdog_s
         due = watchdog_s is not None and now_s - self._barked_s >= watchdog_s * WATCHDOG_SHARE
         if due and not door.pulse.stalled:
@@ -110,4 +116,16 @@ class Watch:
             open_orders=len(status["open_orders"]),
             equity=status["equity"],
             **fields,
+        )
+
+    def _alive(self) -> str:
+        seen = self._seen
+        if seen is None or not seen.live or seen.facts is None:
+            return f"NOT LIVE: the session does not answer: {'' if seen is None else seen.why}"
+        status = seen.facts["status"]
+        held = ", ".join(hold["hold_id"] for hold in status["holds"]) or "nothing"
+        return (
+            f"alive: {status['state']}; held: {held}; equity {status['equity']} "
+            f"{status['currency']}; {len(status['positions'])} positions, "
+            f"{len(status['open_orders'])} open orders"
         )
