@@ -222,7 +222,7 @@ IN_EACH_STATE = (
         "cancels",
         "kill/resting_buy_is_cancelled",
         without_cancels(),
-        ("expect[0].order", "expect[5].within"),
+        ("expect[0].order", "expect[6].within"),
     ),
     Ablation(
         "protective orders stay",
@@ -234,7 +234,7 @@ IN_EACH_STATE = (
         "the rest of what is partly filled",
         "kill/partly_filled",
         to_cancel(no_order_in(OrderStatus.PARTIALLY_FILLED)),
-        ("expect[0].order", "expect[2].position"),
+        ("expect[0].order", "expect[3].position"),
     ),
     Ablation(
         "what is in doubt",
