@@ -39,7 +39,7 @@ from actors.runtime import (
     Supervisor,
     WhenExhausted,
 )
-from actors.runtime.supervisor import FEED_INTENSITY, STRATEGY_INTENSITY
+from actors.runtime.supervision import FEED_INTENSITY, STRATEGY_INTENSITY
 from actors.strategy import StrategyActor, own_intents
 from actors.telemetry import TelemetryActor
 from brokers.matching import EngineConfig, MatchingEngine

@@ -16,7 +16,7 @@ from actors.health.circuits import HEALTH, Circuits, CircuitState, venue_tool
 from actors.health.freshness import Freshness
 from actors.health.plan import HealthPlan
 from actors.runtime import Cell, Clock, Dispatcher, Supervisor
-from actors.runtime.supervisor import RestartChild
+from actors.runtime.supervision import RestartChild
 from brokers.contract import Probed
 from feeds.contract import BarFeed, Group
 from messages import DataFresh, HoldMode, Lane, Scope, ToolReport

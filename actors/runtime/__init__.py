@@ -5,15 +5,15 @@ from actors.runtime.clock import Clock, Pacer, SimulatedClock
 from actors.runtime.dispatch import Dispatcher
 from actors.runtime.holds import HoldSet
 from actors.runtime.mailbox import Mailbox, MailboxFull, MailboxStats, Origin
-from actors.runtime.supervisor import (
+from actors.runtime.supervision import (
     Backoff,
     ChildSpec,
     Intensity,
     Restart,
-    Supervisor,
     WhenExhausted,
     plan,
 )
+from actors.runtime.supervisor import Supervisor
 
 __all__ = [
     "Actor",

@@ -13,7 +13,7 @@ from actors.commands import OPERATORS, PAUSE_HOLD, QUARANTINE_HOLDS, STOP_HOLD
 from actors.health.actor import CIRCUIT_HOLD, RATE_LIMIT_HOLD, STALE_HOLD
 from actors.health.vitals import VITALS
 from actors.runtime import limits
-from actors.runtime.supervisor import ABANDONED_HOLDS
+from actors.runtime.supervision import ABANDONED_HOLDS
 from messages import KILL_HOLD, RISK_HOLDS, HoldMode, KillStage
 from state.projections.limits import HOLDS_MAX
 from state.projections.safety_summary import HoldEnd, HoldResult

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.runtime import Backoff, ChildSpec, Intensity, Restart, WhenExhausted, plan
-from actors.runtime.supervisor import (
+from actors.runtime.supervision import (
     CORE_INTENSITY,
     FEED_INTENSITY,
     STRATEGY_INTENSITY,

@@ -17,7 +17,7 @@ from ablations import (
 
 from actors.health import Circuits, HealthState
 from actors.runtime import ChildSpec, Supervisor, WhenExhausted
-from actors.runtime.supervisor import Intensity
+from actors.runtime.supervision import Intensity
 from actors.turns import Session
 from messages import Message
 from scenarios.director import Alter
