@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import shutil
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
@@ -24,6 +25,7 @@ from actors.turns import Session
 from feeds.memory import MemoryFeed
 from tidegate.control.app import Plane
 from tidegate.control.client import Client
+from tidegate.control.daemon import read_daemon
 from tidegate.control.record import Record
 from tidegate.control.server import ControlPlane, Listening
 from tidegate.control.sight import Sight
@@ -198,3 +200,11 @@ class Stuck:
     def release(self) -> None:
         """Let the handler return, now and ever after."""
         self._released.set()
+
+
+def clear_away(runs_dir: Path) -> None:
+    """Remove the sockets that daemons left which were killed: paths of tests are long ones."""
+    for path in runs_dir.glob("*/accounts/*/daemon.json"):
+        daemon = read_daemon(path.parent)
+        if daemon is not None and not daemon.runs():
+            shutil.rmtree(Path(daemon.socket).parent, ignore_errors=True)

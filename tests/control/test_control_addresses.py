@@ -121,7 +121,19 @@ def test_a_socket_on_which_somebody_answers_is_not_taken_over(tmp_path: Path) ->
         other.listen()
 
         with pytest.raises(AddressRefused, match="somebody answers there already"):
-            unix_socket(path)
+            unix_socket(path, own_folder=False)
+
+
+def test_a_configured_socket_leaves_its_folder_as_it_is(tmp_path: Path) -> None:
+    """It may be one that others share; one that is not there yet is made for us alone."""
+    shared = tmp_path / "shared"
+    shared.mkdir(mode=0o755)
+    with unix_socket(shared / "one.sock", own_folder=False):
+        mode = stat.S_IMODE((shared / "one.sock").lstat().st_mode)
+    unix_socket(tmp_path / "new" / "one.sock", own_folder=False).close()
+
+    assert (0o755, 0o600) == (stat.S_IMODE(shared.stat().st_mode), mode)
+    assert 0o700 == stat.S_IMODE((tmp_path / "new").stat().st_mode)
 
 
 def test_a_file_in_the_socket_s_place_is_left_alone(tmp_path: Path) -> None:
@@ -130,7 +142,7 @@ def test_a_file_in_the_socket_s_place_is_left_alone(tmp_path: Path) -> None:
     path.write_text("mine")
 
     with pytest.raises(AddressRefused, match="no socket"):
-        unix_socket(path)
+        unix_socket(path, own_folder=False)
     assert "mine" == path.read_text()
 
 

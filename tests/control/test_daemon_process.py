@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from control_house import AT_ONCE
+from control_house import AT_ONCE, clear_away
 
 from actors.runtime.clock import monotonic_s
 from state.register import register_of
@@ -122,6 +122,7 @@ def start(tmp_path: Path) -> Iterator[Any]:
         if each.process.poll() is None:
             each.process.kill()
             each.process.wait()
+    clear_away(Path("runs"))
 
 
 def in_register() -> list[str]:

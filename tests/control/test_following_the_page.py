@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from control_house import AT_ONCE
+from control_house import AT_ONCE, clear_away
 
 from tidegate.control.client import Client, Place, find
 from tidegate.control.patience import Patience
@@ -85,6 +85,7 @@ def test_following_the_page_from_a_second_terminal_gives_what_it_shows() -> None
         for daemon in daemons:
             daemon.kill()
             daemon.wait()
+        clear_away(Path("runs"))
 
     assert 2 == len(daemons)
     assert compared >= 7

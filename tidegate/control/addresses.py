@@ -18,6 +18,9 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+AUTO = "auto"
+"""The setting that leaves the socket's place to us."""
+
 SOCKET = "control.sock"
 SOCKET_FOLDER = "control"
 SOCKET_BYTES_MAX = 103 if sys.platform == "darwin" else 107
@@ -38,7 +41,7 @@ def socket_path(
 
     Raises ``AddressRefused`` for a configured one that is longer than the system allows.
     """
-    if configured != "auto":
+    if configured != AUTO:
         path = Path(configured).absolute()
         if not fits(path):
             raise AddressRefused(

@@ -28,7 +28,7 @@ from actors.spec import SessionSpec
 from actors.turns import Session
 from feeds.errors import FeedError
 from tidegate.config import Configuration
-from tidegate.control.addresses import AddressRefused, http_address, socket_path
+from tidegate.control.addresses import AUTO, AddressRefused, http_address, socket_path
 from tidegate.control.app import Plane
 from tidegate.control.daemon import (
     AccountLock,
@@ -161,7 +161,7 @@ def _control(
     origin = configuration.origin("control")
     try:
         path = socket_path(settings.socket, folder)
-        listening = Listening(path, http_address(settings.http))
+        listening = Listening(path, http_address(settings.http), settings.socket == AUTO)
         control = ControlPlane(plane, listening, on_session=files.has_session, on_alive=notices.say)
         control.start()
     except (AddressRefused, OSError) as refused:

@@ -8,6 +8,7 @@ a question answered truthfully, whatever the session is doing.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import socket
@@ -37,10 +38,15 @@ BACKLOG = 128
 
 @dataclass(frozen=True, slots=True)
 class Listening:
-    """Where to listen: a socket's path, and an address for HTTP or ``None`` for no HTTP."""
+    """
+    Where to listen: a socket's path, and an address for HTTP or ``None`` for no HTTP.
+
+    ``own_folder`` says that the socket's folder is for nothing else: it is made, and kept, private.
+    """
 
     socket: Path
     http: tuple[str, int] | None
+    own_folder: bool = True
 
 
 class ControlPlane:
@@ -127,8 +133,12 @@ class ControlPlane:
         assert runner.server is not None, "the runner is set up"
         doors = [Bounded(runner.server, self.plane, socket.AF_UNIX)]
         loop = asyncio.get_running_loop()
-        path = self.listening.socket
-        servers = [await loop.create_unix_server(doors[0], sock=unix_socket(path), backlog=BACKLOG)]
+        path, own = self.listening.socket, self.listening.own_folder
+        servers = [
+            await loop.create_unix_server(
+                doors[0], sock=unix_socket(path, own_folder=own), backlog=BACKLOG
+            )
+        ]
         try:
             if self.listening.http is not None:
                 serving = http_socket(*self.listening.http)
@@ -147,6 +157,9 @@ class ControlPlane:
             for server in servers:
                 server.close()
             path.unlink(missing_ok=True)
+            if own:
+                with contextlib.suppress(OSError):  # somebody else's socket is in it
+                    path.parent.rmdir()
 
 
 class Bounded:
@@ -203,15 +216,14 @@ class Refuser(asyncio.Protocol):
         transport.close()
 
 
-def unix_socket(path: Path) -> socket.socket:
+def unix_socket(path: Path, *, own_folder: bool = True) -> socket.socket:
     """
     Return a socket bound at ``path`` that only its owner can use.
 
     What an earlier daemon left there is removed; anything that is no socket is not touched, nor
     is one on which somebody answers. Raises ``AddressRefused``.
     """
-    private = not path.parent.exists() or path.parent.name == "control"
-    if private or path.parent.name.startswith("tidegate-"):
+    if own_folder or not path.parent.exists():
         private_folder(path.parent)
     _make_way(path)
     listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
