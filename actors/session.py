@@ -23,13 +23,7 @@ from actors.artifacts import Artifacts
 from actors.assembly import StrategySpec
 from actors.health import MachineVitals
 from actors.inbox import Inbox
-from actors.paced import PacedDriver
-from actors.runtime import Pacer
-from actors.runtime.clock import monotonic_s, wall_ms
-from actors.runtime.entropy import session_entropy
-from actors.runtime.stall import StallWatch
-from actors.spec import SessionResult, SessionSpec
-from actors.turns import (
+from actors.outcomes import (
     COMPLETED,
     EXIT_DONE,
     EXIT_FAULT,
@@ -37,6 +31,14 @@ from actors.turns import (
     EXIT_INTERRUPTED,
     INPUT_REFUSED,
     INTERRUPTED,
+)
+from actors.paced import PacedDriver
+from actors.runtime import Pacer
+from actors.runtime.clock import monotonic_s, wall_ms
+from actors.runtime.entropy import session_entropy
+from actors.runtime.stall import StallWatch
+from actors.spec import SessionResult, SessionSpec
+from actors.turns import (
     Session,
     SessionError,
     drive,

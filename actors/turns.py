@@ -19,6 +19,7 @@ from actors.assembly import Assembly, Parts, assemble
 from actors.execution import ExecutionActor
 from actors.feed import FeedActor
 from actors.health import NOTHING_STALE
+from actors.outcomes import COMPLETED, EXIT_CODES, HALTED, INPUT_REFUSED, KILLED, RISK_HALTED
 from actors.reconciler import ReconcilerActor
 from actors.runtime import Cell, CellState, Dispatcher, Origin
 from actors.runtime.clock import NEVER, next_midnight
@@ -45,29 +46,6 @@ from state.journal import JournalWriter
 from state.money import exact, use_exact_context
 
 PROGRESS_EVERY = 4096
-
-COMPLETED = "completed"
-HALTED = "halted"
-INTERRUPTED = "interrupted"
-INPUT_REFUSED = "input_refused"
-RISK_HALTED = "risk_halted"
-KILLED = "killed"
-
-EXIT_DONE = 0
-EXIT_INPUT = 2
-EXIT_RISK_HALT = 3
-EXIT_KILLED = 4
-EXIT_FAULT = 6
-EXIT_INTERRUPTED = 130
-
-EXIT_CODES = {
-    COMPLETED: EXIT_DONE,
-    INPUT_REFUSED: EXIT_INPUT,
-    RISK_HALTED: EXIT_RISK_HALT,
-    KILLED: EXIT_KILLED,
-    HALTED: EXIT_FAULT,
-    INTERRUPTED: EXIT_INTERRUPTED,
-}
 
 
 class SessionError(Exception):

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from actors.commands import Request
-from actors.turns import EXIT_INPUT, INPUT_REFUSED, Session
+from actors.outcomes import EXIT_INPUT, INPUT_REFUSED
+from actors.turns import Session
 from feeds.contract import Group
 from feeds.errors import FeedError
 from messages import FundingRate, Quote, Scope, Tick
@@ -77,6 +78,8 @@ class Director:
         self._waiting: list[tuple[Step, int, list[int]]] = []
         self._silent: dict[str, int] = {}
         self.surprises: list[tuple[int, Command, str]] = []
+        self.too_early: list[int] = []
+        """Steps that start the daemon while it runs."""
         self._check_steps()
         self._plan()
 
@@ -122,7 +125,12 @@ class Director:
             at = self.time_of(step.at, step.bar)
             if step.bar is not None and step.when != "after":
                 at -= MOMENT_MS
-            self.agenda.add(at, self._doing(step, place), commit=step.when == "commit")
+            self.agenda.add(
+                at,
+                self._doing(step, place),
+                commit=step.when == "commit",
+                starts=step.start is not None,
+            )
         for place, expected in enumerate(self.scenario.expect):
             moment = expected.position or expected.account or expected.holds
             if moment is not None and (moment.at is not None or moment.bar is not None):
@@ -157,12 +165,19 @@ class Director:
         after, begin_at = -1, self.start_ms
         for _ in range(SESSIONS_MAX):
             stage = self._one_session(after, begin_at)
-            if stage is None or stage.ended_by is None or not stage.ended_by.restart:
+            again_at = None if stage is None else self._started_again(stage)
+            if stage is None or again_at is None:
                 return
-            down = stage.ended_by.down
-            begin_at = stage.clock.now + down
+            down = again_at > stage.clock.now
+            begin_at = max(again_at, stage.clock.now)
             after = max(stage.last_bar_at, begin_at - self.market.timeframe_ms if down else -1)
         raise ScenarioError(f"steps: found more than {SESSIONS_MAX} restarts")
+
+    def _started_again(self, stage: Stage) -> int | None:
+        """Return when the daemon is started after the end of ``stage``, ``None`` if never."""
+        if stage.ended_by is not None and stage.ended_by.restart:
+            return stage.clock.now + stage.ended_by.down
+        return self.agenda.take_start()
 
     def _one_session(self, after: int, begin_at: int) -> Stage | None:
         """Run one session and return its stage, or ``None`` when no market is left for one."""
@@ -302,6 +317,8 @@ class Director:
         elif step.stop is not None:
             stage.ended_by = step.stop
             stage.stopping = True
+        elif step.start is not None:
+            self.too_early.append(place)
 
     def _tell(self, tell: Tell, where: str) -> None:
         cell = self.stage.cell(tell.actor)

@@ -15,9 +15,10 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from itertools import chain
 
+from actors.outcomes import COMPLETED, INPUT_REFUSED, INTERRUPTED
 from actors.runtime import Cell
 from actors.runtime.supervisor import portable_traceback
-from actors.turns import COMPLETED, INPUT_REFUSED, INTERRUPTED, Session
+from actors.turns import Session
 from feeds.contract import Group
 from feeds.errors import FeedError
 from messages import Hold

@@ -19,9 +19,8 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from operator import attrgetter
 from types import CodeType
-from typing import Any, Protocol
+from typing import Any
 
 from actors.runtime import limits
 from actors.runtime.cell import AfterCommit, Cell, CellState, Effect, SetTimer
@@ -29,60 +28,17 @@ from actors.runtime.clock import Clock
 from actors.runtime.holds import HoldSet
 from actors.runtime.interrupt import HandlerStuck
 from actors.runtime.mailbox import MailboxFull, Origin
+from actors.runtime.routes import Guardian, Route, origin_text
 from messages import (
-    Bar,
     Cause,
-    FundingRate,
     HoldMode,
     Lane,
     Message,
     Overflow,
-    Quote,
     ReasonCode,
-    Tick,
     Wake,
 )
 from state.journal import JournalWriter
-
-
-class Guardian(Protocol):
-    """Who is told when something goes wrong: the supervisor."""
-
-    def actor_failed(self, cell: Cell, message: Message | None, error: BaseException) -> None:
-        """Take note that ``cell`` failed: on ``message``, or by what it returned (``None``)."""
-
-    def lane_overflowed(self, cell: Cell, message: Message) -> None:
-        """Take note that a lane whose messages may not be dropped is over its bound."""
-
-    def dead_letter(self, cell: Cell, message: Message, reason: str, detail: str = "") -> None:
-        """Take note of a message that no handler will see."""
-
-
-class Route:
-    """Where the messages of one class go, and how they are journaled."""
-
-    __slots__ = ("by_strategy", "cells", "correlation", "journaled", "matters")
-
-    def __init__(
-        self,
-        cells: tuple[Cell, ...],
-        by_strategy: Mapping[str, Cell] | None,
-        kind: type[Message],
-        matters: Callable[[Any], bool] | None = None,
-    ) -> None:
-        """
-        Send ``kind`` to ``cells`` in order, then to the strategy it names.
-
-        Messages that do not ``matter`` go to nobody but a strategy that is eager for them.
-        """
-        self.cells = cells
-        self.matters = matters
-        self.by_strategy = by_strategy
-        self.journaled = kind.journaled
-        fields = kind.__struct_fields__
-        name = next((name for name in ("order_id", "intent_id") if name in fields), None)
-        self.correlation: Callable[[Any], str] = attrgetter(name) if name else _uncorrelated
-
 
 CAUGHT = (Exception, SystemExit, HandlerStuck)
 """What a handler may raise without taking the process with it."""
@@ -92,21 +48,6 @@ OPEN_LANE = Lane.OPEN
 
 UNCLAIMED = "unclaimed"
 """The origin of what a running handler brings about, until that handler's first event."""
-
-
-def _uncorrelated(_message: Any) -> str:
-    return ""
-
-
-def origin_text(origin: Origin) -> str:
-    """Return the causation id: a journal sequence number, ``bar:SYMBOL:OPEN_MS``, or a word."""
-    if type(origin) is int:
-        return str(origin)
-    if isinstance(origin, Bar):
-        return f"bar:{origin.symbol}:{origin.timestamp}"
-    if isinstance(origin, Quote | Tick | FundingRate):
-        return f"{type(origin).__name__.lower()}:{origin.symbol}:{origin.timestamp}"
-    return origin if isinstance(origin, str) else ""
 
 
 class Dispatcher:
