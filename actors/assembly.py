@@ -87,7 +87,8 @@ OVERFLOW_HOLDS = "overflow:"
 and our books agree."""
 
 FAILURE_HOLDS = ("failed:", "fatal:")
-"""How those begin that an earlier session failed by: its successor's first comparison ends them."""
+"""How those begin that an earlier session failed by: its successor ends them when the
+venue and our books agree."""
 
 RECONCILIATION_HOLD = "reconciliation"
 
@@ -207,7 +208,8 @@ class Core:
         if result.differences:
             self.supervisor.hold_open(RECONCILIATION_HOLD, "; ".join(result.differences))
             return
-        ended = (OVERFLOW_HOLDS, *FAILURE_HOLDS) if result.occasion == "start" else OVERFLOW_HOLDS
+        # The comparison at the end of the very session that failed is no evidence for the next one.
+        ended = OVERFLOW_HOLDS if result.occasion == "close" else (OVERFLOW_HOLDS, *FAILURE_HOLDS)
         for hold_id in list(self.holds.view()):
             if hold_id == RECONCILIATION_HOLD or hold_id.startswith(ended):
                 self.supervisor.lift(hold_id, "reconciler", "the venue and our books agree")

@@ -21,6 +21,7 @@ class Act:
     order: int
     do: Callable[[], None] = field(compare=False)
     commit: bool = field(default=False, compare=False)
+    starts: bool = field(default=False, compare=False)
 
 
 STEP = 0
@@ -37,10 +38,16 @@ class Agenda:
         self.last_at = -NEVER
 
     def add(
-        self, at: int, do: Callable[[], None], *, rank: int = STEP, commit: bool = False
+        self,
+        at: int,
+        do: Callable[[], None],
+        *,
+        rank: int = STEP,
+        commit: bool = False,
+        starts: bool = False,
     ) -> None:
         """Put ``do`` on the agenda at session time ``at``."""
-        self._acts.append(Act(at, rank, next(self._order), do, commit))
+        self._acts.append(Act(at, rank, next(self._order), do, commit, starts))
         self._acts.sort()
         self.last_at = max(self.last_at, at)
 
@@ -52,3 +59,10 @@ class Agenda:
     def take(self) -> Act:
         """Take the next act."""
         return self._acts.pop(0)
+
+    def take_start(self) -> int | None:
+        """Take the next start of a session and return its time, ``None`` if there is none."""
+        for place, act in enumerate(self._acts):
+            if act.starts:
+                return self._acts.pop(place).at
+        return None

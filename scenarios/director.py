@@ -20,6 +20,7 @@ from messages import FundingRate, Quote, Scope, Tick
 from scenarios.cast import Cast
 from scenarios.clockwork import LOOK, MOMENT_MS, Agenda
 from scenarios.errors import ScenarioError
+from scenarios.faults import ActiveFault
 from scenarios.market import MarketFeed
 from scenarios.model.expect import Sight
 from scenarios.model.steps import Command, Crash, PowerCut, Silence, Step, Tell
@@ -77,6 +78,7 @@ class Director:
         self.agenda = Agenda()
         self._waiting: list[tuple[Step, int, list[int]]] = []
         self._silent: dict[str, int] = {}
+        self._faults: list[ActiveFault] = []
         self.surprises: list[tuple[int, Command, str]] = []
         self.too_early: list[int] = []
         """Steps that start the daemon while it runs."""
@@ -221,6 +223,7 @@ class Director:
             on_end=lambda ended: self.final.append(look_at(ended)),
         )
         stage.silent = self._silent
+        stage.broker.faults = self._faults
         self.stages.append(stage)
         if self.alter is not None:
             self.alter(session)
@@ -299,9 +302,9 @@ class Director:
         elif step.funding is not None:
             self._observe(FundingRate(step.funding.symbol, stage.clock.now, step.funding.rate))
         else:
-            self._do_to_the_process(step)
+            self._do_to_the_process(step, place)
 
-    def _do_to_the_process(self, step: Step) -> None:
+    def _do_to_the_process(self, step: Step, place: int) -> None:
         stage = self.stage
         if step.clock_jump is not None:
             stage.clock.advance(stage.clock.now + step.clock_jump)

@@ -47,11 +47,11 @@ first one in that bar's turn, of `at` and `on` the first one from then on.
 """
 
 RESTARTS = """\
-After `power_cut` and `stop` with `restart` the next session starts where the market was cut, with
-the holds of the account's register in force.
+After `power_cut` and `stop` with `restart`, and by `start` when a session has ended by itself, the
+next session starts where the market was cut, with the holds of the account's register in force.
 A step that falls into the time between happens as soon as the next session runs.
 It starts flat, as `tidegate trade --new` does: positions and resting orders of the session before
-are not carried over in this version.
+are not carried over in this version. What was wrong with the venue, or silent, still is.
 """
 
 EXPECT = """\

@@ -153,6 +153,10 @@ def _judged(director: Director, scratch: Path) -> list[Miss]:
         for place, command, text in director.surprises
     ]
     misses += [
+        Miss(f"steps[{place}].start", "the session has ended by then", "it is running")
+        for place in director.too_early
+    ]
+    misses += [
         Miss("fault", "no exception outside the actors", ending.fault, len(record.events) - 1)
         for ending in director.endings
         if ending.outcome == FAULT

@@ -32,6 +32,7 @@ ACTIONS = (
     "disk_full",
     "power_cut",
     "stop",
+    "start",
 )
 
 
@@ -197,6 +198,10 @@ class Stop(Table):
     down: Offset = Field(0, description="how long it is down; bars that close meanwhile are lost")
 
 
+class Start(Table):
+    """The daemon is started again; by then its session has ended by itself, or was stopped."""
+
+
 class Step(Table):
     """
     A time (``at``, ``bar`` or ``on``) and exactly one action.
@@ -241,6 +246,9 @@ class Step(Table):
     )
     power_cut: PowerCut | None = Field(None, description="the process dies")
     stop: Stop | None = Field(None, description="the session is stopped in order")
+    start: Start | None = Field(
+        None, description="the daemon is started again after its session has ended: `{}`"
+    )
 
     @model_validator(mode="after")
     def _check(self) -> Step:
@@ -250,6 +258,8 @@ class Step(Table):
             raise ValueError(f"found {found}, expected exactly one time of: at, bar, on")
         if self.when == "before" and self.bar is None:
             raise ValueError("when: before goes with bar only")
+        if self.start is not None and (self.on is not None or self.when != "after"):
+            raise ValueError("start: goes with at or bar only, nothing happens between sessions")
         one_of(self, ACTIONS, "action")
         return self
 

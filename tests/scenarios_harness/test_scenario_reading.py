@@ -73,6 +73,11 @@ WRONG: dict[str, tuple[tuple[Any, ...], Any, str]] = {
         [{**BAR, "bar": 2, "stop": {}}],
         "steps[0]: found at and bar, expected exactly one time of: at, bar, on",
     ),
+    "a start that waits": (
+        ("steps",),
+        [{"on": {"message": "Escalated"}, "start": {}}],
+        "steps[0]: start: goes with at or bar only",
+    ),
     "fault": (
         ("steps",),
         [{**BAR, "venue": {"fault": "delay_fills"}}],

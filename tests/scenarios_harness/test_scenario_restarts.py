@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from rehearsal import BTC, check_passes, limit, lines, opens, rehearse
+from rehearsal import BTC, check_passes, limit, lines, missed, opens, rehearse
 
 from scenarios.errors import ScenarioError
 
 CUT = {"at": "4m30s", "power_cut": {}}
+FULL = ("journal_failed", 6)
 
 
 def test_nothing_is_finished_in_a_power_cut() -> None:
@@ -187,6 +188,57 @@ def test_files_can_be_asked_of_each_session() -> None:
             {"artifact": {"file": "orders.csv", "session": 1, "count": 1}},
             {"artifact": {"file": "orders.csv", "session": 2, "count": 2}},
             {"artifact": {"file": "orders.csv", "count": 2}},
+        ],
+    )
+
+    check_passes(result)
+
+
+HALT = [{"at": at, "crash": {"actor": "risk"}} for at in ("2m10s", "2m20s", "2m30s")]
+
+
+@pytest.mark.parametrize(
+    ("ending", "outcome"),
+    [
+        (HALT, ("halted", 6)),
+        ([{"at": "2m30s", "disk_full": {}}, {"at": "2m40s", "command": {"verb": "kill"}}], FULL),
+        ([{"at": "2m30s", "stop": {}}], ("interrupted", 130)),
+    ],
+)
+def test_a_session_that_ended_can_be_started_again(
+    ending: list[dict[str, Any]], outcome: tuple[str, int]
+) -> None:
+    """Whatever ended it; the bars of the time between are lost."""
+    result = rehearse(
+        [{"every": 1, "do": "open", "side": "buy", "quantity": "1", "tag": "x"}],
+        [*ending, {"at": "5m30s", "start": {}}],
+        [
+            {"seen": {"message": "SessionStarted", "session": 2, "from": "5m30s"}},
+            {"never": {"message": "OpenIntent", "from": "2m30s", "until": "5m59s"}},
+            {"seen": {"message": "OpenIntent", "session": 2, "times": 3}},
+        ],
+    )
+
+    check_passes(result)
+    assert outcome == result.outcomes[0]
+
+
+def test_a_session_that_runs_cannot_be_started() -> None:
+    """A start that comes too early is a miss: the file says something else than what happens."""
+    result = rehearse(steps=[{"at": "3m", "start": {}}])
+
+    assert ["steps[0].start: the session has ended by then -> it is running"] == missed(result)
+    assert len(result.outcomes) == 1
+
+
+def test_what_is_wrong_with_the_venue_outlives_a_session() -> None:
+    """Our restart mends nothing there."""
+    result = rehearse(
+        [opens(6, "lost"), opens(7, "good")],
+        [{"at": "4m", "venue": {"fault": "lose_requests", "for": "2m30s"}}, CUT],
+        [
+            {"order": {"tag": "lost", "status": "in_doubt"}},
+            {"order": {"tag": "good", "status": "filled"}},
         ],
     )
 

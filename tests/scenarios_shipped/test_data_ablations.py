@@ -176,6 +176,12 @@ DATA = (
         without_reapplied_holds(),
         ("expect[0].seen", "expect[1].refusal"),
     ),
+    Ablation(
+        "the register",
+        "data/restart_after_a_full_disk",
+        without_reapplied_holds(),
+        ("expect[1].seen", "expect[2].refusal"),
+    ),
     Ablation("gaps are told", "data/gap_in_the_data", untold_gaps(), ("expect[0].seen",)),
     Ablation(
         "write-ahead",

@@ -18,7 +18,7 @@ from ablations import (
 
 from actors.runtime import AfterCommit, Supervisor
 from actors.turns import Session
-from messages import ApprovedCancel, ApprovedOpen, Hold
+from messages import ApprovedCancel, ApprovedOpen, Hold, Reconciled
 from scenarios.director import Alter
 
 
@@ -160,6 +160,35 @@ def reapplied_after_the_start() -> Alter:
     return alter
 
 
+def comparing(change: Callable[[Reconciled], Reconciled | None]) -> Alter:
+    """Return an ablation in which the session hears of another result of a comparison, or none."""
+
+    def make(hear: Callable[[Reconciled], None]) -> Callable[[Reconciled], None]:
+        def heard(result: Reconciled) -> None:
+            changed = change(result)
+            if changed is not None:
+                hear(changed)
+
+        return heard
+
+    return part(lambda session: session.assembly.core, "reconciled", make)
+
+
+def comparing_in_vain() -> Alter:
+    """Return an ablation in which nothing follows from a comparison."""
+    return comparing(lambda _result: None)
+
+
+def agreeing_always() -> Alter:
+    """Return an ablation in which every comparison finds that all is well."""
+    return comparing(lambda result: msgspec.structs.replace(result, differences=()))
+
+
+def only_the_first_comparison_counts() -> Alter:
+    """Return an ablation in which nothing follows from the comparison at midnight."""
+    return comparing(lambda result: None if result.occasion == "midnight" else result)
+
+
 def sent_before_it_is_written() -> Alter:
     """Return an ablation in which Execution does not wait for the record of an order."""
 
@@ -256,6 +285,30 @@ RESTARTS = (
         "lifecycle/restart_after_a_crash",
         without_reapplied_holds(),
         ("expect[1].holds", "expect[2].seen", "expect[5].refusal"),
+    ),
+    Ablation(
+        "the register",
+        "lifecycle/restart_after_a_halt",
+        without_reapplied_holds(),
+        ("expect[3].seen", "expect[5].seen"),
+    ),
+    Ablation(
+        "lifted on evidence",
+        "lifecycle/restart_after_a_halt",
+        comparing_in_vain(),
+        ("expect[5].seen", "expect[7].order"),
+    ),
+    Ablation(
+        "lifted on evidence",
+        "lifecycle/restart_after_a_halt_unreconciled",
+        agreeing_always(),
+        ("expect[2].holds", "expect[3].refusal"),
+    ),
+    Ablation(
+        "a later comparison is evidence too",
+        "lifecycle/restart_after_a_halt_unreconciled",
+        only_the_first_comparison_counts(),
+        ("expect[5].seen", "expect[6].order"),
     ),
     Ablation(
         "as they were",
