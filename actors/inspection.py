@@ -17,6 +17,7 @@ from actors.turns import Session
 from messages import Hold, HoldMode, Scope
 from state.money import plain
 from state.orders import Order
+from state.projections import iso_ms
 
 ORDERS_SHOWN = 10
 
@@ -44,7 +45,7 @@ def _way_out(hold: Hold) -> str:
     if hold.latched:
         return "resume --unlatch --reason TEXT"
     if hold.until is not None:
-        return f"by itself at {hold.until}, or resume"
+        return f"itself at {iso_ms(hold.until)}, or resume"
     if hold.hold_id.startswith(("stop-new-orders", "pause", "risk:")):
         return "resume"
     return f"{hold.set_by}, on evidence"

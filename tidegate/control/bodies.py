@@ -19,8 +19,8 @@ from tidegate.control import limits
 PAUSE_S_MAX = 31_622_400.0
 """366 days: a longer pause is not one."""
 
-UNTIL_MAX = 1 << 53
-"""Largest whole number that every JSON reader reads exactly."""
+UNTIL_MAX = 253_402_300_799_999
+"""The last millisecond of the year 9999, int ms UTC: later times cannot be written down."""
 
 Reason = Annotated[str, msgspec.Meta(max_length=limits.REASON_CHARS_MAX)]
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
