@@ -105,6 +105,7 @@ class Rehearsal:
 REHEARSALS = (
     Rehearsal("universe", "expect[0].refusal", "expect[2].refusal"),
     Rehearsal("max_order_notional", "expect[0].refusal", "expect[2].order"),
+    Rehearsal("max_order_notional", "expect[0].refusal", "expect[2].order", "order_too_large"),
     Rehearsal("max_position_notional", "expect[0].refusal", "expect[4].order"),
     Rehearsal("max_gross_exposure", "expect[0].refusal", "expect[3].order"),
     Rehearsal("max_net_exposure", "expect[0].refusal", "expect[4].order"),

@@ -172,6 +172,12 @@ ONCE = (
         ("expect[5].seen",),
     ),
     Ablation(
+        "the next one compares",
+        "supervision/execution_crashes_on_a_fill",
+        comparing_once(),
+        ("expect[1].seen", "expect[2].holds", "expect[3].refusal"),
+    ),
+    Ablation(
         "held meanwhile",
         "supervision/risk_crashes",
         supervised("risk", holds_open_while_down=False),
