@@ -176,7 +176,7 @@ class HoldRegister:
         with self._writing:
             ended = tuple(settled)
             merged = self._with_announced(holds, ended)
-            if merged != self._written or self._marked:
+            if not _same(merged, self._written) or self._marked:
                 try:
                     self._write(merged)
                 except OSError:
@@ -253,6 +253,11 @@ class HoldRegister:
         self._marked = True
         sync_file(self.marker)
         sync_folder(self.path.parent)
+
+
+def _same(one: Mapping[str, Hold], other: Mapping[str, Hold] | None) -> bool:
+    """Return whether two registers say the same, in the same order."""
+    return other is not None and list(one.items()) == list(other.items())
 
 
 def _is_a_kill(hold: Hold) -> bool:
