@@ -218,6 +218,8 @@ class FaultyBroker(PaperBroker):
 
     def probe(self, now: int) -> None:
         """Answer a probe, if the venue is there."""
+        if self._struck(FaultKind.MUTE_PROBES):
+            return
         limited = self._struck(FaultKind.RATE_LIMIT)
         if self._struck(FaultKind.DOWN):
             self._tell(self._bad_news(now, "down", probe=True))

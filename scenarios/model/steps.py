@@ -106,6 +106,7 @@ class FaultKind(StrEnum):
     REORDER_FILLS = "reorder_fills", "pieces come in reverse; a single fill comes after the next"
     DELAY_FILLS = "delay_fills", "a fill comes `by` later"
     MUTE_ACCOUNT = "mute_account", "the venue does not say what it holds"
+    MUTE_PROBES = "mute_probes", "the venue does not answer a probe"
     WRONG_ACCOUNT = "wrong_account", "the venue's balance is one unit of money more than it is"
     RATE_LIMIT = "rate_limit", "orders are turned away with a Retry-After of `by`"
     DOWN = "down", "every call fails: orders, cancels, probes, questions about the account"

@@ -138,6 +138,16 @@ def every_rejection_is_the_venues() -> Alter:
     return each_incarnation("health", changed)
 
 
+def waiting_for_ever() -> Alter:
+    """Return an ablation in which a probe may take as long as it likes."""
+
+    def alter(session: Session) -> None:
+        circuits = watch_of(session).state.circuits
+        circuits.askable = dict.fromkeys(circuits.askable, 1000 * NEVER)
+
+    return alter
+
+
 CIRCUITS = (
     Ablation(
         "the streak",
@@ -174,6 +184,12 @@ CIRCUITS = (
         "health/probes_close_a_circuit",
         ruled(probe_every_ms=1),
         ("expect[3].seen", "expect[5].holds"),
+    ),
+    Ablation(
+        "a probe's time",
+        "health/probe_is_not_answered",
+        waiting_for_ever(),
+        ("expect[1].seen", "expect[3].seen", "expect[4].seen"),
     ),
     Ablation(
         "expiry",

@@ -352,6 +352,12 @@ COMMANDS_AND_GUARDS = (
         ("expect[2].seen", "expect[3].order", "expect[9].exit_code"),
     ),
     Ablation(
+        "halt",
+        "kill/by_a_guard_in_a_replay",
+        deaf_to_breaches(),
+        ("expect[1].order", "expect[3].seen", "expect[4].never", "expect[8].exit_code"),
+    ),
+    Ablation(
         "none masks another",
         "kill/by_a_guard_and_the_operator",
         the_first_alone(),
