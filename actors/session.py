@@ -142,9 +142,9 @@ async def run_paper(
         session.assembly.kill.stopwatch = lambda: int(monotonic_s() * 1000)
         inbox.open(session)
         session.start(held_at_start(register, first[0].timestamp))
-        driver = PacedDriver(
-            session, Pacer(speed), inbox, stop=stop, on_progress=on_progress or _ignore
-        )
+        pacer = Pacer(speed)
+        pacer.begin(first[0].timestamp)
+        driver = PacedDriver(session, pacer, inbox, stop=stop, on_progress=on_progress or _ignore)
         watch.start()
         otherwise, trouble = await _drive_paced(driver, groups, watch, lambda: on_open(session))
         # Nobody comes in any more, and who came before is heard before it is said how it ended.

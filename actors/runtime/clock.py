@@ -106,6 +106,11 @@ class Pacer:
         self._origin_ms: int | None = None
         self._started_s = 0.0
 
+    def begin(self, at: int) -> None:
+        """Let session time ``at`` be now; without this, the first time that is waited for is."""
+        self._origin_ms = at
+        self._started_s = time.monotonic()
+
     async def wait_until(
         self,
         at: int,
@@ -118,8 +123,7 @@ class Pacer:
         ``rung`` returns when there may be a reason to stop sooner. Always yields once.
         """
         if self._origin_ms is None:
-            self._origin_ms = at
-            self._started_s = time.monotonic()
+            self.begin(at)
         while (delay_s := self.delay_s(at)) > 0.0:
             if stop():
                 return

@@ -88,14 +88,18 @@ class Sight:
 
     async def _shared(self) -> dict[str, Any]:
         """Ask for the facts, with everybody else who does at this moment."""
+        self._check_pulse()  # also where a question of before is on its way already
         if self._flying is None or self._flying.done():
             self._flying = self._send(measured)
         return await self._answer(self._flying)
 
-    def _send(self, question: Question) -> asyncio.Future[dict[str, Any]]:
+    def _check_pulse(self) -> None:
         pulse = self.door.pulse
         if pulse.stalled:
             raise NotLive(f"its work is {pulse.late_s:.1f} s late")
+
+    def _send(self, question: Question) -> asyncio.Future[dict[str, Any]]:
+        self._check_pulse()
         try:
             return asyncio.wrap_future(self.door.ask(question))
         except Closed as closed:
@@ -103,11 +107,9 @@ class Sight:
 
     async def _answer(self, future: asyncio.Future[dict[str, Any]]) -> dict[str, Any]:
         done, _ = await asyncio.wait({future}, timeout=limits.ASK_S)
-        if not done:
+        if not done or future.cancelled():  # by somebody who has waited for the same answer
             future.cancel()
             raise NotLive(f"it has not answered for {limits.ASK_S} s")
-        if future.cancelled():
-            raise NotLive("it did not answer")
         try:
             return future.result()
         except Closed as closed:
