@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from actors.commands import QUARANTINE_HOLDS
 from actors.runtime import CellState
 from actors.turns import Session
 from messages import Hold, HoldMode, Scope
@@ -42,6 +43,8 @@ def hold_document(hold: Hold, session: Session) -> dict[str, Any]:
 
 
 def _way_out(hold: Hold) -> str:
+    if hold.hold_id.startswith(QUARANTINE_HOLDS):
+        return f"resume --hold {hold.hold_id} --unlatch --reason TEXT"
     if hold.latched:
         return "resume --unlatch --reason TEXT"
     if hold.until is not None:
@@ -159,8 +162,10 @@ def kill_document(session: Session) -> dict[str, Any] | None:
     progress = kill.progress()
     if progress is None:
         return None
-    report = None if kill.report is None else msgspec.to_builtins(kill.report)
-    return {**progress, "report": report}
+    report = kill.report
+    if report is not None and report.confirmed and kill.running:
+        report = None  # it is of before flattening was added, which nobody has confirmed yet
+    return {**progress, "report": None if report is None else msgspec.to_builtins(report)}
 
 
 def explain(session: Session, target: str) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from collections import Counter, deque
 
 from actors.runtime.limits import REFUSALS_KEPT
 from messages import Cause, ExecutionReport, RiskDecision
+from state.projections import iso_ms
 
 
 class Refusal:
@@ -25,7 +26,7 @@ class Refusal:
         """Return it as an operator reads it."""
         often = f", {self.count} times" if self.count > 1 else ""
         causes = "; ".join(str(cause) for cause in self.causes)
-        return f"{self.what} of {self.strategy}{often}, last at {self.at}: {causes}"
+        return f"{self.what} of {self.strategy}{often}, last at {iso_ms(self.at)}: {causes}"
 
 
 class Refusals:

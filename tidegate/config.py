@@ -55,7 +55,7 @@ class SessionSettings(Section):
     name: str = Field(
         "default",
         pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,39}$",
-        description="prefix of the session folder's name",
+        description="a name of your own for it, kept in `manifest.json`",
     )
     dir: str = Field("runs", min_length=1, description="folder of all sessions")
     seed: int = Field(

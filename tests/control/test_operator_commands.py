@@ -97,6 +97,41 @@ def test_a_kill_in_json_has_the_evidence(tidegate: Tidegate) -> None:
     assert found["kill_id"] == found["report"]["kill_id"]
 
 
+def test_flatten_added_to_a_confirmed_kill_waits_for_a_confirmation_of_its_own(
+    tmp_path: Path,
+) -> None:
+    """What the venue said before the positions were to be closed is not said again as if new."""
+    script = Script()
+    script.on_bar = lambda strategy, _bar: (
+        (strategy.desk.open(BTC, Side.BUY, Decimal(1)),) if len(script.seen) == 1 else None
+    )
+    with running(tmp_path, script, speed=300.0) as house:
+        patience = Patience(5.0)
+        while not house.get("/v1/status")["positions"]:
+            assert not patience.over
+            patience.rest()
+        tidegate = asking_of(house)
+        kept = document(tidegate("kill", "--json"))
+        assert house.get("/v1/status")["kill"]["report"]["confirmed"]
+        flat = document(tidegate("kill", "--flatten", "--json"))
+
+    assert [True, True] == [kept["confirmed"], flat["confirmed"]]
+    assert kept["kill_id"] == flat["kill_id"]
+    assert ("positions" in kept["report"], "positions" in flat["report"]) == (True, False)
+    assert flat["report"]["flatten"]
+
+
+def test_a_kill_that_has_been_lifted_is_no_longer_in_the_status(tidegate: Tidegate) -> None:
+    """Its confirmation is news of then; the journal keeps it."""
+    tidegate("kill")
+    killed = tidegate("status")
+    tidegate("resume", "--unlatch", "--reason", "a drill")
+    after = tidegate("status")
+
+    assert "confirmed by the venue" in killed.stdout
+    assert "confirmed by the venue" not in after.stdout
+
+
 def test_a_kill_that_does_not_wait_is_latched(tidegate: Tidegate) -> None:
     """And says nothing of what it has not waited for."""
     result = tidegate("kill", "--no-wait", "--json")
@@ -183,6 +218,29 @@ def test_a_stop_a_pause_and_their_end(tidegate: Tidegate) -> None:
     assert "nothing is held\n" == after.stdout
 
 
+def test_a_quarantine_names_the_way_out_that_works(tmp_path: Path) -> None:
+    """`resume --unlatch` alone leaves it: a strategy that failed is let in again by its name."""
+    script = Script()
+
+    def fail(_strategy: Any, _bar: Any) -> Any:
+        raise RuntimeError("a bug")
+
+    script.on_bar = fail
+    with running(tmp_path, script, speed=2400.0) as house:
+        patience = Patience(5.0)
+        while not house.get("/v1/holds")["holds"]:
+            assert not patience.over
+            patience.rest()
+        (hold,) = house.get("/v1/holds")["holds"]
+        tidegate = asking_of(house)
+        way_out = hold["lifted_by"].removesuffix("TEXT").split()
+        plain = tidegate("resume", "--unlatch", "--reason", "fixed")
+        named = tidegate(*way_out, "fixed")
+
+    assert "quarantine:one" == hold["hold_id"]
+    assert [1, 0] == [plain.exit_code, named.exit_code]
+
+
 def test_the_holds_in_json(tidegate: Tidegate) -> None:
     """As the session has them."""
     tidegate("pause", "--until", "2024-01-02T00:00:00Z")
@@ -198,13 +256,14 @@ def test_the_holds_in_json(tidegate: Tidegate) -> None:
         (("pause",), 2, "expected one of --for TIME and --until ISO"),
         (("pause", "--for", "soon"), 2, "found 'soon', expected a time like 15m"),
         (("pause", "--for", "15"), 2, "found '15', expected a time like 15m"),
-        (("pause", "--for", "0s"), 2, "> 0"),
-        (("pause", "--for", "9999d"), 2, "<= 31622400"),
+        (("pause", "--for", "0s"), 2, "found '0s', expected 1s to 366d"),
+        (("pause", "--for", "367d"), 2, "found '367d', expected 1s to 366d"),
         (("pause", "--until", "noon"), 2, "found 'noon', expected ISO-8601"),
         (("resume", "--unlatch"), 2, "--unlatch needs a --reason"),
         (("resume",), 1, "nothing is held"),
         (("stop-new-orders", "--symbol", "DOGE/USDT"), 1, "found 'DOGE/USDT'"),
         (("explain", "DOGE/USDT"), 1, "expected a symbol"),
+        (("explain", ""), 2, "expected a symbol"),
     ],
 )
 def test_what_cannot_be_done_is_one_line_and_an_exit_code(
@@ -287,6 +346,7 @@ def test_an_order_is_explained_from_its_intent_to_its_end(traded: Running) -> No
     assert "filled" == by_order["status"]
     assert 0 == denied.exit_code
     assert "refused: cash_insufficient" in denied.stdout
+    assert "last at 2024-01-01T00:" in tidegate("explain", BTC).stdout
 
 
 def test_an_order_of_a_session_that_has_ended_is_explained_from_its_journal(
@@ -316,7 +376,7 @@ def journal_of(house: Running) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize(
-    "command", ["status", "holds", "kill", "stop-new-orders", "resume", "explain BTC/USDT"]
+    "command", ["status", "holds", "stop-new-orders", "resume", "explain BTC/USDT"]
 )
 def test_without_a_daemon_every_command_says_so_in_one_line(command: str) -> None:
     """Exit code 1."""
@@ -324,6 +384,17 @@ def test_without_a_daemon_every_command_says_so_in_one_line(command: str) -> Non
 
     assert 1 == result.exit_code
     assert "tidegate: no daemon runs for the paper account 'main' in runs\n" == result.stderr
+
+
+def test_a_kill_without_a_daemon_says_that_nothing_was_killed() -> None:
+    """And how the next start is held; nothing is latched by the command itself."""
+    result = CliRunner().invoke(app, ["kill"])
+
+    assert 1 == result.exit_code
+    none, hint = result.stderr.splitlines()
+    assert "tidegate: no daemon runs for the paper account 'main' in runs" == none
+    assert "NOT KILLED" in hint
+    assert "touch KILL" in hint
 
 
 def test_a_daemon_that_died_is_named_with_its_session(tmp_path: Path) -> None:

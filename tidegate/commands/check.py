@@ -15,7 +15,7 @@ def register(app: typer.Typer) -> None:
     @app.command("check", short_help="Check that a session could start.")
     def check(config: ConfigFiles = None, as_json: Json = False) -> int:
         """
-        Check that a session with this configuration could start (configuration only, for now).
+        Check that a session with this configuration could start; no venue is asked.
 
         Exits with 1 when anything fails.
         """

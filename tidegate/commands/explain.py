@@ -47,8 +47,11 @@ def register(app: typer.Typer) -> None:
 
         Of an order, every step of its life. With --session, of an order of a recorded session.
         """
+        from tidegate.exits import UsageRefused
         from tidegate.output import say_document
 
+        if not target.strip():
+            raise UsageRefused("explain: found nothing, expected a symbol or the id of an order")
         if session is not None:
             document = _recorded(session, target, config)
         else:

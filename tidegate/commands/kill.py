@@ -42,9 +42,18 @@ def register(app: typer.Typer) -> None:
         --flatten. Exit code 0 once it is latched, confirmed by the venue or not.
         """
         from tidegate.commands.reach import client
+        from tidegate.exits import Wanting
 
         body = {"reason": reason, "flatten": flatten}
-        return pull(client(socket, config), body, wait=not no_wait, as_json=as_json)
+        try:
+            daemon = client(socket, config)
+        except Wanting as none:
+            raise Wanting(
+                *none.problems,
+                "NOT KILLED: nothing runs that could be; with the kill file in place (touch KILL) "
+                "the next start is killed",
+            ) from None
+        return pull(daemon, body, wait=not no_wait, as_json=as_json)
 
 
 def pull(daemon: Client, body: Mapping[str, Any], *, wait: bool, as_json: bool) -> int:

@@ -25,6 +25,8 @@ Until = Annotated[
 
 UNITS_S = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}
 SPAN = re.compile(r"(?:\d+[dhms])+")
+LONGEST_S = 366 * UNITS_S["d"]
+"""As `bodies.PAUSE_S_MAX` has it."""
 
 
 def register(app: typer.Typer) -> None:
@@ -65,5 +67,11 @@ def end_of(for_: str | None, until: str | None) -> dict[str, Any]:
         if SPAN.fullmatch(for_) is None:
             raise UsageRefused(f"pause: --for: found {for_!r}, expected a time like 15m or 1h30m")
         parts = re.findall(r"(\d+)([dhms])", for_)
-        return {"for_s": sum(int(count) * UNITS_S[unit] for count, unit in parts)}
+        for_s = sum(int(count) * UNITS_S[unit] for count, unit in parts)
+        if not 0 < for_s <= LONGEST_S:
+            raise UsageRefused(
+                f"pause: --for: found {for_!r}, expected 1s to {LONGEST_S // UNITS_S['d']}d; "
+                "stop-new-orders has no end"
+            )
+        return {"for_s": for_s}
     return {"until": until}

@@ -137,7 +137,10 @@ def request_of(command: str, content: bytes, by: str) -> Request:
     try:
         body = msgspec.json.decode(content or b"{}", type=BODIES[command])
     except msgspec.MsgspecError as error:
-        raise BodyRefused(f"{command}: {str(error)[:1].lower()}{str(error)[1:]}") from None
+        words = str(error)
+        if not words.startswith("JSON"):
+            words = f"{words[:1].lower()}{words[1:]}"
+        raise BodyRefused(f"{command}: {words}") from None
     return body.request(by)
 
 

@@ -86,7 +86,7 @@ class Client:
             content = response.read(ANSWER_BYTES_MAX)
             document = json.loads(content)
         except (OSError, HTTPException, ValueError) as error:
-            why = str(error) or type(error).__name__
+            why = getattr(error, "strerror", None) or str(error) or type(error).__name__
             raise Silent(f"{self.path}: the daemon does not answer: {why}") from None
         finally:
             connection.close()
@@ -167,8 +167,8 @@ def find(place: Place) -> Daemon:
     if not daemon.runs():
         session = f"; its last session is {daemon.session_id}" if daemon.session_id else ""
         raise Wanting(
-            f"the daemon of {place} died without an orderly end (pid {daemon.pid}){session}"
-            f"{_others(place)}"
+            f"the daemon of {place} died without an orderly end (pid {daemon.pid}){session}; "
+            f"started again it has the holds that it had{_others(place)}"
         )
     return daemon
 

@@ -26,6 +26,7 @@ from messages import (
     DeadLetter,
     ExecutionReport,
     KillReport,
+    KillStage,
     KillStep,
     Message,
     OperatorCommand,
@@ -186,6 +187,8 @@ class Record:
                 self._reports.pop(forgotten, None)
             steps = self._steps[step.kill_id] = []
         steps.append(step)
+        if step.stage is KillStage.CANCELLING:  # also once more, where flattening was added
+            self._reports.pop(step.kill_id, None)
 
     def _kill_report(self, report: KillReport) -> None:
         self._reports[report.kill_id] = report

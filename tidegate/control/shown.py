@@ -57,7 +57,7 @@ def _facts(facts: Document) -> list[tuple[str, str]]:
         ("dead letters", str(facts["dead_letters"])),
     ]
     kill = facts["kill"]
-    if kill is not None:
+    if kill is not None and kill["latched"]:
         rows.append(("kill", _kill(kill)))
     pulse = facts.get("pulse")
     if pulse is not None:

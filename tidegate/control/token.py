@@ -69,7 +69,8 @@ def _read(path: Path) -> Token:
         content = file.read(LONGEST + 1)
     if mode & 0o077:
         raise TokenRefused(
-            f"{path}: found permissions {mode:04o}, expected 0600: others can use it"
+            f"{path}: found permissions {mode:04o}, expected 0600: others can use it; "
+            "chmod 600 it, or remove it and a new one is made"
         )
     try:
         text = content.decode("ascii").strip()
