@@ -155,15 +155,20 @@ class KillSwitch:
             self._stages.pop(stage, None)
         self._deadline = self._elapsed_ms() + limits.KILL_CONFIRM_MS
         self._overdue = None
-        self.running = True
+        self._run(running=True)
         self._attempt = 0
         self._cancel(self._to_cancel())
         self._again(0)
 
+    def _run(self, *, running: bool) -> None:
+        """Go on, or be done; meanwhile nothing waits for what strategies make of it."""
+        self.running = running
+        self.supervisor.dispatcher.defer_strangers(deferred=running)
+
     def stand_down(self) -> None:
         """Forget the kill once all its holds have been lifted."""
         if not self._holds():
-            self.running = False
+            self._run(running=False)
             self._kill_id = ""
 
     def conclude(self) -> None:
@@ -180,7 +185,7 @@ class KillSwitch:
         self._step(KillStage.UNCONFIRMED)
         left, silence = self._left()
         self._publish_report(left, confirmed=False, detail=f"the session ends{silence}")
-        self.running = False
+        self._run(running=False)
 
     def progress(self) -> dict[str, Any] | None:
         """Return how far the newest kill is, JSON-ready; ``None`` before any."""
@@ -335,7 +340,7 @@ class KillSwitch:
         if len(stay) < len(orders) or (self._flatten and positions):
             return False
         self._step(KillStage.CONFIRMED)
-        self.running = False
+        self._run(running=False)
         self._publish_report((orders, positions), confirmed=True)
         return True
 

@@ -18,6 +18,8 @@ import structlog
 
 from actors.inbox import Inbox
 from actors.runtime import Pacer
+from actors.runtime.clock import monotonic_s
+from actors.runtime.limits import SETTLE_SLICE_S
 from actors.turns import Session
 from feeds.contract import Group
 from messages import Hold
@@ -47,6 +49,7 @@ class PacedDriver:
         self._stirred = asyncio.Event()
         self._on_disk = False
         self._trouble: Exception | None = None
+        self._slice_until_s = 0.0
 
     async def listen(self) -> None:
         """Hear who comes to the door, until cancelled: for a task beside ``run``."""
@@ -55,7 +58,7 @@ class PacedDriver:
             await self.inbox.rung()
             if self._on_disk:  # nobody else runs errands now, and no handler is running
                 try:
-                    dispatcher.settle()
+                    dispatcher.run_errands()
                 except Exception as error:  # noqa: BLE001 - raised by the driver, whose it is
                     self._trouble = error
             self._stirred.set()
@@ -121,15 +124,47 @@ class PacedDriver:
         """Settle, make everything durable, the holds included, and answer commands."""
         session = self.session
         dispatcher = session.assembly.dispatcher
-        dispatcher.settle()
+        await self._settle()
         while dispatcher.pending:
             # Only what was written before the commit was asked for may leave after it.
             written = dispatcher.commits_waiting
             await self._written()
-            dispatcher.release_commits(written)
+            for _ in range(written):
+                dispatcher.release_commit()
+                await self._settle()
+            dispatcher.pending = dispatcher.commits_waiting > 0
         if session.assembly.holds.changes != self._kept or self.inbox.owes:
             await self._acknowledge()
         self.inbox.pulse.beat(session.assembly.clock.now)
+
+    async def _settle(self) -> None:
+        """Settle in slices: however much there is to do, commits and answers go on meanwhile."""
+        dispatcher = self.session.assembly.dispatcher
+        if not dispatcher.busy:
+            return
+        self._slice_until_s = monotonic_s() + SETTLE_SLICE_S
+        while not dispatcher.settle_for(self._slice_is_over):
+            if self.inbox.owes:
+                await self._acknowledge()
+            else:
+                await anyio.lowlevel.checkpoint()
+            self._keep_killing()
+            self._slice_until_s = monotonic_s() + SETTLE_SLICE_S
+
+    def _slice_is_over(self) -> bool:
+        return monotonic_s() > self._slice_until_s
+
+    def _keep_killing(self) -> None:
+        """Let a kill look at what is left, although a turn is not over yet."""
+        assembly = self.session.assembly
+        clock = assembly.clock
+        while assembly.kill.running:
+            due = clock.pop_due(self.pacer.session_ms(clock.now))
+            if due is None:
+                return
+            at, callback = due
+            clock.advance(at)
+            callback(at)
 
     async def _written(self) -> None:
         self._on_disk = True

@@ -109,7 +109,8 @@ class Cell:
 
     ``direct`` is true while the actor runs with an empty mailbox: then, and only then, a
     message may go straight to its handler (fused dispatch), because it could not have been
-    overtaken by anything. ``backlog`` tells the dispatcher to look into the mailbox.
+    overtaken by anything. A ``deferred`` actor is never called so: what is for it waits in its
+    mailbox until everybody else is done.
     """
 
     __slots__ = (
@@ -117,6 +118,7 @@ class Cell:
         "actor",
         "check",
         "dead",
+        "deferred",
         "direct",
         "eager",
         "factory",
@@ -154,6 +156,7 @@ class Cell:
         self.refused = 0
         self.dead = 0
         self.direct = False
+        self.deferred = False
         self.eager = False
         self.abandoned = False
         self.actor: Actor | None = None
@@ -172,7 +175,12 @@ class Cell:
     def become(self, state: CellState) -> None:
         """Enter ``state``."""
         self.state = state
-        self.direct = state is CellState.RUNNING and not len(self.mailbox)
+        self.direct = state is CellState.RUNNING and not self.deferred and not len(self.mailbox)
+
+    def defer(self, *, deferred: bool) -> None:
+        """Let this actor come after all others from now on, or no longer."""
+        self.deferred = deferred
+        self.become(self.state)
 
     @property
     def runs(self) -> bool:

@@ -28,7 +28,7 @@ from actors.runtime.clock import Clock
 from actors.runtime.holds import HoldSet
 from actors.runtime.interrupt import HandlerStuck
 from actors.runtime.mailbox import MailboxFull, Origin
-from actors.runtime.routes import Guardian, Route, origin_text
+from actors.runtime.routes import Deep, Guardian, Route, origin_text
 from messages import (
     Cause,
     HoldMode,
@@ -69,7 +69,6 @@ class Dispatcher:
         self._timers: dict[tuple[str, str], tuple[int, int]] = {}
         self._generation = 0
         self._depth = 0
-        self._depth_max = limits.DISPATCH_DEPTH_MAX
         self._unclaimed = 0
         self.pending = False
         """Whether anything is left to settle or to commit: all that a turn has to look at."""
@@ -161,6 +160,29 @@ class Dispatcher:
             if not self.step(cell):
                 self._ready.pop(name, None)
 
+    def settle_for(self, enough: Callable[[], bool]) -> bool:
+        """
+        Settle until that is done, or until ``enough()`` between two messages; return which.
+
+        An errand that was run is enough, too: somebody waits for what it has brought about.
+        """
+        inbox, ready = self._inbox, self._ready
+        while True:
+            if self.errands:
+                self.run_errands()
+                return not inbox and not ready
+            if inbox:
+                self.deliver(*inbox.popleft())
+            elif ready:
+                name, cell = next(iter(ready.items()))
+                if not self.step(cell):
+                    ready.pop(name, None)
+                    continue
+            else:
+                return True
+            if enough():
+                return not inbox and not ready
+
     def run_errands(self) -> None:
         """Run what waited for a moment in which no handler is running."""
         while self.errands:
@@ -175,6 +197,11 @@ class Dispatcher:
         """
         self.errands.append(errand)
         self.pending = True
+
+    @property
+    def busy(self) -> bool:
+        """Return whether anything can be settled now."""
+        return bool(self._inbox or self._ready or self.errands)
 
     @property
     def commits_waiting(self) -> int:
@@ -193,12 +220,15 @@ class Dispatcher:
 
     def release_commits(self, count: int | None = None) -> None:
         """Deliver what waited for a commit that has now been made, then settle: the first ones."""
-        commits = self._commits
-        for _ in range(len(commits) if count is None else count):
-            cell, message, origin = commits.popleft()
-            self.deliver(cell, message, origin)
+        for _ in range(len(self._commits) if count is None else count):
+            self.release_commit()
             self.settle()
         self.pending = bool(self._commits)
+
+    def release_commit(self) -> None:
+        """Deliver the first message that waited for a commit; it has been made."""
+        cell, message, origin = self._commits.popleft()
+        self.deliver(cell, message, origin)
 
     def step(self, cell: Cell) -> bool:
         """Handle one queued message of ``cell``; return whether there was one it may handle."""
@@ -208,9 +238,25 @@ class Dispatcher:
         if letter is None:
             return False
         if not len(cell.mailbox):
-            cell.direct = True
-        self._handle(cell, letter[0], letter[1])
+            cell.direct = not cell.deferred
+        message, origin = letter
+        if isinstance(origin, Deep):
+            self._handle_deep(cell, message, origin)
+        else:
+            self._handle(cell, message, origin)
         return True
+
+    def _handle_deep(self, cell: Cell, message: Message, deep: Deep) -> None:
+        before, self._depth = self._depth, deep.depth
+        try:
+            self._handle(cell, message, deep.origin)
+        finally:
+            self._depth = before
+
+    @property
+    def _nesting(self) -> int:
+        """Return how deep in a chain of causes a message is put."""
+        return self._depth
 
     def incarnate(self, cell: Cell) -> None:
         """Make a new incarnation; raises what its factory raises, or ``HandlerStuck``."""
@@ -440,7 +486,7 @@ class Dispatcher:
         assert cell.check is not None, "only what is not trusted is checked"
         assert cell.actor is not None, "only an actor that has lived can have effects"
         checked = cell.check(effects)
-        if not checked or self._depth <= self._depth_max:
+        if not checked or self._depth <= limits.DISPATCH_DEPTH_MAX:
             return checked
         # A strategy that answers every answer: what it says now is not said.
         assert self.guardian is not None, "a dispatcher runs under a supervisor"
@@ -472,7 +518,9 @@ class Dispatcher:
                 self._handle(cell, message, origin)
                 return
         try:
-            cell.mailbox.put(message, origin)
+            # Of what is not ours alone a chain of answers can come that has no end.
+            letter = origin if cell.check is None else Deep(origin, self._nesting)
+            cell.mailbox.put(message, letter)
         except MailboxFull:
             self._full(cell, message, origin)
             return
@@ -513,25 +561,35 @@ class Dispatcher:
         """
         Answer every queued OPEN message that a hold of ``mode`` covers; return how many.
 
-        Called when a hold is placed: what was already waiting is treated like what comes. A
-        strategy may react to each answer, but not at length: a thousand answers are due.
+        Called when a hold is placed: what was already waiting is treated like what comes.
+        Strategies hear of it once all is answered: a thousand answers must not wait for what each
+        of them brings about.
         """
         count = 0
-        before, self._depth_max = (
-            self._depth_max,
-            min(self._depth_max, self._depth + limits.DRAIN_DEPTH_MAX),
-        )
+        talking = [each for each in self.strangers() if not each.deferred]
+        for stranger in talking:
+            stranger.defer(deferred=True)
         try:
             for cell in self.cells.values():
                 taken = cell.mailbox.take_open(lambda message: self.holds.mode(message) is mode)
                 for message, origin in taken:
                     self._refuse(cell, message, self.holds.causes(message), origin)
                     count += 1
-                if taken and not len(cell.mailbox):
-                    cell.direct = cell.state is CellState.RUNNING
+                if taken:
+                    cell.become(cell.state)
         finally:
-            self._depth_max = before
+            for stranger in talking:
+                stranger.defer(deferred=False)
         return count
+
+    def strangers(self) -> list[Cell]:
+        """Return the actors whose code is not ours: strategies."""
+        return [cell for cell in self.cells.values() if cell.check is not None]
+
+    def defer_strangers(self, *, deferred: bool) -> None:
+        """Let everybody else go before strategies from now on, or no longer."""
+        for cell in self.strangers():
+            cell.defer(deferred=deferred)
 
     def release(self) -> None:
         """Look into every mailbox again: a hold was lifted or an actor came back."""

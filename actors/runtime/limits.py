@@ -21,10 +21,6 @@ DISPATCH_DEPTH_MAX = 64
 """Messages that cause each other within one stimulus; a strategy that answers every refusal with
 the same intent is stopped here and not by the interpreter's recursion limit."""
 
-DRAIN_DEPTH_MAX = 8
-"""The same for what follows from one answer to what waited when a hold was placed: a thousand may
-wait, and a strategy that answers each with more must not keep a kill from going on."""
-
 EFFECTS_MAX = 1_024
 """Intents that one call of a strategy may return: an answer without an end must not eat memory."""
 
@@ -46,6 +42,9 @@ KILL_LOOK_MS_MAX = 30_000
 KILL_CONFIRM_MS = 30_000
 """Without the venue's confirmation for this long a kill is reported as unconfirmed."""
 
+SETTLE_SLICE_S = 0.01
+"""How long messages are handled before the event loop has its turn: for commits and answers."""
+
 KILL_FLATTEN_ORDERS_MAX = 64
 """Orders that one kill may send to close one position; what is left then needs a person."""
 
@@ -60,6 +59,9 @@ TEXT_MAX = 500
 
 KILL_GRACE_S = 0.04
 """A kill that the session has not taken for this long interrupts the handler that is running."""
+
+KILL_HANDLER_S = 0.25
+"""While a kill is on its way to its end, a strategy's handler that takes this long is stopped."""
 
 KILL_LAST_RESORT_S = 4.0
 """A session that has not taken a kill for this long is ended: a dead process sends nothing."""

@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from actors.runtime import limits
 from messages import Lane, MarketData, Message, Overflow
@@ -23,7 +24,7 @@ from messages import Lane, MarketData, Message, Overflow
 Origin = int | str | MarketData | None
 """What a message follows from: a journal sequence number, an observation, or a word."""
 
-Letter = tuple[Message, Origin]
+Letter = tuple[Message, Any]
 
 LANE_MAX = {
     Lane.SYSTEM: limits.SYSTEM_LANE_MAX,
@@ -89,7 +90,7 @@ class Mailbox:
         self.conflated = 0
         self.escalate = False
 
-    def put(self, message: Message, origin: Origin = None) -> None:
+    def put(self, message: Message, origin: object = None) -> None:
         """
         Enqueue a message, or raise ``MailboxFull`` and leave the mailbox as it was.
 

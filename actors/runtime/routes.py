@@ -50,6 +50,21 @@ class Route:
         self.correlation: Callable[[Any], str] = attrgetter(name) if name else _uncorrelated
 
 
+class Deep:
+    """
+    The origin of a letter to a strategy, and how deep in a chain of causes it was put.
+
+    A chain that goes through a mailbox is as bounded by that as one that does not.
+    """
+
+    __slots__ = ("depth", "origin")
+
+    def __init__(self, origin: Origin, depth: int) -> None:
+        """Keep both."""
+        self.origin = origin
+        self.depth = depth
+
+
 def _uncorrelated(_message: Any) -> str:
     return ""
 

@@ -20,6 +20,7 @@ from actors.runtime.dispatch import Dispatcher
 from actors.runtime.entropy import DefaultTape, Tape
 from actors.runtime.holds import HoldSet
 from actors.runtime.mailbox import Origin
+from actors.runtime.routes import Deep
 from messages import Message
 from state.journal import JournalWriter
 
@@ -57,6 +58,7 @@ class QueuedDispatcher(Dispatcher):
         self._outboxes: list[Outbox] = []
         self._fresh: list[Cell] = []
         self._running = False
+        self._base = 0  # how deep in a chain the letter is that is being worked off
 
     def emit(
         self,
@@ -114,11 +116,24 @@ class QueuedDispatcher(Dispatcher):
                     self._send_next(option)
                     continue
                 self._fresh.remove(option)
-                self._depth = len(self._outboxes)
+                self._depth = self._nesting
                 self.step(option)
         finally:
             self._running = outer
-            self._depth = len(self._outboxes) if outer else 0
+            self._depth = self._nesting if outer else 0
+
+    def _handle_deep(self, cell: Cell, message: Message, deep: Deep) -> None:
+        before = self._base
+        if not self._running:
+            self._base = deep.depth
+        try:
+            super()._handle_deep(cell, message, deep)
+        finally:
+            self._base = before
+
+    @property
+    def _nesting(self) -> int:
+        return self._base + len(self._outboxes)
 
     def _send_next(self, outbox: Outbox) -> None:
         if outbox.receivers:

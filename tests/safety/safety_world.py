@@ -24,6 +24,7 @@ from messages import (
     KillReport,
     KillStage,
     KillStep,
+    Message,
     OrderRequest,
     OrderType,
     VenueReport,
@@ -175,6 +176,10 @@ class Daemon(World):
     def holds(self) -> Mapping[str, Hold]:
         """Return the holds in force."""
         return self.assembly.holds.view()
+
+    def messages(self) -> list[Message]:
+        """Return everything that is journaled."""
+        return [entry.message for entry in self.entries]
 
     def steps(self) -> list[KillStage]:
         """Return the stages of all kills, in order."""
