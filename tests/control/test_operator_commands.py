@@ -454,6 +454,17 @@ def test_the_kill_command_says_that_it_did_not_kill(
     assert result.stderr.startswith("tidegate: NOT KILLED\n")
 
 
+def test_the_kill_command_says_what_to_do_where_nobody_answers(tmp_path: Path) -> None:
+    """Of a process that lets none of its threads run there is no answer, and no kill."""
+    result = CliRunner().invoke(app, ["kill", "--socket", str(tmp_path / "control.sock")])
+
+    assert 1 == result.exit_code
+    silent, advice = result.stderr.splitlines()
+    assert "the daemon does not answer: No such file or directory" in silent
+    assert "NOT KILLED" in advice
+    assert "kill -9" in advice
+
+
 def test_check_says_what_a_daemon_would_find() -> None:
     """A token that others read, a kill file, holds of an earlier session, a daemon that runs."""
     runner = CliRunner()

@@ -62,7 +62,14 @@ def pull(daemon: Client, body: Mapping[str, Any], *, wait: bool, as_json: bool) 
     from tidegate.control.client import Silent, problems_of
     from tidegate.exits import Exit, Wanting
 
-    status, answer = given(daemon, "kill", body)
+    try:
+        status, answer = given(daemon, "kill", body)
+    except Silent as silent:
+        raise Silent(
+            *silent.problems,
+            "NOT KILLED as far as can be told: put the kill file in place (touch KILL) and end the "
+            "process (kill -9); a dead process sends nothing, and the next start is killed",
+        ) from None
     if status not in (OK, PENDING):
         raise Wanting("NOT KILLED", *problems_of(answer))
     found: dict[str, Any] | None = None

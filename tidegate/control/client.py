@@ -87,6 +87,11 @@ class Client:
             document = json.loads(content)
         except (OSError, HTTPException, ValueError) as error:
             why = getattr(error, "strerror", None) or str(error) or type(error).__name__
+            if isinstance(error, TimeoutError):
+                why = (
+                    f"nothing came within {self.timeout_s:g} s; it is suspended, or in a call that "
+                    "lets nothing else run"
+                )
             raise Silent(f"{self.path}: the daemon does not answer: {why}") from None
         finally:
             connection.close()
