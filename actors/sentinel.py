@@ -26,7 +26,7 @@ from actors.commands import Request
 from actors.inbox import Closed, Inbox
 from actors.runtime.clock import monotonic_s
 from actors.runtime.interrupt import Interrupter
-from actors.runtime.limits import KILL_GRACE_S, KILL_LAST_RESORT_S, SENTINEL_TICK_S
+from actors.runtime.limits import KILL_GRACE_S, KILL_HANDLER_S, KILL_LAST_RESORT_S, SENTINEL_TICK_S
 from messages import CommandVerb
 
 KILL_SIGNAL = signal.SIGUSR1
@@ -145,6 +145,9 @@ class Sentinel:
     def _handler_is_late(self) -> bool:
         """Return whether work is late and no handler has returned for too long."""
         limit_s, session = self.handler_timeout_s, self.inbox.session
+        if session is not None and session.assembly.kill.running:
+            # What hung once hangs again when it is restarted, and the kill has more to do.
+            limit_s = KILL_HANDLER_S if limit_s is None else min(limit_s, KILL_HANDLER_S)
         if limit_s is None or session is None:
             return False
         now_s = monotonic_s()
