@@ -93,6 +93,7 @@ class KillSwitch:
         self._stages: dict[KillStage, int] = {}
         self._attempt = 0
         self._next_look = 0
+        self._heard = False
         self._orders = 0
         self._sent: Counter[PositionKey] = Counter()
         self._overdue: Left | None = None
@@ -208,10 +209,24 @@ class KillSwitch:
 
     # -- the sequence
 
-    def look_now(self) -> None:
-        """Look before the next look's time: the venue has just been heard of."""
-        if self.running:
-            self._look(self._kill_id)
+    def look_soon(self) -> None:
+        """
+        Look as soon as what was just heard of the venue has been handled.
+
+        Only for what comes next: nothing is asked for again at such a look, or a venue that
+        answers each cancel with a refusal would be asked without end in one moment.
+        """
+        if not self.running or self._heard:
+            return
+        self._heard = True
+        clock = self.supervisor.dispatcher.clock
+        kill_id = self._kill_id
+        clock.call_at(clock.now, lambda _at: self._look_on(kill_id))
+
+    def _look_on(self, kill_id: str) -> None:
+        self._heard = False
+        if self.running and kill_id == self._kill_id:
+            self._sequence(again=False)
 
     def _again(self, delay_ms: int) -> None:
         clock = self.supervisor.dispatcher.clock
@@ -222,7 +237,7 @@ class KillSwitch:
     def _look(self, kill_id: str) -> None:
         if not self.running or kill_id != self._kill_id:
             return
-        if self._sequence():
+        if self._sequence(again=self._attempt > 0):
             return
         if self._elapsed_ms() >= self._deadline:
             self._say_overdue()
@@ -230,16 +245,20 @@ class KillSwitch:
         delay = limits.KILL_FIRST_LOOK_MS * 2 ** min(self._attempt - 1, 32)
         self._again(min(delay, limits.KILL_LOOK_MS_MAX))
 
-    def _sequence(self) -> bool:
-        """Do what is still missing; return whether the venue has confirmed that nothing is."""
+    def _sequence(self, *, again: bool) -> bool:
+        """
+        Do what is still missing; return whether the venue has confirmed that nothing is.
+
+        What was asked for already is asked for ``again`` or given its chance.
+        """
         left = self._to_cancel()
         if left:
-            # The first cancels had their chance, and have it still where their actor is down.
-            if self._attempt and self._runs(EXECUTION):
+            # The first cancels have their chance still where their actor is down.
+            if again and self._runs(EXECUTION):
                 self._cancel(left)
             return False
         self._step(KillStage.CANCELLED)
-        if self._flatten and not self._flat():
+        if self._flatten and not self._flat(again=again):
             return False
         return self._confirm()
 
@@ -272,12 +291,14 @@ class KillSwitch:
                 )
             )
 
-    def _flat(self) -> bool:
+    def _flat(self, *, again: bool) -> bool:
         wanted = self._to_flatten()
         if not wanted:
             self._step(KillStage.FLAT)
             return True
         if any(self._is_ours(order.request) for order in self.books.orders.live()):
+            return False
+        if self._orders and not again:
             return False
         if not self._runs(RISK, EXECUTION):
             return False  # an order now would wait there beside the one of the next look

@@ -112,6 +112,8 @@ class Session:
 
     def _deliver(self, report: VenueReport) -> None:
         assembly = self.assembly
+        if self._kill.running:
+            self._kill.look_soon()
         if self._origin is None:  # the broker answers a handler that is running
             assembly.dispatcher.tell_what_follows(assembly.execution_cell, report)
         else:
@@ -290,8 +292,6 @@ class Session:
                 self._origin = None
                 settle()
         board.closed()
-        if self._kill.running:
-            self._kill.look_now()
 
     def fire_next(self, until: int) -> bool:
         """Fire the earliest timer not later than ``until``, at its time; return whether one was."""

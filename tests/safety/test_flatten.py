@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 from invariants import Watch, check_books
-from safety_world import ONE, STOP_BELOW, Daemon, daemon, silent
-from session_world import BTC, ETH, PERP, Script, flat, instruments_of, on_bars
+from safety_world import FAR_BELOW, ONE, STOP_BELOW, Daemon, daemon, silent
+from session_world import BTC, ETH, MINUTE, PERP, Script, flat, instruments_of, on_bars
 
 from actors.kill import KillSwitch
 from actors.risk import RiskLimits
@@ -17,6 +17,7 @@ from messages import (
     Cause,
     KillReport,
     KillStage,
+    KillStep,
     OperatorReduce,
     OrderEvent,
     PositionMode,
@@ -432,3 +433,37 @@ def test_only_the_operator_can_make_the_order_of_a_kill() -> None:
 
     assert [] == world.all(OperatorReduce)
     assert 1 == world.cell("strategy:one").failures
+
+
+def test_a_kill_confirms_in_the_moment_in_which_the_venue_is_heard_of() -> None:
+    """A flatten's fill is followed at once, however long the pauses between looks are by then."""
+    script = on_bars({0: lambda desk: [desk.open(BTC, Side.BUY, ONE)]})
+    world = daemon(flat(BTC, 8), script.spec())
+    world.before_turn(3, lambda w: w.kill(flatten=True))  # type: ignore[attr-defined]
+    world.begin().play()
+
+    confirmed = next(s for s in world.all(KillStep) if s.stage is KillStage.CONFIRMED)
+    filled = [r for r in world.reports() if r.fill is not None][-1]
+
+    assert filled.order_id.startswith(confirmed.kill_id)
+    # The fill is the bar's, the turn in which it is heard of ends with the bar.
+    assert confirmed.at == filled.timestamp + MINUTE
+
+
+def test_a_venue_that_answers_each_cancel_with_a_refusal_is_not_asked_without_end() -> None:
+    """An answer brings one more look, and no second cancel before the next look's time."""
+    script = on_bars({0: lambda desk: [desk.open(BTC, Side.BUY, ONE, policy=FAR_BELOW)]})
+    world = daemon(flat(BTC, 8), script.spec())
+
+    def contradict(client_order_id: str, now: int) -> None:
+        world.venue.cancels.append(client_order_id)
+        report = VenueReport(client_order_id, OrderEvent.ACCEPTED, now)
+        world.venue._hand_over([report])
+
+    world.venue.cancel = contradict  # type: ignore[method-assign]
+    world.before_turn(3, lambda w: w.kill())  # type: ignore[attr-defined]
+    world.begin().play()
+
+    growing = (limits.KILL_LOOK_MS_MAX // limits.KILL_FIRST_LOOK_MS).bit_length()
+    steady = 5 * MINUTE // limits.KILL_LOOK_MS_MAX
+    assert growing < len(world.venue.cancels) <= 1 + growing + steady

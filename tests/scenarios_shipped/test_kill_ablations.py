@@ -101,7 +101,7 @@ def no_order_in(*statuses: OrderStatus) -> Callable[[KillSwitch, list[Order]], l
 
 def without_flattening() -> Alter:
     """Return an ablation in which a kill takes every position for flat."""
-    return part(kill_of, "_flat", lambda _: lambda: True)
+    return part(kill_of, "_flat", lambda _: lambda **_again: True)
 
 
 def never_asking_the_venue() -> Alter:
