@@ -1,7 +1,7 @@
 """The vocabulary: every type that crosses a mailbox. Imports nothing of the other floors."""
 
 from messages.base import SCHEMA_VERSION, Lane, Message, Overflow, message_types
-from messages.codes import Cause, ReasonCode
+from messages.codes import Cause, Explained, ReasonCode
 from messages.control import (
     EVERYTHING,
     KILL_HOLD,
@@ -113,6 +113,7 @@ __all__ = [
     "Escalated",
     "ExecutionPolicy",
     "ExecutionReport",
+    "Explained",
     "FeedGap",
     "Fill",
     "FundingBooked",

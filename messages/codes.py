@@ -8,8 +8,8 @@ from typing import Self
 import msgspec
 
 
-class ReasonCode(StrEnum):
-    """Why an intent, order or message was refused, suppressed, rejected or ended."""
+class Explained(StrEnum):
+    """Base of vocabularies whose every word says what it means."""
 
     def __new__(cls, value: str, meaning: str = "") -> Self:  # noqa: D102
         member = str.__new__(cls, value)
@@ -18,6 +18,10 @@ class ReasonCode(StrEnum):
         return member
 
     meaning: str
+
+
+class ReasonCode(Explained):
+    """Why an intent, order or message was refused, suppressed, rejected or ended."""
 
     QUANTITY_NOT_POSITIVE = (
         "quantity_not_positive",

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 
 from scenarios.errors import ScenarioError
 from scenarios.model import Scenario
+from state.found import kind_of, shown
 
 SUFFIXES = (".scenario.json", ".scenario.toml")
 
@@ -59,7 +60,7 @@ def read_scenario(path: Path) -> Scenario:
 def parse_scenario(document: Any, name: str) -> Scenario:
     """Return the scenario that ``document`` is; ``name`` starts every problem's line."""
     if not isinstance(document, dict):
-        raise ScenarioError(f"{name}: found {_kind(document)}, expected a table at the top level")
+        raise ScenarioError(f"{name}: found {kind_of(document)}, expected a table at the top level")
     try:
         return Scenario.model_validate(document)
     except ValidationError as error:
@@ -117,7 +118,7 @@ def _problem(detail: Any) -> str:
             own = message.removeprefix(opening)
             if not own.startswith("expected"):
                 return f"{where}: {own}" if where else own
-            return f"{where}: found {_found(detail['input'])}, {own}"
+            return f"{where}: found {shown(detail['input'])}, {own}"
     if kind == "too_short":
         return f"{where}: found none, expected at least one"
     if kind == "timezone_aware":
@@ -128,7 +129,7 @@ def _problem(detail: Any) -> str:
     for opening in ("Input should be ", "Value should be "):
         if message.startswith(opening):
             message = "expected " + message.removeprefix(opening)
-    return f"{where}: found {_found(detail['input'])}, {message[:1].lower()}{message[1:]}"
+    return f"{where}: found {shown(detail['input'])}, {message[:1].lower()}{message[1:]}"
 
 
 def spelled(location: Sequence[str | int]) -> str:
@@ -184,26 +185,3 @@ def _models(annotation: Any) -> list[type[BaseModel]]:
 
 def _names(model: type[BaseModel]) -> list[str]:
     return [field.alias or name for name, field in model.model_fields.items()]
-
-
-def _found(value: Any) -> str:
-    text = repr(value)
-    return f"{text if len(text) <= 60 else text[:57] + '...'} ({_kind(value)})"
-
-
-def _kind(value: Any) -> str:
-    match value:
-        case bool():
-            return "a boolean"
-        case str():
-            return "text"
-        case int() | float():
-            return "a number"
-        case dict():
-            return "a table"
-        case list() | tuple():
-            return "a list"
-        case None:
-            return "nothing"
-        case _:
-            return type(value).__name__

@@ -28,6 +28,7 @@ from actors.risk.defaults import trade_defaults
 from actors.settings import HealthSettings, Money, RiskSettings
 from brokers.settings import VenueSettings
 from feeds.settings import FeedSettings
+from state.found import shown
 from state.ledger import LotMethod
 from tidegate.control.addresses import http_address, is_loopback
 from tidegate.exits import ConfigError
@@ -275,7 +276,7 @@ def _problem(detail: Any, layers: Sequence[Layer]) -> str:
         return f"{origin}: unknown {what} {key!r}{nearest(str(location[-1]), known)}"
     if kind == "missing":
         return f"{origin}: {key}: missing, and needed"
-    found = "a secret" if is_secret(location) else _found(detail["input"])
+    found = "a secret" if is_secret(location) else shown(detail["input"])
     return f"{origin}: {key}: found {found}, {expectation(detail)}"
 
 
@@ -300,27 +301,6 @@ def spelled(location: Sequence[str | int]) -> str:
     for part in location:
         text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
     return text
-
-
-def _found(value: Any) -> str:
-    text = repr(value)
-    return f"{text if len(text) <= 60 else text[:57] + '...'} ({_kind(value)})"
-
-
-def _kind(value: Any) -> str:
-    match value:
-        case bool():
-            return "a boolean"
-        case str():
-            return "text"
-        case int() | float():
-            return "a number"
-        case Mapping():
-            return "a table"
-        case list() | tuple():
-            return "a list"
-        case _:
-            return type(value).__name__
 
 
 def _real_location(location: tuple[str | int, ...]) -> tuple[str | int, ...]:

@@ -2,28 +2,19 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
-from typing import ClassVar, Literal, Self
+from typing import ClassVar, Literal
 
 from pydantic import ConfigDict, Field, model_validator
 
-from messages import OrderEvent, OrderType, PositionSide, Side, TimeInForce
+from messages import Explained, OrderEvent, OrderType, PositionSide, Side, TimeInForce
 from scenarios.model.base import Exact, Offset, Table
 
 OccasionName = Literal["start", "fill", "update", "refusal", "quote", "tick"]
 ActionName = Literal["open", "reduce", "cancel", "resubmit", "repeat", "raise", "nonsense"]
 
 
-class Nonsense(StrEnum):
+class Nonsense(Explained):
     """What a strategy must never return."""
-
-    def __new__(cls, value: str, meaning: str = "") -> Self:  # noqa: D102
-        member = str.__new__(cls, value)
-        member._value_ = value
-        member.meaning = meaning
-        return member
-
-    meaning: str
 
     TEXT = "text", "a text where an intent belongs"
     NOT_ITERABLE = "not_iterable", "a number in place of a list of intents"

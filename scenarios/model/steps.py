@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal
 
 from pydantic import ConfigDict, Field, model_validator
 
-from messages import CommandVerb, ReasonCode
+from messages import CommandVerb, Explained, ReasonCode
 from scenarios.model.base import (
     Offset,
     Price,
@@ -85,16 +84,8 @@ class Crash(Table):
     error: str = Field("scripted crash", description="the text of the error")
 
 
-class FaultKind(StrEnum):
+class FaultKind(Explained):
     """What is wrong with the venue, or with the line to it."""
-
-    def __new__(cls, value: str, meaning: str = "") -> Self:  # noqa: D102
-        member = str.__new__(cls, value)
-        member._value_ = value
-        member.meaning = meaning
-        return member
-
-    meaning: str
 
     LOSE_ANSWERS = "lose_answers", "the order arrives, its answer does not: it is in doubt"
     LOSE_REQUESTS = "lose_requests", "neither the order nor an answer arrives: it is in doubt"
