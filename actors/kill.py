@@ -225,7 +225,12 @@ class KillSwitch:
 
     def _look_on(self, kill_id: str) -> None:
         self._heard = False
-        if self.running and kill_id == self._kill_id:
+        if kill_id == self._kill_id:
+            self.look_on()
+
+    def look_on(self) -> None:
+        """Do what comes next if it can be done at this moment; no handler may be running."""
+        if self.running:
             self._sequence(again=False)
 
     def _again(self, delay_ms: int) -> None:

@@ -19,7 +19,7 @@ import structlog
 from actors.inbox import Inbox
 from actors.runtime import Pacer
 from actors.runtime.clock import monotonic_s
-from actors.runtime.limits import SETTLE_SLICE_S
+from actors.runtime.limits import SETTLE_SLICE_S, STOP_PATIENCE_S
 from actors.turns import Session
 from feeds.contract import Group
 from messages import Hold
@@ -50,6 +50,7 @@ class PacedDriver:
         self._on_disk = False
         self._trouble: Exception | None = None
         self._slice_until_s = 0.0
+        self._stopping_s: float | None = None
 
     async def listen(self) -> None:
         """Hear who comes to the door, until cancelled: for a task beside ``run``."""
@@ -109,7 +110,7 @@ class PacedDriver:
             if self.pacer.delay_s(due) <= 0:
                 if due >= at:
                     return True
-                session.fire_next(at - 1)
+                self._fire(at - 1)
                 await self.commit()
             if session.must_end():
                 return False
@@ -144,6 +145,8 @@ class PacedDriver:
             return
         self._slice_until_s = monotonic_s() + SETTLE_SLICE_S
         while not dispatcher.settle_for(self._slice_is_over):
+            if self._is_ending():
+                return
             if self.inbox.owes:
                 await self._acknowledge()
             else:
@@ -151,20 +154,44 @@ class PacedDriver:
             self._keep_killing()
             self._slice_until_s = monotonic_s() + SETTLE_SLICE_S
 
+    def _is_ending(self) -> bool:
+        """Return whether the end was asked for so long ago that nobody's backlog is waited for."""
+        if not self.stop():
+            return False
+        if self._stopping_s is None:
+            self._stopping_s = monotonic_s()
+        return monotonic_s() - self._stopping_s > STOP_PATIENCE_S
+
+    async def wind_down(self) -> None:
+        """Do what there is to do before the end, for a while; stop a strategy that has more."""
+        await self.commit()
+        assembly = self.session.assembly
+        for cell in assembly.dispatcher.strangers():
+            if len(cell.mailbox):
+                assembly.supervisor.retire(cell, "it has not kept up, and the session ends")
+        await self.commit()
+
     def _slice_is_over(self) -> bool:
         return monotonic_s() > self._slice_until_s
 
     def _keep_killing(self) -> None:
         """Let a kill look at what is left, although a turn is not over yet."""
         assembly = self.session.assembly
-        clock = assembly.clock
+        assembly.kill.look_on()
         while assembly.kill.running:
-            due = clock.pop_due(self.pacer.session_ms(clock.now))
-            if due is None:
+            if not self._fire(self.pacer.session_ms(assembly.clock.now)):
                 return
-            at, callback = due
-            clock.advance(at)
-            callback(at)
+
+    def _fire(self, until: int) -> bool:
+        """Fire the earliest timer not later than ``until``; what follows is still to be settled."""
+        clock = self.session.assembly.clock
+        due = clock.pop_due(until)
+        if due is None:
+            return False
+        at, callback = due
+        clock.advance(at)
+        callback(at)
+        return True
 
     async def _written(self) -> None:
         self._on_disk = True

@@ -149,7 +149,7 @@ async def run_paper(
         otherwise, trouble = await _drive_paced(driver, groups, watch, lambda: on_open(session))
         # Nobody comes in any more, and who came before is heard before it is said how it ended.
         inbox.shut()
-        await driver.commit()
+        await driver.wind_down()
         outcome, exit_code = session.outcome(otherwise)
         session.finish(outcome, exit_code)
         await driver.commit()

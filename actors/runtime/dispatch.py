@@ -156,17 +156,24 @@ class Dispatcher:
                 continue
             if not self._ready:
                 return
-            name, cell = next(iter(self._ready.items()))
+            cell = self._next_ready()
             if not self.step(cell):
-                self._ready.pop(name, None)
+                self._ready.pop(cell.name, None)
+
+    def _next_ready(self) -> Cell:
+        """Return who has waited longest; a deferred one only where nobody else has."""
+        ready = self._ready.values()
+        return next((cell for cell in ready if not cell.deferred), None) or next(iter(ready))
 
     def settle_for(self, enough: Callable[[], bool]) -> bool:
         """
         Settle until that is done, or until ``enough()`` between two messages; return which.
 
-        An errand that was run is enough, too: somebody waits for what it has brought about.
+        An errand that was run is enough, too: somebody waits for what it has brought about. And so
+        is all that was to do before a deferred actor has its turn.
         """
         inbox, ready = self._inbox, self._ready
+        busy = False
         while True:
             if self.errands:
                 self.run_errands()
@@ -174,12 +181,15 @@ class Dispatcher:
             if inbox:
                 self.deliver(*inbox.popleft())
             elif ready:
-                name, cell = next(iter(ready.items()))
+                cell = self._next_ready()
+                if cell.deferred and busy:
+                    return False
                 if not self.step(cell):
-                    ready.pop(name, None)
+                    ready.pop(cell.name, None)
                     continue
             else:
                 return True
+            busy = True
             if enough():
                 return not inbox and not ready
 

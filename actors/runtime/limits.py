@@ -45,6 +45,9 @@ KILL_CONFIRM_MS = 30_000
 SETTLE_SLICE_S = 0.01
 """How long messages are handled before the event loop has its turn: for commits and answers."""
 
+STOP_PATIENCE_S = 2.0
+"""A session that was asked to end works off what strategies still have to hear for this long."""
+
 KILL_FLATTEN_ORDERS_MAX = 64
 """Orders that one kill may send to close one position; what is left then needs a person."""
 

@@ -118,14 +118,17 @@ class Supervisor:
     def stop(self, reason: str) -> None:
         """Stop every child in reverse order; what is still queued becomes dead letters."""
         for spec in reversed(self.specs):
-            cell = self.dispatcher.cells[spec.name]
-            if cell.state is CellState.STOPPED:
-                continue
-            self._retire(cell, CellState.STOPPED)
-            self.dispatcher.publish(
-                "supervisor",
-                ActorStopped(cell.name, self.dispatcher.clock.now, cell.incarnation, reason),
-            )
+            self.retire(self.dispatcher.cells[spec.name], reason)
+
+    def retire(self, cell: Cell, reason: str) -> None:
+        """Stop one child, unless it is; what is queued for it becomes dead letters."""
+        if cell.state is CellState.STOPPED:
+            return
+        self._retire(cell, CellState.STOPPED)
+        now = self.dispatcher.clock.now
+        self.dispatcher.publish(
+            "supervisor", ActorStopped(cell.name, now, cell.incarnation, reason)
+        )
 
     # -- failure: the Guardian's duties
 

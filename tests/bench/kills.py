@@ -1,273 +1,348 @@
 """
-How long a kill takes, under load: from its trigger to what it promises.
+How long a kill takes under load, from its trigger to its evidence.
 
-    python -m tests.bench.kills [--kills 1000] [--queued 10000] [--slow-ms 25]
+    python -m tests.bench.kills [--kills 1000] [--queued 10000] [--handler-ms 30] [--folder DIR]
 
-A real paper session on the loop that the daemon uses, with its journal and register on disk. For
-every kill its queues are filled first: a tenth of the messages are intents that a pause keeps in
-Risk's mailbox, the rest ticks on their way to two strategies, one of which takes long over every
-four hundredth. Another thread pulls the kill, at a random moment of that work, and the time runs
-until
+A paper session on its real event loop, journal and register of holds. Before each kill a strategy
+whose handler takes its time has nine tenths of the messages in its mailbox and is working on
+them, another's opening intents wait behind a pause, and orders rest at the venue. The kill comes at
+a random moment from another thread, as the control plane brings it. Measured, in ms:
 
-    in force       the hold is placed and what waited is answered: nothing that adds risk can leave
-    acknowledged   journal and register have it on disk, and whoever pulled it has the answer
-    confirmed      the venue has said what is left
-
-Then it is unlatched and the next one follows.
+    in force    its hold is placed: from here on nothing that adds risk leaves
+    acknowledged  its answer: events in the journal, holds in the register, both synced
+    confirmed   everything that waited is answered, every order cancelled, the venue has said so
 """
 
 from __future__ import annotations
 
 import argparse
+import shutil
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
-from concurrent.futures import Future
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from pathlib import Path
 from random import Random
+from typing import Any
 
-import anyio
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE.parents[1]), str(HERE.parent / "runtime")]
 
-from actors.assembly import StrategySpec
-from actors.commands import Answer, Request
-from actors.inbox import Inbox
-from actors.risk import RiskLimits
-from actors.runtime import Dispatcher
-from actors.runtime.interrupt import Interrupter
-from actors.sentinel import Sentinel
-from actors.session import run_paper
-from actors.spec import SessionSpec
-from actors.turns import Session
-from brokers.matching import EngineConfig
-from feeds.contract import Group
-from messages import Bar, CommandVerb, HoldMode, KillReport, Side, Tick
-from state.instruments import Instrument
-from strategies import Strategy, StrategyParams
-from strategies.contract import Intents
+import anyio  # noqa: E402
+from session_world import BTC, START, Script, flat, make_spec  # noqa: E402
 
-SYMBOL = "BTC/USDT"
-MINUTE = 60_000
-PAUSE_S = 10**6
+from actors.commands import Request  # noqa: E402
+from actors.inbox import Inbox  # noqa: E402
+from actors.runtime import Dispatcher  # noqa: E402
+from actors.runtime.interrupt import Interrupter  # noqa: E402
+from actors.sentinel import Sentinel  # noqa: E402
+from actors.session import run_paper  # noqa: E402
+from actors.turns import Session  # noqa: E402
+from feeds.memory import MemoryFeed  # noqa: E402
+from messages import (  # noqa: E402
+    Cause,
+    CommandVerb,
+    ExecutionPolicy,
+    HoldPlaced,
+    KillReport,
+    OpenIntent,
+    OrderRequest,
+    OrderType,
+    ReasonCode,
+    RiskDecision,
+    Side,
+    Verdict,
+)
+
 TARGET_MS = 100.0
 BOUND_MS = 5_000.0
-WAIT_S = 60.0
+PER_SESSION = 50
+"""Kills of one session: each leaves thousands of entries, and its folder goes when it ends."""
 
+OPENING = 1_000
+"""Intents that wait behind the pause: as many as a lane holds."""
 
-class Endless:
-    """A flat market without end: the session lasts until it is told to stop."""
-
-    symbols = (SYMBOL,)
-    timeframe_ms = MINUTE
-    synthetic = True
-
-    def groups(self) -> Iterator[Group]:
-        """Yield one bar a minute for ever."""
-        at = 0
-        while True:
-            yield (Bar(SYMBOL, at, 100.0, 100.0, 100.0, 100.0, 1.0, MINUTE),)
-            at += MINUTE
-
-    def fingerprints(self) -> dict[str, str]:
-        """Return what the market is a function of."""
-        return {"endless": "flat"}
-
-
-class Idle(Strategy):
-    """Look at everything, do nothing."""
-
-    def on_bar(self, bar: Bar) -> Intents:
-        """Ask for nothing."""
-        return None
-
-
-class Slow(Idle):
-    """Take long over every four hundredth tick."""
-
-    busy_s = 0.0
-    seen = 0
-
-    def on_tick(self, tick: Tick) -> Intents:
-        """Compute something that nobody needs."""
-        self.seen += 1
-        if not self.seen % 400:
-            until = time.perf_counter() + Slow.busy_s
-            while time.perf_counter() < until:
-                pass
-        return None
+RESTING = 20
+AT_ONCE_S = 60.0
+FAR = ExecutionPolicy(order_type=OrderType.LIMIT, limit_price=Decimal(50))
+ONE = Decimal(1)
 
 
 @dataclass
-class Times:
-    """Milliseconds since the trigger, one of each per kill."""
+class Timing:
+    """One kill: seconds from its trigger, and how much it had to answer."""
 
-    in_force: list[float] = field(default_factory=list)
-    acknowledged: list[float] = field(default_factory=list)
-    confirmed: list[float] = field(default_factory=list)
-    answered: list[int] = field(default_factory=list)
+    in_force_s: float = 0.0
+    acknowledged_s: float = 0.0
+    confirmed_s: float = 0.0
+    answered: int = 0
 
 
-class Drill:
-    """Kills of one session, pulled from a thread beside it."""
+@dataclass
+class Load:
+    """What stands before each kill."""
 
-    def __init__(self, inbox: Inbox, kills: int, queued: int, seed: int) -> None:
-        """Pull ``kills``, each with ``queued`` messages on their way."""
-        self.inbox = inbox
+    queued: int
+    handler_s: float
+    chance: Random = field(default_factory=lambda: Random(42))
+    numbers: Iterator[int] = field(default_factory=lambda: iter(range(1, 10**9)))
+
+    def busy(self) -> None:
+        """Take as long as a slow handler takes, computing."""
+        until = time.perf_counter() + self.handler_s
+        while time.perf_counter() < until:
+            pass
+
+    def rest(self, session: Session) -> dict[str, Any]:
+        """Forget what the slow strategy has not heard yet, and put orders to the venue."""
+        cell = session.assembly.strategy_cells["slow"]
+        cell.mailbox.take_all()
+        cell.become(cell.state)
+        for _ in range(RESTING):
+            session.assembly.dispatcher.publish("strategy:quick", self._intent(session))
+        return {}
+
+    def wait(self, session: Session) -> dict[str, Any]:
+        """Let opening intents wait behind the pause that is in force, and fill the mailbox."""
+        opening = min(OPENING, self.queued)
+        for _ in range(opening):
+            session.assembly.dispatcher.publish("strategy:quick", self._intent(session))
+        cell = session.assembly.strategy_cells["slow"]
+        for _ in range(self.queued - opening):
+            cell.mailbox.put(self._told())
+        cell.become(cell.state)
+        session.assembly.dispatcher.wake(cell)
+        return {}
+
+    def _intent(self, session: Session) -> OpenIntent:
+        now = session.assembly.clock.now
+        name = f"{session.assembly.desk.tag}-2-{next(self.numbers)}"
+        return OpenIntent(name, "quick", BTC, Side.BUY, ONE, now, policy=FAR, valid_until=1 << 50)
+
+    def _told(self) -> RiskDecision:
+        cause = Cause(ReasonCode.HELD, "bench")
+        name = f"bench-{next(self.numbers)}"
+        return RiskDecision(name, "slow", BTC, Verdict.DENIED, START, causes=(cause,))
+
+
+class Bench:
+    """One session, killed again and again from another thread."""
+
+    def __init__(self, load: Load, kills: int, folder: Path) -> None:
+        """Kill the session in ``folder`` so many times under ``load``."""
+        self.load = load
         self.kills = kills
-        self.queued = queued
-        self.chance = Random(f"kills:{seed}")
-        self.times = Times()
-        self.ended = threading.Event()
-        self.failure = ""
-        self._in_force_s = 0.0
-        self._confirmed: Future[float] = Future()
-        self._loaded = threading.Event()
+        self.folder = folder
+        self.inbox = Inbox()
+        self.timings: list[Timing] = []
+        self.leaked: list[str] = []
+        self.trouble: BaseException | None = None
+        self.over = threading.Event()
+        self._confirmed = threading.Event()
+        self._at: dict[str, float] = {}
+        self._killed = False
 
-    def open(self, session: Session) -> None:
-        """Note when a kill is in force and when it is confirmed; start pulling."""
-        desk = session.assembly.desk
-        take = desk.take
-
-        def timed(request: Request, waited_ms: int = 0) -> Answer:
-            answer = take(request, waited_ms)
-            if request.verb is CommandVerb.KILL:
-                self._in_force_s = time.perf_counter()
-            return answer
-
-        desk.take = timed  # type: ignore[method-assign]
-        session.assembly.kill.on_done = self._done
-        threading.Thread(target=self._pull_all, args=(session,), daemon=True).start()
-
-    def _done(self, report: KillReport) -> None:
-        if report.confirmed and not self._confirmed.done():
-            self._confirmed.set_result(time.perf_counter())
-
-    def _pull_all(self, session: Session) -> None:
-        try:
-            for number in range(self.kills):
-                self._pull(session)
-                if sys.stderr.isatty() and not number % 10:
-                    sys.stderr.write(f"\r{number} kills")
-        except BaseException as error:  # noqa: BLE001 - said at the end
-            self.failure = repr(error)
-        finally:
-            self.ended.set()
-
-    def _pull(self, session: Session) -> None:
-        self._loaded.clear()
-        session.assembly.dispatcher.errands.append(lambda: self._load(session))
-        self._command(CommandVerb.PAUSE, for_s=PAUSE_S)
-        assert self._loaded.wait(WAIT_S), "the queues were filled"
-        time.sleep(self.chance.random() * 0.1)
-        self._confirmed = Future()
-        answered = session.assembly.supervisor.answered
-        pulled_s = time.perf_counter()
-        waiting = self.inbox.submit(Request(verb=CommandVerb.KILL, by="bench", reason="drill"))
-        acknowledged: Future[float] = Future()
-        waiting.add_done_callback(lambda _f: acknowledged.set_result(time.perf_counter()))
-        waiting.result(WAIT_S)
-        times = self.times
-        times.acknowledged.append((acknowledged.result(WAIT_S) - pulled_s) * 1000)
-        times.in_force.append((self._in_force_s - pulled_s) * 1000)
-        times.confirmed.append((self._confirmed.result(WAIT_S) - pulled_s) * 1000)
-        times.answered.append(session.assembly.supervisor.answered - answered)
-        self._command(CommandVerb.RESUME, reason="next", unlatch=True)
-
-    def _command(self, verb: CommandVerb, **terms: object) -> None:
-        request = Request(verb=verb, by="bench", **terms)  # type: ignore[arg-type]
-        answer = self.inbox.submit(request).result(WAIT_S)
-        assert answer.ok, answer.text
-
-    def _load(self, session: Session) -> None:
-        """Fill the queues, where no handler is running."""
-        assembly = session.assembly
-        now = assembly.clock.now
-        supervisor = assembly.supervisor
-        supervisor.hold_open("pause", "load", mode=HoldMode.BLOCK, until=now + PAUSE_S * 1000)
-        desk = assembly.strategy_cells["idle"].actor.desk  # type: ignore[union-attr]
-        risk = assembly.dispatcher.cells["risk"]
-        for _ in range(self.queued // 10):
-            intent = desk.open(SYMBOL, Side.BUY, Decimal(1), valid_until=now + PAUSE_S * 1000)
-            assembly.dispatcher.tell(risk, intent)
-        cells = list(assembly.strategy_cells.values())
-        for number in range(self.queued - self.queued // 10):
-            assembly.dispatcher.tell(cells[number % 2], Tick(SYMBOL, now, 100.0, 1.0))
-        self._loaded.set()
-
-
-def measure(kills: int, queued: int, slow_ms: float, seed: int = 1) -> Times:
-    """Return the times of ``kills``; raises when the drill breaks off."""
-    Slow.busy_s = slow_ms / 1000
-    with tempfile.TemporaryDirectory(prefix="tidegate-kills-") as folder:
-        inbox = Inbox()
-        drill = Drill(inbox, kills, queued, seed)
-        interrupter = Interrupter(Dispatcher.handler_calls(), Dispatcher.handler_passages())
-        sentinel = Sentinel(inbox, interrupter)
-        spec = SessionSpec(
-            "paper",
-            "kills",
-            seed,
-            Endless(),
-            tuple(
-                StrategySpec(name, kind, StrategyParams(), (SYMBOL,))
-                for name, kind in (("idle", Idle), ("slow", Slow))
-            ),
-            {SYMBOL: Instrument.permissive(SYMBOL, Decimal(0), currency="USDT")},
-            "USDT",
-            Decimal(10**12),
-            EngineConfig(trade_tag="kills"),
-            RiskLimits(),
-            runs_dir=Path(folder),
+    def run(self) -> None:
+        """Run it all; returns when the session has ended."""
+        slow = Script()
+        slow.on_refusal = lambda _strategy, _decision: self.load.busy()
+        slow.on_bar = lambda _strategy, _bar: self.load.busy()
+        spec = make_spec(
+            MemoryFeed({BTC: flat(BTC, 10_000)}),
+            slow.spec("slow"),
+            Script().spec("quick"),
+            cash=10**9,
         )
+        spec = replace(spec, mode="paper", runs_dir=self.folder / "runs")
+        killer = threading.Thread(target=self._kill_all, name="killer")
+        with _watched(self.inbox):
 
-        async def session() -> None:
-            await run_paper(
-                spec, speed=600.0, stop=drill.ended.is_set, inbox=inbox, on_open=drill.open
-            )
+            async def session() -> None:
+                await run_paper(
+                    spec,
+                    speed=1.0,
+                    stop=self.over.is_set,
+                    inbox=self.inbox,
+                    on_open=lambda opened: (self._observe(opened), killer.start()),
+                )
 
-        interrupter.install()
-        sentinel.start()
+            anyio.run(session, backend_options={"use_uvloop": _has_uvloop()})
+        killer.join()
+        if self.trouble is not None:
+            raise self.trouble
+
+    def _observe(self, session: Session) -> None:
+        assembly = session.assembly
+        publish, submit = assembly.dispatcher.publish, assembly.broker.submit
+
+        def seen(source: str, message: Any, origin: Any = None) -> None:
+            if type(message) is HoldPlaced and message.hold.hold_id == "kill":
+                self._at["in_force"] = time.perf_counter()
+                self._killed = True
+            publish(source, message, origin)
+
+        def leaves(request: OrderRequest, now: int) -> None:
+            if self._killed and not request.reduce_only:
+                self.leaked.append(request.order_id)
+            submit(request, now)
+
+        def done(report: KillReport) -> None:
+            if report.confirmed:
+                self._at["confirmed"] = time.perf_counter()
+                self._confirmed.set()
+
+        assembly.dispatcher.publish = seen  # type: ignore[method-assign]
+        assembly.broker.submit = leaves  # type: ignore[method-assign]
+        assembly.kill.on_done = done
+
+    # -- the killer's thread
+
+    def _kill_all(self) -> None:
         try:
-            anyio.run(session, backend_options={"use_uvloop": True})
+            for _ in range(self.kills):
+                self.timings.append(self._kill())
+        except BaseException as error:  # noqa: BLE001 - raised by ``run``
+            self.trouble = error
         finally:
-            sentinel.stop()
+            self.over.set()
+
+    def _kill(self) -> Timing:
+        self._ask(self.load.rest)
+        while len(self._ask(_live)["live"]) < RESTING:
+            time.sleep(0.001)
+        self._take(CommandVerb.PAUSE, for_s=36_000.0)
+        self._ask(self.load.wait)
+        answered = self._ask(_answered)["answered"]
+        self._at.clear()
+        self._confirmed.clear()
+        time.sleep(self.load.chance.random() * 0.06)
+        began = time.perf_counter()
+        acknowledged: list[float] = []
+        future = self.inbox.submit(Request(verb=CommandVerb.KILL, by="bench", reason="drill"))
+        future.add_done_callback(lambda _done: acknowledged.append(time.perf_counter()))
+        answer = future.result(AT_ONCE_S)
+        assert answer.ok, answer.text
+        assert answer.durable, "the disk knows of it"
+        assert self._confirmed.wait(AT_ONCE_S), "the venue confirms"
+        while not acknowledged:
+            time.sleep(0.0001)
+        timing = Timing(
+            self._at["in_force"] - began,
+            acknowledged[0] - began,
+            self._at["confirmed"] - began,
+            self._ask(_answered)["answered"] - answered,
+        )
+        self._killed = False
+        self._take(CommandVerb.RESUME, unlatch=True, reason="once more")
+        self._take(CommandVerb.RESUME, reason="once more")
+        return timing
+
+    def _ask(self, question: Callable[[Session], dict[str, Any]]) -> dict[str, Any]:
+        return self.inbox.ask(question).result(AT_ONCE_S)
+
+    def _take(self, verb: CommandVerb, **terms: Any) -> None:
+        self.inbox.submit(Request(verb=verb, by="bench", **terms)).result(AT_ONCE_S)
+
+
+def _live(session: Session) -> dict[str, Any]:
+    orders = session.assembly.books.orders.live()
+    return {"live": [order for order in orders if order.status.value == "accepted"]}
+
+
+def _answered(session: Session) -> dict[str, Any]:
+    return {"answered": session.assembly.supervisor.answered}
+
+
+@contextmanager
+def _watched(inbox: Inbox) -> Iterator[None]:
+    """Let the sentinel watch, where handlers can be stopped: in the main thread."""
+    interrupter = None
+    if threading.current_thread() is threading.main_thread():
+        interrupter = Interrupter(Dispatcher.handler_calls(), Dispatcher.handler_passages())
+        interrupter.install()
+    sentinel = Sentinel(inbox, interrupter)
+    sentinel.start()
+    try:
+        yield
+    finally:
+        sentinel.stop()
+        if interrupter is not None:
             interrupter.remove()
-        if drill.failure:
-            raise RuntimeError(drill.failure)
-        return drill.times
+
+
+def _has_uvloop() -> bool:
+    from importlib.util import find_spec
+
+    return find_spec("uvloop") is not None
+
+
+def measure(kills: int, queued: int, handler_ms: float, folder: Path) -> list[Timing]:
+    """Return the timings of so many kills; raises if anything leaked or was left unanswered."""
+    timings: list[Timing] = []
+    load = Load(queued, handler_ms / 1000)
+    while len(timings) < kills:
+        place = folder / f"session-{len(timings)}"
+        bench = Bench(load, min(PER_SESSION, kills - len(timings)), place)
+        bench.run()
+        shutil.rmtree(place)
+        assert not bench.leaked, f"left after the kill was in force: {bench.leaked}"
+        timings += bench.timings
+    short = [timing.answered for timing in timings if timing.answered < min(OPENING, queued)]
+    assert not short, f"answered where {OPENING} waited: {short}"
+    return timings
 
 
 def percentile(values: list[float], share: float) -> float:
-    """Return the value below which ``share`` of all lie (nearest rank)."""
+    """Return the value that ``share`` of the others do not exceed."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
 
 
+def table(timings: list[Timing]) -> dict[str, tuple[float, float, float]]:
+    """Return p50, p99 and max in ms by what is measured."""
+    return {
+        name: (
+            percentile(found, 0.50) * 1e3,
+            percentile(found, 0.99) * 1e3,
+            max(found) * 1e3,
+        )
+        for name, found in (
+            ("in force", [timing.in_force_s for timing in timings]),
+            ("acknowledged", [timing.acknowledged_s for timing in timings]),
+            ("confirmed", [timing.confirmed_s for timing in timings]),
+        )
+    }
+
+
 def main() -> int:
-    """Measure and print; exit 1 when the bound of five seconds was passed."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[1])
+    """Print the table; exit 1 when a kill took longer than it ever may."""
+    import run
+
+    parser = argparse.ArgumentParser(description="how long a kill takes under load")
     parser.add_argument("--kills", type=int, default=1_000)
     parser.add_argument("--queued", type=int, default=10_000)
-    parser.add_argument("--slow-ms", type=float, default=25.0)
-    options = parser.parse_args()
-    times = measure(options.kills, options.queued, options.slow_ms)
-    waited = sum(times.answered) / len(times.answered)
+    parser.add_argument("--handler-ms", type=float, default=30.0)
+    parser.add_argument("--folder", type=Path, help="where the sessions lie (default: temporary)")
+    chosen = parser.parse_args()
+    print(run.machine())
+    with tempfile.TemporaryDirectory(prefix="tidegate-bench-", dir=chosen.folder) as folder:
+        timings = measure(chosen.kills, chosen.queued, chosen.handler_ms, Path(folder))
+    loop = "uvloop" if _has_uvloop() else "asyncio"
     print(
-        f"{options.kills} kills, {options.queued} messages queued before each, a strategy that "
-        f"takes {options.slow_ms:g} ms; {waited:.0f} waiting intents answered by each kill"
+        f"{len(timings)} kills under {chosen.queued:,} queued messages and a handler of "
+        f"{chosen.handler_ms:g} ms, {loop}"
     )
-    print(f"{'ms from trigger to':<20}{'p50':>10}{'p99':>10}{'max':>10}")
-    for name in ("in_force", "acknowledged", "confirmed"):
-        values: list[float] = getattr(times, name)
-        row = (percentile(values, 0.5), percentile(values, 0.99), max(values))
-        print(f"{name.replace('_', ' '):<20}" + "".join(f"{value:>10.2f}" for value in row))
-    p99, most = percentile(times.in_force, 0.99), max(times.acknowledged)
-    print(f"target: in force p99 < {TARGET_MS:g} ms: {'met' if p99 < TARGET_MS else 'MISSED'}")
-    print(f"bound: acknowledged < {BOUND_MS:g} ms: {'kept' if most < BOUND_MS else 'BROKEN'}")
-    return 0 if most < BOUND_MS else 1
+    print(f"{'from the trigger to':<20}{'p50':>10}{'p99':>10}{'max':>10}")
+    worst = 0.0
+    for name, figures in table(timings).items():
+        print(f"{name:<20}" + "".join(f"{figure:>7.1f} ms" for figure in figures))
+        worst = max(worst, figures[-1])
+    print(f"target: p99 below {TARGET_MS:g} ms; bound: never above {BOUND_MS:g} ms")
+    return 0 if worst <= BOUND_MS else 1
 
 
 if __name__ == "__main__":
