@@ -20,6 +20,7 @@ from control_house import AT_ONCE, clear_away
 
 from actors.runtime.clock import monotonic_s
 from state.register import register_of
+from tidegate.commands.kill import _ending, pull
 from tidegate.control.client import Client, Place, find
 from tidegate.control.patience import Patience
 from tidegate.exits import Wanting
@@ -252,3 +253,39 @@ def posted(address: str, command: str, bearer: str) -> int:
     status = connection.getresponse().status
     connection.close()
     return status
+
+
+def test_a_daemon_that_lets_nothing_run_is_ended_from_outside_and_comes_back_killed(
+    start: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What cannot be killed from inside is: latched by the command, ended, held when it is back."""
+    daemon = start(speed=60.0)
+    daemon.until(lambda status: status["live"])
+    os.kill(daemon.process.pid, signal.SIGSTOP)
+    unheard = Client(daemon.client.path, timeout_s=0.5)
+
+    code = pull(
+        unheard, {"reason": "drill"}, wait=True, as_json=False, last_resort=_ending(None, "drill")
+    )
+
+    said = capsys.readouterr()
+    assert 0 == code
+    assert "did not answer and was ended" in said.err
+    assert -signal.SIGKILL == daemon.wait()
+    assert ["kill"] == in_register()
+    again = start(speed=60.0)
+    status = again.until(lambda status: status["live"])
+    assert "killed" == status["state"]
+    assert "drill" == status["holds"][0]["cause"]
+
+
+def test_without_a_last_resort_a_daemon_that_lets_nothing_run_is_not_killed(start: Any) -> None:
+    """And it is said so, with what to do: a command that gives up must not look like success."""
+    daemon = start(speed=60.0)
+    daemon.until(lambda status: status["live"])
+    os.kill(daemon.process.pid, signal.SIGSTOP)
+
+    with pytest.raises(Wanting, match="NOT KILLED"):
+        pull(Client(daemon.client.path, timeout_s=0.5), {}, wait=True, as_json=False)
+
+    assert [] == in_register()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -12,7 +13,7 @@ from tidegate.commands.options import ConfigFiles, Json
 from tidegate.commands.reach import Reason, Socket
 
 if TYPE_CHECKING:
-    from tidegate.control.client import Client
+    from tidegate.control.client import Client, Silent
 
 Flatten = Annotated[
     bool, typer.Option("--flatten", help="Close every position too, and cancel every order.")
@@ -39,32 +40,64 @@ def register(app: typer.Typer) -> None:
 
         It is on the disk before it is acknowledged, survives a crash and a restart, and is lifted
         by `tidegate resume --unlatch --reason TEXT` only. Protective reducing orders stay unless
-        --flatten. Exit code 0 once it is latched, confirmed by the venue or not.
+        --flatten. Exit code 0 once it is latched, confirmed by the venue or not. A daemon that
+        does not answer for 4 s is ended, held: a dead process sends nothing.
         """
         from tidegate.commands.reach import client
+        from tidegate.control.client import KILL_TIMEOUT_S
         from tidegate.exits import Wanting
 
         body = {"reason": reason, "flatten": flatten}
         try:
             daemon = client(socket, config)
+            daemon.timeout_s = KILL_TIMEOUT_S
         except Wanting as none:
             raise Wanting(
                 *none.problems,
                 "NOT KILLED: nothing runs that could be; with the kill file in place (touch KILL) "
                 "the next start is killed",
             ) from None
-        return pull(daemon, body, wait=not no_wait, as_json=as_json)
+        ended = None if socket is not None else _ending(config, reason)
+        return pull(daemon, body, wait=not no_wait, as_json=as_json, last_resort=ended)
 
 
-def pull(daemon: Client, body: Mapping[str, Any], *, wait: bool, as_json: bool) -> int:
-    """Pull the kill switch, follow the kill to its report, and say all of it."""
+def _ending(config: list[Path] | None, reason: str) -> Callable[[], str]:
+    """Return what ends the daemon of the configured account from outside."""
+
+    def end() -> str:
+        from tidegate.control.client import find, place_of
+        from tidegate.control.last_resort import end_and_hold
+
+        place = place_of(config or ())
+        return end_and_hold(place, find(place), reason=reason)
+
+    return end
+
+
+def pull(
+    daemon: Client,
+    body: Mapping[str, Any],
+    *,
+    wait: bool,
+    as_json: bool,
+    last_resort: Callable[[], str] | None = None,
+) -> int:
+    """
+    Pull the kill switch, follow the kill to its report, and say all of it.
+
+    Without any answer ``last_resort`` ends the daemon and says what it did.
+    """
     from tidegate.control.asking import OK, PENDING, REPORT_S, awaited, followed, given
     from tidegate.control.client import Silent, problems_of
-    from tidegate.exits import Exit, Wanting
+    from tidegate.exits import Wanting
 
     try:
         status, answer = given(daemon, "kill", body)
     except Silent as silent:
+        if last_resort is not None:
+            text = _ended(last_resort, silent)
+            _loud(text)
+            return _said(_document({}, None, text), as_json=as_json)
         raise Silent(
             *silent.problems,
             "NOT KILLED as far as can be told: put the kill file in place (touch KILL) and end the "
@@ -90,6 +123,27 @@ def pull(daemon: Client, body: Mapping[str, Any], *, wait: bool, as_json: bool) 
             "sends nothing, and the next start is held"
         )
     document = _document(answer, found, gone)
+    code = _said(document, as_json=as_json)
+    if wait and not document["confirmed"]:
+        _loud(gone or "NOT CONFIRMED by the venue: look at its own open orders and positions")
+    return code
+
+
+def _ended(last_resort: Callable[[], str], silent: Silent) -> str:
+    from tidegate.control.client import Silent as NoAnswer
+
+    try:
+        return last_resort()
+    except OSError as error:
+        raise NoAnswer(
+            *silent.problems,
+            f"NOT KILLED: it could not be ended from outside either: {error.strerror}",
+        ) from None
+
+
+def _said(document: Mapping[str, Any], *, as_json: bool) -> int:
+    from tidegate.exits import Exit
+
     if as_json:
         from tidegate.output import say_document
 
@@ -98,8 +152,6 @@ def pull(daemon: Client, body: Mapping[str, Any], *, wait: bool, as_json: bool) 
         from tidegate.control.shown import show_kill
 
         show_kill(document)
-    if wait and not document["confirmed"]:
-        _loud(gone or "NOT CONFIRMED by the venue: look at its own open orders and positions")
     return int(Exit.DONE)
 
 

@@ -29,6 +29,9 @@ from tidegate.exits import ConfigError, Wanting
 TIMEOUT_S = 10.0
 """Longer than the control plane takes for any answer: past it the daemon is dead or suspended."""
 
+KILL_TIMEOUT_S = 4.0
+"""Without a word for this long a daemon that is to be killed is ended from outside."""
+
 ANSWER_BYTES_MAX = 16 * 1024 * 1024
 """A status with thousands of orders is a few megabytes."""
 
