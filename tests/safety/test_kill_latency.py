@@ -1,4 +1,4 @@
-"""Time from a kill's trigger to its evidence, under load: the short form of ``tests.bench.kills``."""
+"""From a kill's trigger to its evidence, under load: the short form of ``tests.bench.kills``."""
 
 from __future__ import annotations
 
