@@ -160,6 +160,7 @@ class CommandDesk:
     def _kill(self, command: OperatorCommand, waited_ms: int) -> Answer:
         if command.scope != EVERYTHING:
             raise Refused("a kill covers everything; stop-new-orders and pause take a scope")
+        before = self.supervisor.dispatcher.holds.view().get(KILL_HOLD)
         kill_id = self.kill.pull(
             command.reason or "operator",
             command.by,
@@ -168,6 +169,9 @@ class CommandDesk:
         )
         hold = self.supervisor.dispatcher.holds.view()[KILL_HOLD]
         text = f"killed: {hold.cause}; nothing that adds risk leaves until `resume --unlatch`"
+        if before is not None and is_kill(before):
+            again = "; now to be flat" if command.flatten else ""
+            text = f"killed already, by {before.set_by}: {before.cause}{again}"
         return Answer(ok=True, text=text, holds=(hold,), kill_id=kill_id)
 
     def _stop_new_orders(self, command: OperatorCommand) -> Answer:

@@ -8,12 +8,14 @@ in the order in which an order would meet them.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
 
 from actors.commands import QUARANTINE_HOLDS
 from actors.runtime import CellState
+from actors.runtime.holds import LONG, SHORT
 from actors.turns import Session
 from messages import Hold, HoldMode, Scope
 from state.money import plain
@@ -185,46 +187,75 @@ def explain(session: Session, target: str) -> dict[str, Any]:
     raise LookupError(f"found {target!r}, expected a symbol ({known}) or the id of an order")
 
 
+class _Causes:
+    """
+    What stands between a strategy's wish and an order, in the order in which an order meets it.
+
+    ``ways`` are the (strategy, side) pairs that may open something; a cause closes all or some.
+    """
+
+    def __init__(self, ways: Iterable[tuple[str, str]]) -> None:
+        self.all = tuple(ways)
+        self.open = dict.fromkeys(self.all)
+        self.rows: list[dict[str, str]] = []
+
+    def add(self, kind: str, text: str, closes: Iterable[tuple[str, str]] = ()) -> None:
+        """Note a cause and the ways that it closes."""
+        closed = list(closes)
+        for way in closed:
+            self.open.pop(way, None)
+        stops = "nothing"
+        if closed:
+            stops = "opening" if len(closed) == len(self.all) else "part of opening"
+        self.rows.append({"kind": kind, "stops": stops, "text": text})
+
+
 def _explain_symbol(session: Session, symbol: str) -> dict[str, Any]:
     assembly = session.assembly
-    causes: list[dict[str, str]] = []
-
-    def cause(kind: str, text: str, *, stops: bool) -> None:
-        causes.append({"kind": kind, "stops": "opening" if stops else "nothing", "text": text})
-
+    trading = [spec for spec in session.spec.strategies if symbol in spec.symbols]
+    ways = [(spec.name, side) for spec in trading for side in (LONG, SHORT)]
+    causes = _Causes(ways or [("", "")])
+    everything = causes.all
     if session.halted is not None:
-        cause("session", f"the session is halted: {session.halted}", stops=True)
+        causes.add("session", f"the session is halted: {session.halted}", everything)
     for name in ("execution", "risk"):
-        if not assembly.dispatcher.cells[name].runs:
-            cause("actor", f"{name} is {assembly.dispatcher.cells[name].state.value}", stops=True)
+        cell = assembly.dispatcher.cells[name]
+        if not cell.runs:
+            causes.add("actor", f"{name} is {cell.state.value}", everything)
     for hold in _in_force(session):
-        if hold.scope.symbol in (None, symbol):
-            text = (
-                f"{hold.hold_id} ({hold.mode.value}, {hold.scope}) by {hold.set_by}: {hold.cause}"
-            )
-            cause("hold", f"{text}; lifted by {_way_out(hold)}", stops=True)
+        scope = hold.scope
+        if scope.symbol not in (None, symbol) or scope.venue not in (None, assembly.holds.venue):
+            continue
+        covered = [
+            (strategy, side)
+            for strategy, side in everything
+            if scope.strategy in (None, strategy) and scope.side in (None, side)
+        ]
+        if covered:
+            text = f"{hold.hold_id} ({hold.mode.value}, {scope}) by {hold.set_by}: {hold.cause}"
+            causes.add("hold", f"{text}; lifted by {_way_out(hold)}", covered)
     data = symbol_document(session, symbol)
     if data["closed_at"] is None:
-        cause("data", f"no bar of {symbol} has come yet", stops=True)
-    trading = [spec for spec in session.spec.strategies if symbol in spec.symbols]
+        causes.add("data", f"no bar of {symbol} has come yet", everything)
     if not trading:
-        cause("strategy", f"no strategy trades {symbol}", stops=True)
+        causes.add("strategy", f"no strategy trades {symbol}", everything)
     for spec in trading:
         state = assembly.strategy_cells[spec.name].state
         if state is not CellState.RUNNING:
             reason = assembly.supervisor.quarantined.get(spec.name, "")
-            cause("strategy", f"{spec.name} is {state.value} {reason}".strip(), stops=True)
+            own = [way for way in everything if way[0] == spec.name]
+            causes.add("strategy", f"{spec.name} is {state.value} {reason}".strip(), own)
     for refusal in assembly.refusals.of(symbol):
-        cause("refusal", refusal, stops=False)
+        causes.add("refusal", refusal)
     live = assembly.books.orders.live_of(symbol=symbol)
-    stopped = any(each["stops"] == "opening" for each in causes)
-    if not causes and not live:
-        cause("strategy", "nothing stands in the way: no strategy asks for anything", stops=False)
+    if not causes.rows and not live:
+        causes.add("strategy", "nothing stands in the way: no strategy asks for anything")
     return {
         "target": symbol,
         "kind": "symbol",
-        "may_open": not stopped,
-        "causes": causes,
+        "may_open": bool(causes.open),
+        "open_to": [f"{strategy} {side}" for strategy, side in causes.open],
+        "causes": causes.rows,
         "data": data,
         "strategies": {
             spec.name: assembly.strategy_cells[spec.name].state.value for spec in trading

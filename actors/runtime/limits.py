@@ -28,7 +28,8 @@ DEAD_LETTERS_KEPT = 256
 """Dead letters kept in memory for the operator; all are counted and journaled."""
 
 STALL_AFTER_S = 0.5
-"""A loop that does not run its timer for this long is stalled: stacks are dumped and counted."""
+"""A loop that does not run its timer for this long is stalled: counted, and looked at
+by Health."""
 
 CHART_POINTS_MAX = 1_500
 """Points of one sampled series: more than a screen has pixels helps nobody."""

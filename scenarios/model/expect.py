@@ -28,6 +28,20 @@ EXPECTATIONS = (
 JOURNALED = {kind.__name__: kind for kind in ENTRY_TYPES}
 
 
+Outcome = Literal[
+    "completed",
+    "halted",
+    "interrupted",
+    "input_refused",
+    "risk_halted",
+    "killed",
+    "journal_failed",
+    "power_cut",
+    "fault",
+]
+"""How a session ends: ``actors.outcomes``, or as it could not say itself."""
+
+
 class Sight(Table):
     """
     A journaled message: its class, and what of its fields must be equal.
@@ -220,7 +234,7 @@ class Expectation(Table):
     within: Within | None = Field(None, description="how long something takes")
     artifact: Artifact | None = Field(None, description="rows of a CSV file")
     report: Report | None = Field(None, description="what session.md says")
-    outcome: str | None = Field(None, description="completed, halted, interrupted, ...")
+    outcome: Outcome | None = Field(None, description="how the session ended")
     exit_code: int | None = Field(None, description="the exit code")
 
     @model_validator(mode="after")

@@ -5,15 +5,18 @@ from __future__ import annotations
 import copy
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from rehearsal import document, opens
 
+from actors.outcomes import EXIT_CODES
 from scenarios.errors import ScenarioError
 from scenarios.model import format_offset, json_schema, parse_offset
+from scenarios.model.expect import Outcome
 from scenarios.reading import find_scenarios, parse_scenario, read_scenario
 from scenarios.runner import run_scenario
+from scenarios.stage import CUT, FAULT, JOURNAL_FAILED
 
 GOOD = document([opens(2, "a")])
 
@@ -341,3 +344,10 @@ def test_the_schema_describes_every_key() -> None:
             look(table, name)
 
     assert silent == []
+
+
+def test_an_outcome_that_no_session_has_is_a_bad_file() -> None:
+    """A slip in what is expected is the file's fault: every outcome there is can be expected."""
+    assert {*EXIT_CODES, CUT, FAULT, JOURNAL_FAILED} == set(get_args(Outcome))
+    with pytest.raises(ScenarioError, match=r"expect\[0\].outcome: found 'killd'"):
+        parse_scenario(document(expect=[{"outcome": "killd"}]), "f.scenario.json")

@@ -114,6 +114,8 @@ def show_explanation(document: Document) -> None:
         _show_order(document)
         return
     verdict = "orders may open" if document["may_open"] else "NOTHING MAY OPEN"
+    if document["may_open"] and any(cause["stops"] != "nothing" for cause in document["causes"]):
+        verdict = f"ONLY A PART MAY OPEN: {', '.join(document['open_to'])}"
     sys.stdout.write(f"{document['target']}: {verdict}\n")
     causes = document["causes"]
     if causes:
