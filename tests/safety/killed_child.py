@@ -1,7 +1,7 @@
 """
 A paper session that is killed by its operator, and by ``kill -9`` at a chosen moment.
 
-    python killed_child.py RUNS MOMENT
+    python killed_child.py RUNS MOMENT|restart|stuck
 
 Says on standard output what is true by then, line by line: ``open``, ``sent`` (orders leave),
 ``submitting``, ``latched`` (``submit`` has returned), ``acknowledged``. ``MOMENT`` is one of
@@ -14,6 +14,7 @@ import os
 import signal
 import sys
 import threading
+from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
@@ -28,7 +29,9 @@ from session_world import BTC, Script, flat, make_spec  # noqa: E402
 
 from actors.commands import Request  # noqa: E402
 from actors.inbox import Inbox  # noqa: E402
-from actors.runtime import Supervisor  # noqa: E402
+from actors.runtime import Dispatcher, Supervisor  # noqa: E402
+from actors.runtime.interrupt import Interrupter  # noqa: E402
+from actors.sentinel import Sentinel  # noqa: E402
 from actors.session import run_paper  # noqa: E402
 from actors.turns import Session  # noqa: E402
 from feeds.memory import MemoryFeed  # noqa: E402
@@ -49,6 +52,8 @@ MOMENTS = (
     "acknowledged",
     "never",
 )
+STUCK = "stuck"
+"""No moment: a strategy gets stuck where nothing can stop it, and the kill file is watched."""
 
 
 def die() -> None:
@@ -109,6 +114,19 @@ def arm(moment: str) -> None:
             )
 
 
+def out_of_reach(strategy: Any) -> None:
+    """Loop in C, calling our own code: there is no place where it could be stopped."""
+    say("stuck")
+    deque(map(strategy.desk.position, iter(lambda: BTC, None)), maxlen=0)
+
+
+def watched(inbox: Inbox, kill_file: Path) -> None:
+    """Let the sentinel watch, as around a daemon's session."""
+    interrupter = Interrupter(Dispatcher.handler_calls(), Dispatcher.handler_passages())
+    interrupter.install()
+    Sentinel(inbox, interrupter, kill_file=kill_file).start()
+
+
 def main() -> None:
     """Run it."""
     runs, moment = Path(sys.argv[1]), sys.argv[2]
@@ -120,6 +138,12 @@ def main() -> None:
         make_spec(MemoryFeed({BTC: flat(BTC, 100_000)}), script.spec()), mode="paper", runs_dir=runs
     )
     inbox = Inbox()
+    if moment == STUCK:
+        calm = script.on_bar
+        script.on_bar = lambda strategy, bar: (
+            calm(strategy, bar) if len(script.seen) < 5 else out_of_reach(strategy)
+        )
+        watched(inbox, runs / "KILL")
     sent = threading.Event()
 
     def kill() -> None:
@@ -147,7 +171,7 @@ def main() -> None:
                 sent.set()
 
         session.assembly.broker.submit = seen  # type: ignore[method-assign]
-        if moment != "restart":
+        if moment in MOMENTS:
             threading.Thread(target=kill, name="killer", daemon=True).start()
 
     async def session() -> None:

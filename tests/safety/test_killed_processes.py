@@ -13,7 +13,7 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from killed_child import MOMENTS
+from killed_child import MOMENTS, STUCK
 
 from state.register import register_of
 
@@ -115,6 +115,22 @@ def test_a_process_killed_at_any_moment_comes_back_as_it_was_told(tmp_path: Path
         assert on_disk in ([], ["kill"])
         assert on_disk == ["kill"] or not told
     assert any("acknowledged" in said for said, _ in rounds)
+
+
+def test_a_process_that_nothing_can_stop_ends_itself_and_comes_back_killed(tmp_path: Path) -> None:
+    """A strategy loops where no signal reaches it: within the bound nothing is left of it."""
+    child = start(tmp_path, STUCK)
+    assert "stuck" in read_until(child, ("stuck",))
+    (tmp_path / "KILL").touch()
+    touched = time.monotonic()
+    _, errors = child.communicate(timeout=AT_ONCE_S)
+    took_s = time.monotonic() - touched
+
+    assert -signal.SIGKILL == child.returncode, errors
+    assert took_s < 5.5  # five from the sentinel's first sight of the file
+    assert ["kill"] == held(tmp_path)
+    opened, traded = next_start(tmp_path)
+    assert (["kill"], False) == (opened, traded)
 
 
 def test_without_the_register_a_restart_would_trade(tmp_path: Path) -> None:
