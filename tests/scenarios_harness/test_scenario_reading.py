@@ -225,7 +225,7 @@ def test_every_problem_has_its_line() -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ('{"scenario": "x",}', "line 1, column 18: "),
+        ('{"scenario": "x" "y"}', "line 1, column 18: "),
         ('{"a": 1, "a": 2}', "the key 'a' is given twice in one table"),
         ("[1]", "found a list, expected a table at the top level"),
     ],
