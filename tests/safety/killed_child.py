@@ -18,6 +18,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -117,7 +118,7 @@ def arm(moment: str) -> None:
 def out_of_reach(strategy: Any) -> None:
     """Loop in C, calling our own code: there is no place where it could be stopped."""
     say("stuck")
-    deque(map(strategy.desk.position, iter(lambda: BTC, None)), maxlen=0)
+    deque(map(strategy.desk.position, repeat(BTC)), maxlen=0)
 
 
 def watched(inbox: Inbox, kill_file: Path) -> None:

@@ -123,7 +123,10 @@ def test_a_process_that_nothing_can_stop_ends_itself_and_comes_back_killed(tmp_p
     assert "stuck" in read_until(child, ("stuck",))
     (tmp_path / "KILL").touch()
     touched = time.monotonic()
-    _, errors = child.communicate(timeout=AT_ONCE_S)
+    try:
+        _, errors = child.communicate(timeout=AT_ONCE_S)
+    finally:
+        child.kill()
     took_s = time.monotonic() - touched
 
     assert -signal.SIGKILL == child.returncode, errors
