@@ -240,6 +240,8 @@ class DurableJournal:
             self._quiet = False
             if self._failure is not None:
                 raise self._failure
+            if self.durable_seq < self._commit_to:
+                continue  # asked for during the checkpoint, when nobody waited to be woken
             if self._closed:
                 return
             self._wake = self._loop.create_future()

@@ -512,3 +512,37 @@ async def test_both_journals_write_the_same_lines(path: Path) -> None:
 
     assert simulated.lines == live.lines
     assert simulated.entries == list(read_journal(path))
+
+
+@pytest.mark.parametrize("closes", [False, True])
+async def test_what_is_asked_for_during_a_checkpoint_is_committed(
+    path: Path, monkeypatch: pytest.MonkeyPatch, *, closes: bool
+) -> None:
+    """Nobody waits for ever because a commit, or the end, fell into a quiet moment's work."""
+    monkeypatch.setattr(durable, "CHECKPOINT_PAGES", 1)
+    journal = await DurableJournal.open(path)
+    original = journal._checkpoint
+    tasks: list[asyncio.Task[object]] = []
+    asked = asyncio.Event()
+
+    async def checkpoint() -> None:
+        if not tasks:
+            append(journal)
+            tasks.append(asyncio.ensure_future(journal.close() if closes else journal.commit()))
+            await asyncio.sleep(0)  # so that it asks while this is going on
+            assert journal._linger is not None
+            journal._linger.cancel()
+            journal._lingered()  # and its own moment passes meanwhile
+            asked.set()
+        await original()
+
+    monkeypatch.setattr(journal, "_checkpoint", checkpoint)
+    append(journal)
+    await journal.commit()
+    journal._lingered()  # a moment after the last append nobody waits
+    await asked.wait()
+
+    async with asyncio.timeout(30):
+        await tasks[0]
+    assert [1, 2] == stored(path)
+    await journal.close()
