@@ -525,21 +525,24 @@ async def test_what_is_asked_for_during_a_checkpoint_is_committed(
     tasks: list[asyncio.Task[object]] = []
     asked = asyncio.Event()
 
+    def let_a_moment_pass() -> None:
+        assert journal._linger is not None
+        journal._linger.cancel()
+        journal._lingered()
+
     async def checkpoint() -> None:
         if not tasks:
             append(journal)
             tasks.append(asyncio.ensure_future(journal.close() if closes else journal.commit()))
             await asyncio.sleep(0)  # so that it asks while this is going on
-            assert journal._linger is not None
-            journal._linger.cancel()
-            journal._lingered()  # and its own moment passes meanwhile
+            let_a_moment_pass()
             asked.set()
         await original()
 
     monkeypatch.setattr(journal, "_checkpoint", checkpoint)
     append(journal)
     await journal.commit()
-    journal._lingered()  # a moment after the last append nobody waits
+    let_a_moment_pass()
     await asked.wait()
 
     async with asyncio.timeout(30):
