@@ -315,6 +315,8 @@ def _end(request: Request, now: int) -> tuple[int | None, str]:
             return None, f"for_s: found {for_s}, expected a number of seconds above 0"
         # Of what is too long in any case the exact length does not matter.
         until = now + round(min(for_s, 2 * PAUSE_S_MAX) * 1000)
+    if until < 0:
+        return None, f"until: found {until}, expected int ms UTC since 1970"
     if until - now > PAUSE_S_MAX * 1000:
         days = PAUSE_S_MAX // 86_400
         return None, f"a pause ends within {days} days; stop-new-orders has no end"

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from paper_house import House, keeps_buying, live_in
+from paper_house import AT_ONCE_S, House, keeps_buying, live_in
 from safety_world import FAR_BELOW, ONE
 from session_world import BTC, Script
 
@@ -199,12 +199,6 @@ def asks_the_desk(desk: Desk) -> None:
         desk.position(BTC)
 
 
-def drafts(desk: Desk) -> None:
-    """Make intents without end."""
-    while True:
-        desk.open(BTC, Side.BUY, ONE, policy=FAR_BELOW)
-
-
 def effects_without_end(desk: Desk) -> Iterator[Any]:
     """Return effects that never come to an end, slowly."""
     while True:
@@ -234,7 +228,6 @@ STUCK = [
     spins,
     swallows,
     asks_the_desk,
-    drafts,
     effects_without_end,
     effects_that_hang,
     sleeps,
@@ -242,16 +235,31 @@ STUCK = [
 ]
 
 
+ENTERED = threading.Event()
+"""Set by a strategy that is about to get stuck."""
+
+
 def stuck_at(bar: int, how: Callable[[Desk], Any]) -> Script:
     """Return a script that rests orders, and at one bar gets stuck."""
+    ENTERED.clear()
     script = keeps_buying()
     calm = script.on_bar
 
     def on_bar(strategy: Any, seen: Any) -> Any:
-        return how(strategy.desk) if len(script.seen) == bar else calm(strategy, seen)
+        if len(script.seen) != bar:
+            return calm(strategy, seen)
+        ENTERED.set()
+        return how(strategy.desk)
 
     script.on_bar = on_bar
     return script
+
+
+def wait_until_stuck(house: House) -> None:
+    """Return when the strategy has been stuck for a moment."""
+    assert ENTERED.wait(AT_ONCE_S)
+    house.until(lambda: house.inbox.pulse.late_s > 0.1)
+    time.sleep(0.05)
 
 
 @pytest.mark.parametrize("how", STUCK, ids=lambda how: how.__name__)
@@ -263,7 +271,7 @@ def test_a_kill_reaches_a_session_whose_strategy_is_stuck(
     other = keeps_buying()
 
     def act(house: House) -> None:
-        house.until(lambda: house.inbox.pulse.late_s > 0.2)
+        wait_until_stuck(house)
         times["pulled"] = time.monotonic()
         answer = house.take(CommandVerb.KILL, reason="stuck")
         times["answered"] = time.monotonic()
@@ -309,7 +317,7 @@ def test_what_cannot_be_stopped_ends_the_process_and_the_kill_is_on_the_disk(
     pulled: list[float] = []
 
     def act(house: House) -> None:
-        house.until(lambda: house.inbox.pulse.late_s > 0.1)
+        wait_until_stuck(house)
         pulled.append(time.monotonic())
         house.inbox.submit(request_kill())
         house.until(lambda: ended)
@@ -346,7 +354,7 @@ def test_a_process_is_not_ended_while_its_kill_is_not_on_the_disk(
     ended: list[float] = []
 
     def act(house: House) -> None:
-        house.until(lambda: house.inbox.pulse.late_s > 0.1)
+        wait_until_stuck(house)
         threading.Thread(target=house.inbox.submit, args=(request_kill(),), daemon=True).start()
         time.sleep(1.0)
         assert not ended
@@ -485,7 +493,7 @@ def test_a_look_that_fails_keeps_the_sentinel_from_no_other_duty(
 
     def act(house: House) -> None:
         monkeypatch.setattr("actors.sentinel._signature", denied)
-        house.until(lambda: house.inbox.pulse.late_s > 0.2)
+        wait_until_stuck(house)
         house.take(CommandVerb.KILL)
         house.until(lambda: kill_is_over(house))
 
