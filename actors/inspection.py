@@ -37,7 +37,8 @@ def hold_document(hold: Hold, session: Session) -> dict[str, Any]:
     return {
         **msgspec.to_builtins(hold),
         "scope": str(hold.scope),
-        "age_s": round((now - hold.since) / 1000, 3),
+        # A hold of an earlier session may be younger than this one's time.
+        "age_s": round(max(0, now - hold.since) / 1000, 3),
         "until": hold.until,
         "latched": hold.latched,
         "lifted_by": _way_out(hold),

@@ -68,8 +68,8 @@ class HoldSet:
         Put a hold in force and return whether that changed anything.
 
         The same id twice is one hold: the newer one takes the older one's place, unless the
-        older is latched and the newer would be weaker (not latched, a milder mode or another
-        scope).
+        older is latched and the newer would be weaker (not latched, a milder mode, another scope
+        or an earlier end).
         """
         older = self._holds.get(hold.hold_id)
         if older is not None and (hold == older or (older.latched and not _as_strong(hold, older))):
@@ -118,7 +118,9 @@ class HoldSet:
 
 def _as_strong(newer: Hold, older: Hold) -> bool:
     wide_enough = newer.scope in (older.scope, Scope())
-    return newer.latched and wide_enough and STRICTNESS[newer.mode] >= STRICTNESS[older.mode]
+    strict_enough = STRICTNESS[newer.mode] >= STRICTNESS[older.mode]
+    long_enough = newer.until is None or (older.until is not None and newer.until >= older.until)
+    return newer.latched and wide_enough and strict_enough and long_enough
 
 
 def _order_of(message: Message) -> OpenIntent | OrderRequest | None:

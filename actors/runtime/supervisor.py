@@ -296,8 +296,9 @@ class Supervisor:
             self.dispatcher.clock.call_at(hold.until, lambda _at: self._lift_at_end(hold))
 
     def _lift_at_end(self, hold: Hold) -> None:
-        # Only the very hold that was to end then: not a newer one of the same id.
-        if self.dispatcher.holds.view().get(hold.hold_id) is hold:
+        # Only the very hold that was to end then, not a newer one of the same id; and what is
+        # latched is lifted by somebody, whatever else it says.
+        if self.dispatcher.holds.view().get(hold.hold_id) is hold and not hold.latched:
             self.lift(hold.hold_id, "clock", "its time has come")
 
     def lift(self, hold_id: str, lifted_by: str, reason: str) -> bool:
