@@ -22,16 +22,18 @@ from messages import ActorFailed, DeadLetter, Side
 BARS = 24
 STORM_S = 6.0
 
-# What falls into a finalizer is dropped by Python, with a warning: the next interrupt is heard.
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-
 
 def make() -> Interrupter:
     return Interrupter(Dispatcher.handler_calls(), Dispatcher.handler_passages())
 
 
 class Storm:
-    """Interrupts this thread again and again while it plays sessions."""
+    """
+    Interrupts this thread again and again while it plays sessions.
+
+    What falls into a finalizer is dropped by Python: the next interrupt is heard. Whoever is
+    told of that while it storms must not be Python code, or it is interrupted as well.
+    """
 
     def __init__(self, every_s: float) -> None:
         """Ask so often; nothing is asked yet."""
@@ -40,6 +42,8 @@ class Storm:
         self._blows = threading.Event()
         self._over = threading.Event()
         self._asking = threading.Thread(target=self._ask)
+        self._dropped: list[sys.UnraisableHookArgs] = []
+        self._told_before: Any = None
 
     def _ask(self) -> None:
         while not self._over.wait(self.every_s):
@@ -47,6 +51,7 @@ class Storm:
                 self.interrupter.interrupt()
 
     def __enter__(self) -> Self:
+        self._told_before, sys.unraisablehook = sys.unraisablehook, self._dropped.append
         self.interrupter.install()
         self._asking.start()
         return self
@@ -55,6 +60,9 @@ class Storm:
         self._over.set()
         self._asking.join()
         self.interrupter.remove()
+        sys.unraisablehook = self._told_before
+        assert {dropped.exc_type for dropped in self._dropped} <= {HandlerStuck}
+        self._dropped.clear()
 
     def play(self, world: World) -> World:
         """Let a session happen in the storm; it starts in calm, for a start may fail."""
