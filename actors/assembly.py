@@ -7,9 +7,10 @@ it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Any
 
 from actors.board import Board
 from actors.commands import CommandDesk
@@ -33,6 +34,7 @@ from actors.runtime import (
     Cell,
     ChildSpec,
     Dispatcher,
+    Effect,
     HoldSet,
     Restart,
     SimulatedClock,
@@ -40,7 +42,7 @@ from actors.runtime import (
     WhenExhausted,
 )
 from actors.runtime.supervision import FEED_INTENSITY, STRATEGY_INTENSITY
-from actors.strategy import StrategyActor, own_intents
+from actors.strategy import House, StrategyActor
 from actors.telemetry import TelemetryActor
 from brokers.matching import EngineConfig, MatchingEngine
 from brokers.paper import PaperBroker
@@ -50,22 +52,32 @@ from messages import (
     ApprovedCancel,
     ApprovedOpen,
     ApprovedReduce,
+    BackoffChanged,
     BreachAction,
     CancelIntent,
     ExecutionReport,
     FundingBooked,
     HoldLifted,
+    HoldMode,
+    IntentEnded,
     Lane,
     Message,
+    MinimumOrder,
+    OpenFollowUp,
     OpenIntent,
     OperatorReduce,
     OrderEvent,
+    PauseIntent,
     PortfolioMarked,
+    PositionMode,
+    PositionSide,
     ReasonCode,
     Reconciled,
+    ReduceFollowUp,
     ReduceIntent,
     RiskBreached,
     RiskDecision,
+    Scope,
     ToolReport,
 )
 from state.instruments import Instrument
@@ -73,6 +85,7 @@ from state.journal import JournalWriter
 from state.ledger import Ledger, LedgerError, LotMethod
 from state.orders import OrderStore
 from strategies import Desk, Strategy, StrategyParams
+from strategies.plans import PlanKeeper
 
 PROGRESS = frozenset(
     {OrderEvent.APPROVED, OrderEvent.JOURNALED, OrderEvent.SENT, OrderEvent.ACCEPTED}
@@ -92,6 +105,9 @@ venue and our books agree."""
 
 RECONCILIATION_HOLD = "reconciliation"
 
+STRATEGY_PAUSES = "pause-trading:"
+"""How the ids of holds begin that a strategy asked for itself."""
+
 VENUE = "paper"
 """What scopes call the venue."""
 
@@ -107,6 +123,8 @@ class StrategySpec:
     lot_method: LotMethod = LotMethod.FIFO
     source: str = ""
     source_sha256: str = ""
+    restricted: tuple[str, ...] = ()
+    """Symbols that it was given and that may not be opened."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,6 +264,45 @@ class Core:
         if self.dispatcher.errands:
             self.dispatcher.run_errands()
 
+    def pause(self, intent: PauseIntent) -> None:
+        """Hold what a strategy asks not to open, once the handler that it asked in is done."""
+        hold_id = f"{STRATEGY_PAUSES}{intent.strategy}"
+        if intent.symbol:
+            hold_id += f":{intent.symbol}"
+        self.dispatcher.when_idle(
+            lambda: self.supervisor.hold_open(
+                hold_id,
+                intent.reason,
+                mode=HoldMode.REFUSE,
+                scope=Scope(strategy=intent.strategy, symbol=intent.symbol or None),
+                set_by=f"strategy:{intent.strategy}",
+                until=intent.until,
+            )
+        )
+
+    def house_of(self, spec: StrategySpec, prefix: str) -> House:
+        """Return what every incarnation of a strategy's actor is given."""
+        parts = self.parts
+        desk = Desk(
+            spec.name,
+            spec.symbols,
+            prefix=prefix,
+            clock=self.clock,
+            restricted=spec.restricted,
+        )
+
+        def save(state: str) -> None:
+            self.saved[spec.name] = state
+
+        return House(
+            desk,
+            PlanKeeper(desk, self.board.mark, parts.instruments),
+            parts.instruments,
+            {symbol: sides_of(symbol, parts) for symbol in spec.symbols},
+            self.pause,
+            save,
+        )
+
     # -- the supervisor's errands
 
     def watch(self, feed: Cell) -> Watch | None:
@@ -383,7 +440,7 @@ def _strategy_cells(core: Core) -> dict[str, Cell]:
     parts = core.parts
     for ordinal, spec in enumerate(parts.strategies, start=1):
         prefix = f"{parts.tag}-{ordinal}"
-        cell = _strategy_cell(spec, prefix, core.clock, core.saved, parts.bounds)
+        cell = _strategy_cell(core.house_of(spec, prefix), spec, core.saved, parts.bounds)
         cells[spec.name] = cell
         core.supervisor.declare(
             ChildSpec(
@@ -407,14 +464,20 @@ def _wire(
 ) -> None:
     dispatcher.route(OpenIntent, risk)
     dispatcher.route(ReduceIntent, risk)
+    dispatcher.route(OpenFollowUp, risk)
+    dispatcher.route(ReduceFollowUp, risk)
     dispatcher.route(OperatorReduce, risk)
     dispatcher.route(CancelIntent, risk)
+    dispatcher.route(BackoffChanged, risk)
+    dispatcher.route(MinimumOrder, risk, *strategies.values())
     dispatcher.route(
         RiskDecision,
+        execution,
         telemetry,
         by_strategy=strategies,
         matters=lambda decision: decision.causes,
     )
+    dispatcher.route(IntentEnded, telemetry, by_strategy=strategies)
     dispatcher.route(FundingBooked, risk, telemetry)
     dispatcher.route(ApprovedOpen, execution)
     dispatcher.route(ApprovedReduce, execution)
@@ -440,25 +503,28 @@ def _wire(
 
 
 def _strategy_cell(
+    house: House,
     spec: StrategySpec,
-    prefix: str,
-    clock: SimulatedClock,
     saved: dict[str, str],
     bounds: dict[Lane, int] | None,
 ) -> Cell:
-    desk = Desk(spec.name, spec.symbols, prefix=prefix, clock=clock)
-
-    def save(state: str) -> None:
-        saved[spec.name] = state
-
     def make() -> StrategyActor:
         return StrategyActor(
-            desk, lambda at: spec.factory(at, spec.params), saved.get(spec.name), save
+            house, lambda desk: spec.factory(desk, spec.params), saved.get(spec.name)
         )
 
-    return Cell(
-        f"strategy:{spec.name}",
-        make,
-        bounds,
-        check=lambda effects: own_intents(desk, effects),
-    )
+    def check(effects: Iterable[Any]) -> tuple[Effect, ...]:
+        assert isinstance(cell.actor, StrategyActor), "whoever returned something lives"
+        return cell.actor.checked(effects)
+
+    cell = Cell(f"strategy:{spec.name}", make, bounds, check=check)
+    return cell
+
+
+def sides_of(symbol: str, parts: Parts) -> tuple[PositionSide, ...]:
+    """Return the books of a symbol: one net book, or, of a perpetual in hedge mode, two."""
+    instrument = parts.instruments.get(symbol)
+    hedged = parts.engine.position_mode is PositionMode.HEDGE
+    if hedged and instrument is not None and not instrument.is_spot:
+        return (PositionSide.LONG, PositionSide.SHORT)
+    return (PositionSide.BOTH,)

@@ -25,21 +25,23 @@ from actors.runtime import Cell, CellState, Dispatcher, Origin
 from actors.runtime.clock import NEVER, next_midnight
 from actors.runtime.schedule import QueuedDispatcher
 from actors.spec import SessionSpec
+from brokers.contract import News
 from feeds.contract import Group
 from feeds.errors import FeedError
 from messages import (
     KILL_HOLD,
+    Bar,
     FeedGap,
     FundingRate,
     FundingSettled,
     Hold,
     Lane,
     Message,
+    MinimumOrder,
     Quote,
     SessionEnded,
     SessionStarted,
     Tick,
-    VenueReport,
     is_kill,
 )
 from state.journal import JournalWriter
@@ -97,6 +99,7 @@ class Session:
         # What every turn needs, one attribute away.
         self._clock = assembly.clock
         self._working = assembly.broker.working
+        self._kept = assembly.books.brackets.kept
         self._last = assembly.board.last
         self._readers = assembly.readers
         self._alone = len(spec.feed.symbols) == 1
@@ -110,14 +113,14 @@ class Session:
         limited = assembly.core.risk_memory.watch is not None
         self._observe_account = assembly.core.observe_account if limited else None
 
-    def _deliver(self, report: VenueReport) -> None:
+    def _deliver(self, news: News) -> None:
         assembly = self.assembly
         if self._kill.running:
             self._kill.look_soon()
         if self._origin is None:  # the broker answers a handler that is running
-            assembly.dispatcher.tell_what_follows(assembly.execution_cell, report)
+            assembly.dispatcher.tell_what_follows(assembly.execution_cell, news)
         else:
-            assembly.dispatcher.tell(assembly.execution_cell, report, self._origin)
+            assembly.dispatcher.tell(assembly.execution_cell, news, self._origin)
 
     def start(self, held: Iterable[Hold] = ()) -> None:
         """Journal the start, put ``held`` in force, start every actor, value the account."""
@@ -208,6 +211,8 @@ class Session:
             self._fresh(group)
         if self._working:
             self._match(group)
+        if self._kept:
+            self._touch(group)
         last = self._last
         deliver = self._deliver_to
         if self._alone:
@@ -247,8 +252,23 @@ class Session:
             assembly.broker.on_tick(data)
         self._origin = None
         self._dispatcher.settle()
+        if self._kept:
+            self._touch((data,))
         for cell in self._readers[data.symbol]:
             self._deliver_to(cell, data, data)
+
+    def _touch(self, seen: Iterable[Bar | Quote | Tick]) -> None:
+        """Show Execution the prices that take-profits wait for which cannot rest at the venue."""
+        for data in seen:
+            if self.assembly.books.brackets.watches(data.symbol):
+                self._dispatcher.tell(self.assembly.execution_cell, data, data)
+        self._dispatcher.settle()
+
+    def change_minimum(self, minimum: MinimumOrder) -> None:
+        """Let the venue ask for another least order, and tell everybody."""
+        self.assembly.broker.set_minimum(minimum)
+        self._dispatcher.publish("broker", minimum)
+        self._dispatcher.settle()
 
     def _settle_funding(self, data: FundingRate) -> None:
         assembly = self.assembly

@@ -12,7 +12,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from messages import OrderRequest, ToolReport, VenueReport
+from messages import OrderRequest, ToolReport, VenueOrder, VenueReport
+
+News = VenueReport | VenueOrder
+"""What a broker says of orders: what happened to one, and what there is to one that was asked."""
 
 
 class VenueSilent(Exception):
@@ -23,13 +26,16 @@ class Broker(Protocol):
     """
     The way to one account at one venue.
 
-    ``submit`` and ``cancel`` hand over and return at once; they raise only for programming
-    errors. Reports about one order are delivered in the order in which the venue produced them.
+    ``submit``, ``cancel`` and ``query`` hand over and return at once; they raise only for
+    programming errors. News of one order is delivered in the order in which the venue produced it.
+    ``brackets`` says whether the venue lets a stop and a take-profit of one position rest side by
+    side; where it does not, Execution sees to it that only one is there.
     """
 
     name: str
+    brackets: bool
 
-    def bind(self, deliver: Callable[[VenueReport], object]) -> None:
+    def bind(self, deliver: Callable[[News], object]) -> None:
         """Say where reports go; called once, before anything else."""
 
     def submit(self, request: OrderRequest, now: int) -> None:
@@ -37,6 +43,9 @@ class Broker(Protocol):
 
     def cancel(self, client_order_id: str, now: int) -> None:
         """Cancel an order; an order unknown or already final brings no report."""
+
+    def query(self, client_order_id: str, now: int) -> None:
+        """Ask what there is to an order; the answer is a ``VenueOrder``, or does not come."""
 
 
 class Probed(Protocol):

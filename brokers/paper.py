@@ -6,9 +6,19 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any
 
+from brokers.contract import News
 from brokers.matching import FundingPayment, MatchingEngine
 from brokers.matching.orders import WorkingOrder
-from messages import Bar, FundingRate, OrderRequest, Quote, Tick, ToolReport, VenueReport
+from messages import (
+    Bar,
+    FundingRate,
+    MinimumOrder,
+    OrderRequest,
+    Quote,
+    Tick,
+    ToolReport,
+    VenueReport,
+)
 from state.reconciliation import AccountView
 
 
@@ -26,7 +36,8 @@ class PaperBroker:
     def __init__(self, engine: MatchingEngine) -> None:
         """Stand in front of ``engine``."""
         self.engine = engine
-        self._deliver: Callable[[VenueReport], object] = _unbound
+        self.brackets = engine.config.brackets
+        self._deliver: Callable[[News], object] = _unbound
         self._tell: Callable[[ToolReport], object] = _unwatched
 
     @property
@@ -38,8 +49,8 @@ class PaperBroker:
         """
         return self.engine.working
 
-    def bind(self, deliver: Callable[[VenueReport], object]) -> None:
-        """Send every report to ``deliver``."""
+    def bind(self, deliver: Callable[[News], object]) -> None:
+        """Send all news to ``deliver``."""
         self._deliver = deliver
 
     def watch(self, tell: Callable[[ToolReport], object]) -> None:
@@ -57,6 +68,14 @@ class PaperBroker:
     def cancel(self, client_order_id: str, now: int) -> None:
         """Cancel an order; an order unknown or already final brings no report."""
         self._hand_over(self.engine.cancel(client_order_id, now))
+
+    def query(self, client_order_id: str, now: int) -> None:
+        """Tell what there is to an order."""
+        self._deliver(self.engine.order(client_order_id, now))
+
+    def set_minimum(self, minimum: MinimumOrder) -> None:
+        """Let the venue ask for another least order from now on."""
+        self.engine.set_minimum(minimum)
 
     def on_bar(self, bar: Bar) -> None:
         """Match the symbol's live orders within a closed bar."""
@@ -109,8 +128,8 @@ class PaperBroker:
             deliver(report)
 
 
-def _unbound(report: VenueReport) -> object:
-    raise AssertionError(f"a report of {report.client_order_id} before bind")
+def _unbound(news: News) -> object:
+    raise AssertionError(f"news of {news.client_order_id} before bind")
 
 
 def _unwatched(_report: ToolReport) -> object:

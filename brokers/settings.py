@@ -94,6 +94,12 @@ class VenueSettings(BaseModel):
         description="paper: share of a bar's volume that orders may take; 1 is no limit",
     )
 
+    brackets: bool = Field(
+        default=True,
+        description="paper: a stop and a take-profit of one position may rest side by side; where "
+        "not, the stop rests and the take-profit waits here",
+    )
+
     def engine_config(self, trade_tag: str) -> EngineConfig:
         """
         Return what the matching engine is set to; ``trade_tag`` is unique to the session.
@@ -111,4 +117,5 @@ class VenueSettings(BaseModel):
             latency_ms=self.latency_ms,
             participation=self.participation,
             position_mode=self.position_mode,
+            brackets=self.brackets,
         )

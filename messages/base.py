@@ -13,7 +13,7 @@ from typing import ClassVar
 
 import msgspec
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """Version of the ``events.ndjson`` schema; raised by any change of a journaled message."""
 
 

@@ -86,6 +86,14 @@ class ReasonCode(Explained):
         "the intent's valid_until has passed, or it has none and waited for over a time frame",
     )
     HELD = ("held", "a hold covers what the order would do")
+    QUANTITY_MISSING = (
+        "quantity_missing",
+        "the intent says neither how much nor that its notional decides",
+    )
+    POSITION_ABSENT = ("position_absent", "there is nothing left to close: the book is flat")
+    PLAN_INVALID = ("plan_invalid", "a step of the plan contradicts itself, the book or the market")
+    STRATEGY_BACKOFF = ("strategy_backoff", "the strategy's own backoff after refusals lasts")
+    STRATEGY_DECLINED = ("strategy_declined", "the strategy's `can_submit_order` said no")
     STRATEGY_QUARANTINED = ("strategy_quarantined", "the strategy failed too often and is stopped")
     MAILBOX_FULL = ("mailbox_full", "the receiver's lane is full")
     HANDLER_FAILED = (
@@ -102,6 +110,11 @@ class ReasonCode(Explained):
     IOC_REMAINDER = ("ioc_remainder", "the unfilled rest of an immediate-or-cancel order")
     DAY_ENDED = ("day_ended", "a day order reached UTC midnight")
     ORDER_EXPIRED = ("order_expired", "the order's own expiry time has passed")
+    TIMED_OUT = ("timed_out", "not finished within its policy's `timeout_ms`")
+    REPRICED = ("repriced", "cancelled to be placed at another price, as its policy permits")
+    REPLACED = ("replaced", "another order of the strategy took its place")
+    POSITION_CLOSED = ("position_closed", "the position that it was to leave is gone")
+    BRACKET = ("bracket", "it made room for the other side of its bracket")
     CANCEL_REQUESTED = ("cancel_requested", "cancelled at the strategy's request")
     QUARANTINE_CANCEL = ("quarantine_cancel", "cancelled because its strategy was quarantined")
     KILL_CANCEL = ("kill_cancel", "cancelled by a kill")

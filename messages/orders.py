@@ -1,5 +1,5 @@
 """
-From what a strategy wants to what a venue did: intents, decisions, requests, reports, fills.
+From an intent to what a venue did: decisions, requests, reports, fills.
 
 All money is ``Decimal``. Quantities are base-asset units; prices and fees are in the
 instrument's quote currency unless a field says otherwise. Times are int milliseconds UTC.
@@ -15,6 +15,8 @@ import msgspec
 from messages.base import Lane, Message, Overflow
 from messages.codes import Cause
 from messages.enums import (
+    FollowUpReason,
+    IntentAction,
     Liquidity,
     OrderEvent,
     OrderStatus,
@@ -24,84 +26,7 @@ from messages.enums import (
     TimeInForce,
     Verdict,
 )
-
-
-class ExecutionPolicy(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
-    """
-    How an intent may be executed; whatever it does not permit does not happen.
-
-    ``limit_price`` is needed by limit, stop-limit and take-profit-limit orders,
-    ``stop_price`` by stop and take-profit kinds, ``trail_bps`` (distance behind the best
-    price since activation, in basis points) by trailing stops.
-    """
-
-    order_type: OrderType = OrderType.MARKET
-    time_in_force: TimeInForce = TimeInForce.GTC
-    post_only: bool = False
-    limit_price: Decimal | None = None
-    stop_price: Decimal | None = None
-    trail_bps: Decimal | None = None
-    expire_at: int | None = None
-
-
-MARKET = ExecutionPolicy()
-"""Market order, good till cancelled: the plainest policy."""
-
-
-class Intent(Message, frozen=True):
-    """
-    What a strategy asks for; ``intent_id`` is unique across sessions, becomes the order id.
-
-    ``planned_stop`` and ``planned_target`` say where the strategy means to leave, by loss and by
-    profit: the reward-to-risk guard reads them. No order is made of them.
-    """
-
-    abstract: ClassVar[bool] = True
-
-    intent_id: str
-    strategy: str
-    symbol: str
-    side: Side
-    quantity: Decimal
-    created_at: int
-    position_side: PositionSide = PositionSide.BOTH
-    policy: ExecutionPolicy = MARKET
-    valid_until: int | None = None
-    decision_price: Decimal | None = None
-    tag: str = ""
-    planned_stop: Decimal | None = None
-    planned_target: Decimal | None = None
-
-
-class OpenIntent(Intent, frozen=True):
-    """Ask to add exposure. Refused to the sender when the lane is full or held."""
-
-    lane: ClassVar[Lane] = Lane.OPEN
-    overflow: ClassVar[Overflow] = Overflow.REFUSE
-    journaled: ClassVar[bool] = True
-
-
-class ReduceIntent(Intent, frozen=True):
-    """Ask to reduce exposure: can never open or flip, whatever is in flight."""
-
-    lane: ClassVar[Lane] = Lane.REDUCE
-    overflow: ClassVar[Overflow] = Overflow.REFUSE
-    journaled: ClassVar[bool] = True
-
-
-class CancelIntent(Message, frozen=True):
-    """Ask to cancel one live order of the strategy, or (empty ``order_id``) all of a symbol."""
-
-    lane: ClassVar[Lane] = Lane.REDUCE
-    overflow: ClassVar[Overflow] = Overflow.ESCALATE
-    journaled: ClassVar[bool] = True
-
-    intent_id: str
-    strategy: str
-    symbol: str
-    created_at: int
-    order_id: str = ""
-    tag: str = ""
+from messages.intents import Intent
 
 
 class RiskDecision(Message, frozen=True):
@@ -109,7 +34,8 @@ class RiskDecision(Message, frozen=True):
     The verdict on one intent with every cause found.
 
     Of an approval, ``quantity``, ``limit_price`` and ``stop_price`` are what the order will
-    carry after rounding to the instrument's rules.
+    carry after rounding to the instrument's rules. ``root_id`` is the intent that a follow-up
+    belongs to.
     """
 
     lane: ClassVar[Lane] = Lane.REDUCE
@@ -125,13 +51,16 @@ class RiskDecision(Message, frozen=True):
     limit_price: Decimal | None = None
     stop_price: Decimal | None = None
     causes: tuple[Cause, ...] = ()
+    root_id: str = ""
 
 
 class OrderRequest(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """
     The exact order a broker is asked to place; on disk before it is sent.
 
-    ``valued_price`` is the worst price by which Risk reserved its exposure.
+    ``valued_price`` is the worst price by which Risk reserved its exposure, ``worst_price`` the
+    market's beyond which it must not leave any more. ``root_id`` is the intent that it is a
+    further order of (empty: its own), ``replaces`` the order whose place it takes.
     """
 
     order_id: str
@@ -153,24 +82,34 @@ class OrderRequest(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     valid_until: int | None = None
     decision_price: Decimal | None = None
     valued_price: Decimal | None = None
+    action: IntentAction = IntentAction.ENTRY
+    root_id: str = ""
+    replaces: str = ""
+    worst_price: Decimal | None = None
 
 
 class ApprovedOpen(Message, frozen=True):
-    """An order that adds exposure and has passed every guard; its exposure is reserved."""
+    """
+    An order that adds exposure and has passed every guard; its exposure is reserved.
+
+    ``intent`` is given where its policy permits more than this one order.
+    """
 
     lane: ClassVar[Lane] = Lane.OPEN
     overflow: ClassVar[Overflow] = Overflow.ESCALATE
 
     request: OrderRequest
+    intent: Intent | None = None
 
 
 class ApprovedReduce(Message, frozen=True):
-    """A reducing order that has passed every guard."""
+    """A reducing order that has passed every guard; ``intent`` as of ``ApprovedOpen``."""
 
     lane: ClassVar[Lane] = Lane.REDUCE
     overflow: ClassVar[Overflow] = Overflow.ESCALATE
 
     request: OrderRequest
+    intent: Intent | None = None
 
 
 class ApprovedCancel(Message, frozen=True):
@@ -241,6 +180,24 @@ class VenueReport(Message, frozen=True):
     venue_order_id: str = ""
 
 
+class VenueOrder(Message, frozen=True):
+    """
+    What the venue answers when it is asked about one order.
+
+    ``known`` is false where it has no such order, ``open`` true while it is live there. ``fills``
+    are all of its fills that the venue tells of, those that were reported before included.
+    """
+
+    lane: ClassVar[Lane] = Lane.REDUCE
+    overflow: ClassVar[Overflow] = Overflow.ESCALATE
+
+    client_order_id: str
+    timestamp: int
+    known: bool
+    open: bool
+    fills: tuple[Fill, ...] = ()
+
+
 class FundingSettled(Message, frozen=True):
     """The venue settled funding of a symbol: a long pays ``rate * mark`` for each unit it holds."""
 
@@ -258,6 +215,8 @@ class ExecutionReport(Message, frozen=True):
     One step in an order's life, after the order table accepted it.
 
     ``order`` is carried by the JOURNALED event only, ``fill`` and ``booking`` by fill events.
+    ``root_id`` is the intent that the order is a further one of. ``then`` says that the order's
+    end is not the intent's: what its policy has follow.
     """
 
     lane: ClassVar[Lane] = Lane.REDUCE
@@ -276,6 +235,8 @@ class ExecutionReport(Message, frozen=True):
     fill: Fill | None = None
     booking: Booking | None = None
     order: OrderRequest | None = None
+    root_id: str = ""
+    then: FollowUpReason | None = None
 
 
 class PortfolioMarked(Message, frozen=True):

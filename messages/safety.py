@@ -14,7 +14,7 @@ from typing import ClassVar
 from messages.base import Lane, Message, Overflow
 from messages.codes import Cause
 from messages.control import EVERYTHING, LifecycleEvent, Scope
-from messages.orders import ReduceIntent
+from messages.intents import ReduceIntent
 
 
 class CommandVerb(StrEnum):

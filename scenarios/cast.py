@@ -75,6 +75,7 @@ class Cast:
                 latency_ms=session.latency_ms,
                 participation=session.participation,
                 position_mode=session.position_mode,
+                brackets=session.brackets,
             ).engine_config(""),
             limits=self.limits,
             runs_dir=runs_dir,

@@ -16,7 +16,7 @@ from actors.outcomes import EXIT_INPUT, INPUT_REFUSED
 from actors.turns import Session
 from feeds.contract import Group
 from feeds.errors import FeedError
-from messages import FundingRate, Quote, Scope, Tick
+from messages import FundingRate, MinimumOrder, Quote, Scope, Tick
 from scenarios.cast import Cast
 from scenarios.clockwork import LOOK, MOMENT_MS, Agenda
 from scenarios.errors import ScenarioError
@@ -111,7 +111,7 @@ class Director:
                 )
             if step.tell is not None:
                 decoded(step.tell, where, self.start_ms)
-            told = step.quote or step.tick or step.funding
+            told = step.quote or step.tick or step.funding or step.minimum
             asked = (step.silence.symbols if step.silence else ()) + (
                 (told.symbol,) if told else ()
             )
@@ -301,6 +301,11 @@ class Director:
             self._observe(Tick(step.tick.symbol, stage.clock.now, step.tick.price, step.tick.size))
         elif step.funding is not None:
             self._observe(FundingRate(step.funding.symbol, stage.clock.now, step.funding.rate))
+        elif step.minimum is not None:
+            least = step.minimum
+            stage.session.change_minimum(
+                MinimumOrder(least.symbol, stage.clock.now, least.min_quantity, least.min_notional)
+            )
         else:
             self._do_to_the_process(step, place)
 

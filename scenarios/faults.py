@@ -128,6 +128,13 @@ class FaultyBroker(PaperBroker):
             return
         super().cancel(client_order_id, now)
 
+    def query(self, client_order_id: str, now: int) -> None:
+        """Tell what there is to an order, if the question reaches the venue."""
+        if self._struck(FaultKind.DOWN, client_order_id):
+            return
+        if not self._struck(FaultKind.MUTE_ORDERS, client_order_id):
+            super().query(client_order_id, now)
+
     def _no_answer(self, client_order_id: str, now: int, detail: str = "") -> None:
         self._say(client_order_id, OrderEvent.SILENCE, now, ReasonCode.ANSWER_LOST, detail)
 
@@ -162,6 +169,8 @@ class FaultyBroker(PaperBroker):
             pieces = [piece for one in pieces for piece in (one, one)]
         if self._struck(FaultKind.REORDER_FILLS, name):
             pieces = self._reordered(pieces)
+        if self._struck(FaultKind.LOSE_FILLS, name):
+            return
         late = self._struck(FaultKind.DELAY_FILLS, name)
         for piece in pieces:
             if late is not None:

@@ -27,18 +27,28 @@ from messages import (
     HoldMode,
     HoldPlaced,
     Intent,
+    IntentEnded,
+    MarketFallback,
     OrderRequest,
     OrderType,
+    Plan,
+    PlanAdd,
+    PlanIntent,
+    PlanStop,
+    PlanTarget,
+    PlanTrail,
     PositionSide,
     Quote,
-    RiskDecision,
+    Reprice,
+    Retry,
+    Rollback,
     Side,
     Tick,
     TimeInForce,
 )
-from scenarios.model.script import Line, Nonsense
+from scenarios.model.script import OPENS, Line, Nonsense, PlanTable, PolicyTable
 from strategies import Desk, Strategy, StrategyParams
-from strategies.contract import Intents
+from strategies.contract import Intents, Rejection
 
 
 class ScriptedFailure(Exception):
@@ -57,6 +67,7 @@ class Script:
     tags: dict[str, str] = field(default_factory=dict)
     line_of: dict[str, Line] = field(default_factory=dict)
     again: dict[str, int] = field(default_factory=dict)
+    asked: dict[str, int] = field(default_factory=dict)
 
     def due(self, bar: Bar, first_symbol: str) -> Iterator[Line]:
         """Yield the lines that are due at the close of ``bar``, in order."""
@@ -121,11 +132,16 @@ class Scripted(Strategy):
         """Act on the lines of ``on = fill``."""
         return self._all(self.script.occasions("fill", fill.order_id))
 
-    def on_order_rejected(self, decision: RiskDecision) -> Intents:
+    def on_order_rejected(self, rejection: Rejection) -> Intents:
         """Act on the lines of ``on = refusal``."""
-        return self._all(
-            self.script.occasions("refusal", decision.intent_id), refused=decision.intent_id
-        )
+        if rejection.by == "venue":
+            return None  # an update of its order: see ``on = update``
+        name = rejection.intent_id
+        return self._all(self.script.occasions("refusal", name), refused=name)
+
+    def on_intent_ended(self, ended: IntentEnded) -> Intents:
+        """Act on the lines of ``on = end``."""
+        return self._all(self.script.occasions("end", ended.intent_id))
 
     # -- acting
 
@@ -142,8 +158,12 @@ class Scripted(Strategy):
 
     def _act(self, line: Line, price: float | None, refused: str) -> Any:
         match line.do:
-            case "open" | "reduce":
-                return [self._intent(line, line.tag, price)]
+            case "update_plan":
+                return [self._plan(line)]
+            case "pause_trading":
+                assert line.pause_for is not None, "the model asks for it"
+                until = self.desk.now + line.pause_for
+                return [self.desk.pause(until, line.error, symbol=line.symbol or "")]
             case "cancel":
                 return [self._cancel(line)]
             case "resubmit":
@@ -153,30 +173,66 @@ class Scripted(Strategy):
                 return [] if intent is None else [intent]
             case "raise":
                 raise ScriptedFailure(line.error)
-            case _:
+            case "nonsense":
                 return self._nonsense(line)
+            case _:
+                return [self._intent(line, line.tag, price)]
 
     def _intent(self, line: Line, tag: str, price: float | None) -> Intent:
-        assert line.side is not None, "the model asks for it"
-        assert line.quantity is not None, "the model asks for it"
         desk = self.desk
-        make = desk.open if line.do == "open" else desk.reduce
-        intent: Intent = make(
-            line.symbol or desk.symbols[0],
-            line.side,
-            line.quantity,
-            position_side=line.position_side,
-            policy=self._policy(line),
-            decision_price=price,
-            valid_until=None if line.valid_for is None else desk.now + line.valid_for,
-            tag=tag,
-        )
-        if line.planned_stop is not None or line.planned_target is not None:
-            intent = msgspec.structs.replace(
-                intent, planned_stop=line.planned_stop, planned_target=line.planned_target
+        symbol = line.symbol or desk.symbols[0]
+        terms: dict[str, Any] = {
+            "position_side": line.position_side,
+            "policy": self._policy(line),
+            "decision_price": price,
+            "valid_until": None if line.valid_for is None else desk.now + line.valid_for,
+            "tag": tag,
+        }
+        intent: Intent
+        if line.do in OPENS:
+            assert line.side is not None, "the model asks for it"
+            make = desk.open if line.do == "open" else desk.add
+            intent = make(
+                symbol,
+                line.side,
+                line.quantity,
+                notional=line.notional,
+                planned_stop=line.planned_stop,
+                planned_target=line.planned_target,
+                **terms,
             )
+        else:
+            intent = self._reducing(line, symbol, terms)
+        book = f"{symbol} {line.position_side.value}"
+        self.script.asked[book] = self.script.asked.get(book, 0) + 1
         self._note(intent, line, tag)
         return intent
+
+    def _reducing(self, line: Line, symbol: str, terms: dict[str, Any]) -> Intent:
+        desk, quantity = self.desk, line.quantity
+        if line.replaces:
+            terms["replaces"] = self.script.by_tag[line.replaces].intent_id
+        match line.do:
+            case "close":
+                return desk.close(symbol, **terms)
+            case "partial_close":
+                assert quantity is not None, "the model asks for it"
+                return desk.partial_close(symbol, quantity, **terms)
+            case "set_stop":
+                assert line.price is not None, "the model asks for it"
+                terms["policy"] = _of_kind(terms["policy"], OrderType.STOP)
+                return desk.set_stop(symbol, line.price, quantity, **terms)
+            case "set_take_profit":
+                assert line.price is not None, "the model asks for it"
+                terms["policy"] = _of_kind(terms["policy"], OrderType.LIMIT)
+                return desk.set_take_profit(symbol, line.price, quantity, **terms)
+            case "trail":
+                assert line.trail_bps is not None, "the model asks for it"
+                terms["policy"] = _of_kind(terms["policy"], OrderType.TRAILING_STOP)
+                return desk.trail(symbol, line.trail_bps, quantity, **terms)
+            case _:
+                assert line.side is not None, "the model asks for it"
+                return desk.reduce(symbol, line.side, quantity, notional=line.notional, **terms)
 
     def _note(self, intent: Intent, line: Line, tag: str) -> None:
         self.script.line_of[intent.intent_id] = line
@@ -185,16 +241,12 @@ class Scripted(Strategy):
             self.script.tags[intent.intent_id] = tag
 
     def _policy(self, line: Line) -> ExecutionPolicy:
-        policy = line.policy
-        return ExecutionPolicy(
-            policy.order_type,
-            policy.time_in_force,
-            policy.post_only,
-            policy.limit_price,
-            policy.stop_price,
-            policy.trail_bps,
-            None if policy.expire_in is None else self.desk.now + policy.expire_in,
-        )
+        return policy_of(line.policy, self.desk.now)
+
+    def _plan(self, line: Line) -> PlanIntent:
+        symbol = line.symbol or self.desk.symbols[0]
+        plan = plan_of(line.plan, self.desk.now)
+        return self.desk.update_plan(symbol, plan, position_side=line.position_side, tag=line.tag)
 
     def _cancel(self, line: Line) -> CancelIntent:
         symbol = line.symbol or self.desk.symbols[0]
@@ -226,6 +278,73 @@ class Scripted(Strategy):
         return [msgspec.structs.replace(intent, **WRONG[line.what])]
 
 
+def _of_kind(policy: ExecutionPolicy, kind: OrderType) -> ExecutionPolicy:
+    """Return a policy with the action's own kind of order where the line names none."""
+    if policy.order_type is not OrderType.MARKET:
+        return policy
+    return msgspec.structs.replace(policy, order_type=kind)
+
+
+def policy_of(table: PolicyTable, now: int) -> ExecutionPolicy:
+    """Return the policy that a table describes, its times counted from ``now``."""
+    reprice, fallback, retry = table.reprice, table.fallback, table.retry
+    return ExecutionPolicy(
+        table.order_type,
+        table.time_in_force,
+        table.maker,
+        table.limit_price,
+        table.stop_price,
+        table.trail_bps,
+        None if table.expire_in is None else now + table.expire_in,
+        table.timeout,
+        None
+        if reprice is None
+        else Reprice(reprice.every, reprice.times, reprice.worst_price, reprice.offset_bps),
+        None if fallback is None else MarketFallback(fallback.on, fallback.slippage_bps_max),
+        None
+        if retry is None
+        else Retry(retry.times, retry.codes, retry.delay, retry.factor, retry.delay_max),
+        table.slippage_bps_max,
+        table.partial,
+        table.rollback,
+        table.if_absent,
+    )
+
+
+def plan_of(table: PlanTable, now: int) -> Plan | None:
+    """Return the plan that a table describes, ``None`` for an empty one."""
+    if not table.model_fields_set:
+        return None
+    stop, trail = table.stop, table.trail
+    return Plan(
+        None
+        if stop is None
+        else PlanStop(
+            stop.price,
+            stop.distance_bps,
+            stop.limit_offset_bps,
+            ExecutionPolicy(
+                OrderType.STOP if stop.limit_offset_bps is None else OrderType.STOP_LIMIT
+            ),
+        ),
+        tuple(
+            PlanTarget(
+                target.price, target.distance_bps, target.share, ExecutionPolicy(target.order_type)
+            )
+            for target in table.targets
+        ),
+        None
+        if trail is None
+        else PlanTrail(trail.trail_bps, trail.activate_price, trail.activate_distance_bps),
+        tuple(
+            PlanAdd(rung.price, rung.distance_bps, rung.quantity, rung.notional)
+            for rung in table.adds
+        ),
+        None if table.time_stop is None else now + table.time_stop,
+        place=table.place,
+    )
+
+
 WRONG: dict[Nonsense, dict[str, Any]] = {
     Nonsense.FLOAT_QUANTITY: {"quantity": 0.1},
     Nonsense.WRONG_SIDE: {"side": "buy"},
@@ -242,9 +361,34 @@ class Watching(Scripted):
         return self._all(self.script.occasions("update", report.order_id, report.event))
 
 
+class Counting(Scripted):
+    """A scripted strategy with a state of its books: what a rollback takes back."""
+
+    def book_state(self, symbol: str, position_side: PositionSide) -> Any:
+        """Return how many intents of the book were made: what a rollback takes back."""
+        return self.script.asked.get(f"{symbol} {position_side.value}", 0)
+
+    def restore_book(self, symbol: str, position_side: PositionSide, state: Any) -> None:
+        """Take the count back."""
+        self.script.asked[f"{symbol} {position_side.value}"] = state
+
+
+class Planning(Scripted):
+    """A scripted strategy that hands in plans."""
+
+    uses_plans = True
+
+
 def scripted_class(lines: Sequence[Line]) -> type[Scripted]:
-    """Return the class for a script: one that is told every step only if a line asks for it."""
-    return Watching if any(line.on == "update" for line in lines) else Scripted
+    """Return the class for a script: it has what one of its lines asks for, and no more."""
+    bases: list[type] = []
+    if any(line.on == "update" for line in lines):
+        bases.append(Watching)
+    if any(line.policy.rollback is not Rollback.NEVER for line in lines):
+        bases.append(Counting)
+    if any(line.do == "update_plan" for line in lines):
+        bases.append(Planning)
+    return type("Scripted", tuple(bases), {}) if bases else Scripted
 
 
 def _request(desk: Desk, symbol: str) -> OrderRequest:

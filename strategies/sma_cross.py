@@ -17,7 +17,8 @@ from typing import Any
 from pydantic import Field, model_validator
 
 from messages import Bar, Fill, Side
-from strategies.contract import ZERO, Desk, Intents, Strategy, StrategyParams
+from state.money import ZERO
+from strategies.contract import Desk, Intents, Strategy, StrategyParams
 
 
 class SmaCrossParams(StrategyParams):

@@ -2,8 +2,9 @@
 
 from actors.risk.account import AccountState, AccountWatch, Breach
 from actors.risk.actor import RiskActor, client_order_id
-from actors.risk.guards import ALWAYS, Guard, Proposal, propose
+from actors.risk.guards import ALWAYS, Guard
 from actors.risk.limits import RiskLimits
+from actors.risk.proposal import Proposal, propose
 from actors.risk.registry import (
     GUARDS,
     SPECS,

@@ -6,27 +6,34 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from actors.risk.account import AccountState
-from actors.risk.guards import Guard, Proposal, propose
+from actors.risk.guards import Guard
+from actors.risk.proposal import Proposal, propose, worst_market
 from actors.risk.registry import GuardSet, account_breaches
 from actors.risk.view import RiskView
 from actors.runtime import Actor, Effect, Effects
 from actors.runtime.cell import Handler
 from messages import (
+    MARKET,
     ApprovedCancel,
     ApprovedOpen,
     ApprovedReduce,
+    BackoffChanged,
     CancelIntent,
     Cause,
     ExecutionReport,
     FundingBooked,
     HoldLifted,
     Intent,
+    Maker,
     Message,
+    MinimumOrder,
+    OpenFollowUp,
     OpenIntent,
     OperatorReduce,
     OrderRequest,
     PortfolioMarked,
     ReasonCode,
+    ReduceFollowUp,
     ReduceIntent,
     RiskBreached,
     RiskDecision,
@@ -48,6 +55,13 @@ FILL: Final = "fill"
 # Members of an enum are slow to look up in Python 3.11 (65 ns): the hot path has them by name.
 _APPROVED: Final = Verdict.APPROVED
 _DENIED: Final = Verdict.DENIED
+_ANY: Final = Maker.ANY
+FOLLOW_UPS: Final = frozenset({OpenFollowUp, ReduceFollowUp})
+
+
+def root_of(intent: Intent) -> str:
+    """Return the id of the intent that this one is a follow-up of, empty for one of its own."""
+    return intent.root_id if isinstance(intent, OpenFollowUp | ReduceFollowUp) else ""
 
 
 class RiskActor(Actor):
@@ -78,7 +92,11 @@ class RiskActor(Actor):
         handlers: dict[type[Message], Handler] = {
             OpenIntent: self.on_intent,
             ReduceIntent: self.on_intent,
+            OpenFollowUp: self.on_intent,
+            ReduceFollowUp: self.on_intent,
             OperatorReduce: self.on_intent,
+            BackoffChanged: self.on_backoff,
+            MinimumOrder: self.on_minimum,
             CancelIntent: self.on_cancel if view.cancels is None else self.on_counted_cancel,
             ExecutionReport: self.on_report,
             FundingBooked: self.on_funding,
@@ -138,6 +156,7 @@ class RiskActor(Actor):
         policy = intent.policy
         price = proposal.price
         assert price is not None, "a guard refuses what cannot be valued"
+        root_id = root_of(intent) if type(intent) in FOLLOW_UPS else ""
         request = OrderRequest(
             intent.intent_id,
             client_order_id(intent.intent_id),
@@ -150,7 +169,7 @@ class RiskActor(Actor):
             proposal.quantity,
             intent.created_at,
             proposal.reducing,
-            policy.post_only,
+            policy.maker is not _ANY,
             proposal.limit_price,
             proposal.stop_price,
             policy.trail_bps,
@@ -158,6 +177,10 @@ class RiskActor(Actor):
             intent.valid_until,
             intent.decision_price,
             price,
+            intent.action,
+            root_id,
+            intent.replaces,
+            None if policy.slippage_bps_max is None else worst_market(intent),
         )
         view = self.view
         view.remember(intent.intent_id)
@@ -173,9 +196,11 @@ class RiskActor(Actor):
             proposal.quantity,
             proposal.limit_price,
             proposal.stop_price,
+            root_id=root_id,
         )
-        approved = ApprovedReduce(request) if proposal.reducing else ApprovedOpen(request)
-        return (decision, approved)
+        pursued = None if policy is MARKET or not policy.pursues else intent
+        kind = ApprovedReduce if proposal.reducing else ApprovedOpen
+        return (decision, kind(request, pursued))
 
     def _denied(self, intent: Intent, causes: tuple[Cause, ...]) -> RiskDecision:
         self.view.remember(intent.intent_id)
@@ -186,7 +211,18 @@ class RiskActor(Actor):
             _DENIED,
             self.view.clock.now,
             causes=causes,
+            root_id=root_of(intent),
         )
+
+    def on_backoff(self, changed: BackoffChanged) -> Effects:
+        """Take note of a strategy's own backoff."""
+        self.view.note_backoff(changed)
+        return None
+
+    def on_minimum(self, minimum: MinimumOrder) -> Effects:
+        """Judge by another least order from now on."""
+        self.view.note_minimum(minimum)
+        return None
 
     def on_cancel(self, intent: CancelIntent) -> Effects:
         """Pass a cancel on: nothing may stand between a strategy and its way out."""

@@ -12,29 +12,28 @@ may stand in the way of a protective exit.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
 
-from actors.risk.account import Book
-from actors.risk.view import RiskView
+from actors.risk.proposal import Proposal, left_to_reduce, worst_market
+from actors.risk.view import Kind, RiskView
 from messages import (
+    FAMILIES,
     Cause,
+    IfAbsent,
     InstrumentKind,
-    Intent,
+    IntentAction,
     OperatorReduce,
     OrderType,
     PositionMode,
     PositionSide,
     ReasonCode,
-    ReduceIntent,
     Side,
+    Sizing,
 )
-from state.instruments import Instrument
 from state.money import ZERO, plain
 
 NEEDS_LIMIT = frozenset({OrderType.LIMIT, OrderType.STOP_LIMIT, OrderType.TAKE_PROFIT_LIMIT})
-TARGETS = frozenset({OrderType.TAKE_PROFIT, OrderType.TAKE_PROFIT_LIMIT})
 NEEDS_STOP = frozenset(
     {
         OrderType.STOP,
@@ -53,82 +52,13 @@ _SPOT: Final = InstrumentKind.SPOT
 _PERPETUAL: Final = InstrumentKind.LINEAR_PERPETUAL
 _SELL: Final = Side.SELL
 _BUY: Final = Side.BUY
-
-
-@dataclass(slots=True)
-class Proposal:
-    """
-    One intent as it would go out: rounded to the instrument's rules and valued.
-
-    ``price`` is the worst one to expect: the limit where there is one, else the stop, else
-    the mark with the configured slippage against us; ``None`` when no price is known.
-    """
-
-    intent: Intent
-    instrument: Instrument
-    book: Book
-    reducing: bool
-    quantity: Decimal
-    limit_price: Decimal | None
-    stop_price: Decimal | None
-    price: Decimal | None
-    notional: Decimal
-    cash_per_unit: Decimal
-    now: int
+_NOW: Final = Kind.NOW
+_CLOSE: Final = IntentAction.CLOSE
+_EXPLICIT: Final = Sizing.EXPLICIT
+_SYNC: Final = IfAbsent.SYNC
 
 
 Guard = Callable[[Proposal, RiskView], Cause | None]
-
-
-def propose(intent: Intent, instrument: Instrument, view: RiskView) -> Proposal:
-    """Round an intent in the directions that never cross what its strategy asked for; value it."""
-    policy = intent.policy
-    side = intent.side
-    quantity = instrument.round_quantity(intent.quantity)
-    limit = policy.limit_price
-    stop = policy.stop_price
-    if limit is not None:
-        limit = instrument.round_limit(limit, side)
-    if stop is not None:
-        rounded = instrument.round_target if policy.order_type in TARGETS else instrument.round_stop
-        stop = rounded(stop, side)
-    price = _worst_price(intent, limit, stop, view)
-    reducing = isinstance(intent, ReduceIntent)
-    return Proposal(
-        intent,
-        instrument,
-        (intent.strategy, intent.symbol, intent.position_side),
-        reducing,
-        quantity,
-        limit,
-        stop,
-        price,
-        quantity * price if price is not None else ZERO,
-        view.cash_per_unit(instrument, side, price, reducing=reducing)
-        if price is not None
-        else ZERO,
-        view.clock.now,
-    )
-
-
-def _worst_price(
-    intent: Intent, limit: Decimal | None, stop: Decimal | None, view: RiskView
-) -> Decimal | None:
-    """
-    Return the highest price at which the order may trade: what exposure is measured by.
-
-    A buy pays its limit at most. Everything else may trade at the market, with slippage, or
-    at its own price, whichever is higher.
-    """
-    if limit is not None and intent.side is _BUY:
-        return limit
-    mark = view.board.mark(intent.symbol)
-    if mark is not None and view.slippage and limit is None:
-        mark += mark * view.slippage * intent.side.sign
-    own = limit if limit is not None else stop
-    if own is None or mark is None:
-        return mark if own is None else own
-    return max(own, mark)
 
 
 def duplicate_intent(proposal: Proposal, view: RiskView) -> Cause | None:
@@ -174,13 +104,30 @@ def expiry(proposal: Proposal, view: RiskView) -> Cause | None:
     return Cause(ReasonCode.INTENT_EXPIRED, f"waited={waited} limit={oldest}")
 
 
-def quantity_rules(proposal: Proposal, view: RiskView) -> Cause | None:  # noqa: ARG001 - one signature
+def backoff(proposal: Proposal, view: RiskView) -> Cause | None:
+    """Refuse to open while the strategy's own backoff lasts, or its own circuit says no."""
+    intent = proposal.intent
+    if proposal.reducing:
+        return None
+    if intent.withheld:
+        return Cause(ReasonCode.STRATEGY_DECLINED, intent.withheld)
+    if not view.backoffs:
+        return None
+    family = FAMILIES[intent.action]
+    until = view.backoffs.get((intent.strategy, intent.symbol, family), 0)
+    if proposal.now >= until:
+        return None
+    return Cause(
+        ReasonCode.STRATEGY_BACKOFF, f"family={family.value} until={until} now={proposal.now}"
+    )
+
+
+def quantity_rules(proposal: Proposal, view: RiskView) -> Cause | None:
     """Refuse quantities outside the instrument's rules, after rounding down to its lot step."""
     quantity = proposal.quantity
     instrument = proposal.instrument
     if quantity <= ZERO:
-        asked = plain(proposal.intent.quantity)
-        return Cause(ReasonCode.QUANTITY_NOT_POSITIVE, f"asked={asked} step={instrument.lot_step}")
+        return _no_quantity(proposal, view)
     least = instrument.min_quantity
     if least is not None and quantity < least:
         return Cause(ReasonCode.QUANTITY_BELOW_MIN, f"quantity={plain(quantity)} min={least}")
@@ -188,6 +135,50 @@ def quantity_rules(proposal: Proposal, view: RiskView) -> Cause | None:  # noqa:
     if most is not None and quantity > most:
         return Cause(ReasonCode.QUANTITY_ABOVE_MAX, f"quantity={plain(quantity)} max={most}")
     return None
+
+
+def _no_quantity(proposal: Proposal, view: RiskView) -> Cause:
+    """Return why there is nothing to order: it is not said, it is too little, it is not there."""
+    intent = proposal.intent
+    if intent.quantity is None and intent.sizing is _EXPLICIT and intent.action is not _CLOSE:
+        return Cause(ReasonCode.QUANTITY_MISSING, f"action={intent.action.value} sizing=explicit")
+    if intent.quantity is None and intent.sizing is not _EXPLICIT and intent.notional is None:
+        return Cause(ReasonCode.QUANTITY_MISSING, f"sizing={intent.sizing.value} notional=none")
+    if intent.action is _CLOSE or intent.policy.if_absent is _SYNC:
+        left, held, taken = left_to_reduce(intent, proposal.book, view)
+        if left <= ZERO:
+            return Cause(
+                ReasonCode.POSITION_ABSENT, f"position={plain(held)} in_flight={plain(taken)}"
+            )
+    asked = f"asked={'none' if intent.quantity is None else plain(intent.quantity)}"
+    if intent.notional is not None:
+        asked = f"notional={plain(intent.notional)}"
+    return Cause(ReasonCode.QUANTITY_NOT_POSITIVE, f"{asked} step={proposal.instrument.lot_step}")
+
+
+def own_slippage(proposal: Proposal, view: RiskView) -> Cause | None:
+    """Refuse an order, closes included, whose market moved farther than its policy allows."""
+    intent = proposal.intent
+    limit = intent.policy.slippage_bps_max
+    if limit is None:
+        return None
+    worst = worst_market(intent)
+    mark = view.board.mark(intent.symbol)
+    if worst is None or mark is None:
+        return Cause(
+            ReasonCode.SLIPPAGE_LIMIT,
+            f"decision_price={_shown(intent.decision_price)} mark={_shown(mark)}",
+        )
+    if (mark - worst) * intent.side.sign <= ZERO:
+        return None
+    return Cause(
+        ReasonCode.SLIPPAGE_LIMIT,
+        f"decision_price={_shown(intent.decision_price)} mark={plain(mark)} limit={plain(limit)}",
+    )
+
+
+def _shown(price: Decimal | None) -> str:
+    return "none" if price is None else plain(price)
 
 
 def price_rules(proposal: Proposal, view: RiskView) -> Cause | None:  # noqa: ARG001
@@ -251,14 +242,12 @@ def reduce_only(proposal: Proposal, view: RiskView) -> Cause | None:
     Refuse a reducing order beyond what is left to reduce.
 
     What is left is the position less every reducing order in flight: flat cannot open, long 1
-    cannot sell 3, and two closes of the same position cannot both go out.
+    cannot sell 3, and two closes of the same position cannot both go out. A stop and a target of
+    the same position can: see ``left_to_reduce``.
     """
     if not proposal.reducing:
         return None
-    side = proposal.intent.side
-    held = view.position(proposal.book)
-    taken = view.reducing(proposal.book) + view.opening(proposal.book, side)
-    left = (held if side is _SELL else -held) - taken
+    left, held, taken = left_to_reduce(proposal.intent, proposal.book, view)
     if proposal.quantity <= left:
         return None
     return Cause(
@@ -272,7 +261,9 @@ def spot_short(proposal: Proposal, view: RiskView) -> Cause | None:
     if proposal.reducing or proposal.intent.side is _BUY or proposal.instrument.kind is not _SPOT:
         return None
     held = view.position(proposal.book)
-    left = held - view.reducing(proposal.book) - view.opening(proposal.book, _SELL)
+    protecting = max(view.reducing(proposal.book, kind) for kind in (Kind.STOP, Kind.TARGET))
+    taken = view.reducing(proposal.book) + protecting + view.opening(proposal.book, _SELL)
+    left = held - taken
     if proposal.quantity <= left:
         return None
     return Cause(
@@ -299,8 +290,10 @@ ALWAYS: tuple[Guard, ...] = (
     duplicate_intent,
     quarantine,
     expiry,
+    backoff,
     quantity_rules,
     price_rules,
+    own_slippage,
     notional_rules,
     position_side,
     reduce_only,

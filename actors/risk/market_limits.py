@@ -13,7 +13,8 @@ from decimal import Decimal
 from typing import Final
 
 from actors.risk.account import HUNDRED
-from actors.risk.guards import Guard, Proposal
+from actors.risk.guards import Guard
+from actors.risk.proposal import Proposal
 from actors.risk.view import RiskView
 from messages import Cause, InstrumentKind, Quote, ReasonCode, Side
 from state.money import BASIS_POINT, ZERO, exact, plain, ratio

@@ -12,7 +12,8 @@ from decimal import Decimal
 from typing import Final
 
 from actors.risk.account import HUNDRED, margin_cause
-from actors.risk.guards import Guard, Proposal
+from actors.risk.guards import Guard
+from actors.risk.proposal import Proposal
 from actors.risk.view import RiskView
 from messages import Cause, InstrumentKind, ReasonCode, Side
 from state.money import ZERO, plain

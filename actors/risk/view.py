@@ -9,8 +9,9 @@ states that the venue reported.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from enum import IntEnum
 from typing import Any, Final
 
 from actors.board import Board
@@ -19,8 +20,12 @@ from actors.risk.limits import RiskLimits
 from actors.risk.rates import RateWindow
 from actors.runtime.clock import Clock
 from messages import (
+    BackoffChanged,
     ExecutionReport,
     InstrumentKind,
+    IntentAction,
+    MinimumOrder,
+    OrderFamily,
     OrderRequest,
     PositionMode,
     Side,
@@ -40,19 +45,44 @@ _PERPETUAL: Final = InstrumentKind.LINEAR_PERPETUAL
 _BUY: Final = Side.BUY
 
 
+class Kind(IntEnum):
+    """
+    What a reducing order is to its book.
+
+    A position may be protected by stops and by targets at once: only one of them comes true, and
+    they end with the position. Of each kind there is never more than the position; what is on
+    its way out now is judged without them.
+    """
+
+    NOW = 0
+    STOP = 1
+    TARGET = 2
+
+
+_NOW: Final = Kind.NOW
+KINDS: Final = {
+    IntentAction.SET_STOP: Kind.STOP,
+    IntentAction.TRAIL: Kind.STOP,
+    IntentAction.SET_TAKE_PROFIT: Kind.TARGET,
+}
+
+
 @dataclass(slots=True)
 class RiskMemory:
     """
     What Risk remembers beyond an incarnation: the session's, as the books are.
 
     ``watch``, ``openings`` (approved orders that add exposure) and ``cancels`` exist only where
-    a limit needs them.
+    a limit needs them. ``backoffs`` is until when strategies' own backoffs last, ``minimums`` the
+    least orders that the venue has told of since the start.
     """
 
     decided: RecentIds = field(default_factory=lambda: RecentIds(INTENTS_REMEMBERED))
     watch: AccountWatch | None = None
     openings: RateWindow | None = None
     cancels: RateWindow | None = None
+    backoffs: dict[tuple[str, str, OrderFamily], int] = field(default_factory=dict)
+    minimums: dict[str, MinimumOrder] = field(default_factory=dict)
 
     @classmethod
     def of(cls, limits: RiskLimits, equity: Decimal, at: int) -> RiskMemory:
@@ -67,7 +97,7 @@ class RiskMemory:
 
     def snapshot(self) -> dict[str, Any]:
         """Return what a restart of the session must not forget, JSON-ready."""
-        return {
+        kept: dict[str, Any] = {
             name: part.snapshot()
             for name, part in (
                 ("watch", self.watch),
@@ -76,6 +106,11 @@ class RiskMemory:
             )
             if part is not None
         }
+        kept["backoffs"] = [
+            [strategy, symbol, family.value, until]
+            for (strategy, symbol, family), until in sorted(self.backoffs.items())
+        ]
+        return kept
 
     def restore(self, saved: Mapping[str, Any]) -> None:
         """Take over what ``snapshot`` returned, as far as this session's limits need it."""
@@ -84,12 +119,14 @@ class RiskMemory:
         for name, window in (("openings", self.openings), ("cancels", self.cancels)):
             if window is not None and name in saved:
                 window.restore(saved[name])
+        for strategy, symbol, family, until in saved.get("backoffs", ()):
+            self.backoffs[strategy, symbol, OrderFamily(family)] = int(until)
 
 
 class Reservation:
     """What one order may still do to the account."""
 
-    __slots__ = ("book", "cash_per_unit", "price", "quantity", "reducing", "side")
+    __slots__ = ("book", "cash_per_unit", "kind", "price", "quantity", "reducing", "side")
 
     def __init__(
         self,
@@ -100,8 +137,10 @@ class Reservation:
         cash_per_unit: Decimal,
         *,
         reducing: bool,
+        kind: Kind = _NOW,
     ) -> None:
         """Reserve ``quantity`` at ``price``; ``cash_per_unit`` is what each unit may cost."""
+        self.kind = kind
         self.book = book
         self.side = side
         self.quantity = quantity
@@ -145,7 +184,7 @@ class RiskView:
         self.averages: dict[Book, Decimal] = {}
         self.reservations: dict[str, Reservation] = {}
         self.reserved_cash = ZERO
-        self._reducing: dict[Book, Decimal] = {}
+        self._reducing: dict[tuple[Book, Kind], Decimal] = {}
         self.quarantined = quarantined if quarantined is not None else {}
         self.limits = limits if limits is not None else RiskLimits()
         self.intent_age_ms_max = intent_age_ms_max
@@ -154,6 +193,9 @@ class RiskView:
         self.openings = self.memory.openings
         self.cancels = self.memory.cancels
         self.decided = self.memory.decided
+        self.backoffs = self.memory.backoffs
+        for minimum in self.memory.minimums.values():
+            self.note_minimum(minimum)
 
     # -- questions
 
@@ -169,9 +211,16 @@ class RiskView:
         """Return the signed position of a book."""
         return self.positions.get(book, ZERO)
 
-    def reducing(self, book: Book) -> Decimal:
-        """Return the quantity of the book's reducing orders that are not finished."""
-        return self._reducing.get(book, ZERO)
+    def reducing(self, book: Book, kind: Kind = _NOW) -> Decimal:
+        """Return the quantity of a kind of the book's reducing orders that are not finished."""
+        return self._reducing.get((book, kind), ZERO)
+
+    def replaced(self, order_id: str, book: Book, kind: Kind) -> Decimal:
+        """Return what the order that another one takes the place of still counts for."""
+        reservation = self.reservations.get(order_id)
+        if reservation is None or reservation.book != book or reservation.kind is not kind:
+            return ZERO
+        return reservation.quantity if reservation.reducing else ZERO
 
     def free_cash(self) -> Decimal:
         """Return the cash that nothing else needs: reservations, margin in use, open losses."""
@@ -302,9 +351,29 @@ class RiskView:
         """Note that an intent was decided."""
         self.decided.add(intent_id)
 
+    def note_backoff(self, changed: BackoffChanged) -> None:
+        """Note until when a strategy's own backoff lasts."""
+        key = (changed.strategy, changed.symbol, changed.family)
+        if changed.until > changed.at:
+            self.backoffs[key] = changed.until
+        else:
+            self.backoffs.pop(key, None)
+
+    def note_minimum(self, minimum: MinimumOrder) -> None:
+        """Judge a symbol's orders by another least order from now on."""
+        instrument = self.instruments.get(minimum.symbol)
+        if instrument is None:
+            return
+        self.memory.minimums[minimum.symbol] = minimum
+        changed = replace(
+            instrument, min_quantity=minimum.min_quantity, min_notional=minimum.min_notional
+        )
+        self.instruments = {**self.instruments, minimum.symbol: changed}
+
     def reserve(self, request: OrderRequest, price: Decimal, cash_per_unit: Decimal) -> None:
         """Count an approved order as if the worst had happened already."""
         book = (request.strategy, request.symbol, request.position_side)
+        kind = KINDS.get(request.action, _NOW) if request.reduce_only else _NOW
         self.reservations[request.order_id] = Reservation(
             book,
             request.side,
@@ -312,11 +381,12 @@ class RiskView:
             price,
             cash_per_unit,
             reducing=request.reduce_only,
+            kind=kind,
         )
         if cash_per_unit:
             self.reserved_cash += request.quantity * cash_per_unit
         if request.reduce_only:
-            self._reducing[book] = self.reducing(book) + request.quantity
+            self._reducing[book, kind] = self.reducing(book, kind) + request.quantity
 
     def record(self, report: ExecutionReport) -> None:
         """Take one step of an order into account."""
@@ -346,8 +416,9 @@ class RiskView:
         if reservation.cash_per_unit:
             self.reserved_cash -= quantity * reservation.cash_per_unit
         if reservation.reducing:
-            left = self._reducing[reservation.book] - quantity
+            key = (reservation.book, reservation.kind)
+            left = self._reducing[key] - quantity
             if left:
-                self._reducing[reservation.book] = left
+                self._reducing[key] = left
             else:
-                del self._reducing[reservation.book]
+                del self._reducing[key]

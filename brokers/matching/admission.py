@@ -20,12 +20,17 @@ _WHOLE_BPS: Final = Decimal(10_000)
 
 
 def refusal(
-    request: OrderRequest, listing: Listing | None, position: Position | None, now: int
+    request: OrderRequest,
+    listing: Listing | None,
+    position: Position | None,
+    now: int,
+    bound: Decimal = ZERO,
 ) -> Cause | None:
     """
     Return why ``request`` cannot be an order at this venue, or None.
 
-    Prices that the order's type does not use are ignored.
+    Prices that the order's type does not use are ignored. ``bound`` is what of the position other
+    orders bind that are to close it.
     """
     if listing is None:
         return Cause(ReasonCode.INSTRUMENT_UNKNOWN, f"symbol={request.symbol}")
@@ -47,7 +52,7 @@ def refusal(
         cause = _filters(request, listing)
         if cause is not None:
             return cause
-    return _reducing(request, position)
+    return _reducing(request, position, bound)
 
 
 def _terms(request: OrderRequest) -> Cause | None:
@@ -106,7 +111,7 @@ def _filters(request: OrderRequest, listing: Listing) -> Cause | None:
     return None
 
 
-def _reducing(request: OrderRequest, position: Position) -> Cause | None:
+def _reducing(request: OrderRequest, position: Position, bound: Decimal) -> Cause | None:
     """Check that what can only reduce has something to reduce; hedge books never turn round."""
     is_buy = request.side is _BUY
     hedged = position.side is not PositionSide.BOTH
@@ -118,6 +123,12 @@ def _reducing(request: OrderRequest, position: Position) -> Cause | None:
             ReasonCode.POSITION_SIDE_MISMATCH,
             f"reduce_only=true side={request.side.value} position_side={position.side.value}",
         )
-    if position.closable(is_buy=is_buy) > ZERO:
+    closable = position.closable(is_buy=is_buy)
+    if bound and request.quantity > closable - bound:
+        return Cause(
+            ReasonCode.VENUE_INSUFFICIENT_FUNDS,
+            f"quantity={request.quantity} held={closable} bound_by_other_orders={bound}",
+        )
+    if closable > ZERO:
         return None
     return Cause(ReasonCode.VENUE_REDUCE_ONLY, f"position={position.quantity}")

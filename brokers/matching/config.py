@@ -23,6 +23,8 @@ class EngineConfig:
     ``participation`` is the share of a bar's volume that all orders of its symbol may take;
     at exactly 1 there is no volume limit. ``trade_tag`` is unique to the session: it makes
     the ids of its orders (``V-<tag>-<n>``) and trades (``T-<tag>-<n>``) unique everywhere.
+    Without ``brackets`` what rests to close a position binds it: a second close of the same is
+    refused, as where a spot order locks what it sells.
     """
 
     trade_tag: str
@@ -31,6 +33,7 @@ class EngineConfig:
     participation: Decimal = _ONE
     position_mode: PositionMode = PositionMode.ONE_WAY
     check_funds: bool = True
+    brackets: bool = True
 
     def __post_init__(self) -> None:
         """Refuse figures that no venue could have."""

@@ -15,7 +15,13 @@ from typing import Any, Final
 
 import msgspec
 
-from brokers.matching.account import Account, FundingPayment, VenueBalance, VenuePosition
+from brokers.matching.account import (
+    Account,
+    FundingPayment,
+    Position,
+    VenueBalance,
+    VenuePosition,
+)
 from brokers.matching.admission import refusal
 from brokers.matching.book import OrderBook
 from brokers.matching.config import EngineConfig
@@ -27,15 +33,17 @@ from messages import (
     Bar,
     Cause,
     FundingRate,
+    MinimumOrder,
     OrderEvent,
     OrderRequest,
     Quote,
     ReasonCode,
     Tick,
+    VenueOrder,
     VenueReport,
 )
 from state.instruments import Instrument
-from state.money import exact
+from state.money import ZERO, exact
 
 _ACCEPTED: Final = OrderEvent.ACCEPTED
 _REJECTED: Final = OrderEvent.REJECTED
@@ -108,7 +116,8 @@ class MatchingEngine:
             return [VenueReport(client_order_id, _REJECTED, now, None, cause)]
         listing = self._listings.get(request.symbol)
         position = None if listing is None else listing.position(request.position_side)
-        refused = refusal(request, listing, position, now)
+        bound = ZERO if position is None or self.config.brackets else self._bound(position)
+        refused = refusal(request, listing, position, now, bound)
         if refused is None and request.post_only:
             refused = self._prices.would_take(request, now)
         if listing is None or position is None or refused is not None:
@@ -130,6 +139,27 @@ class MatchingEngine:
         """Cancel an order at once, whatever the latency; unknown or final brings no report."""
         order = self._book.orders.get(client_order_id)
         return [] if order is None else [self._matcher.end(order, now, Cause(code))]
+
+    def _bound(self, position: Position) -> Decimal:
+        """Return what of a position is bound by live orders that are to close it."""
+        bound = ZERO
+        for order in self.working.get(position.symbol, {}).values():
+            if order.position is position and order.closing:
+                bound += order.remaining
+        return bound
+
+    def order(self, client_order_id: str, now: int) -> VenueOrder:
+        """Tell whether an order is known and live, and its fills as far as they are remembered."""
+        known = self._book.knows(client_order_id)
+        fills = tuple(
+            fill for fill in self._matcher.fills if fill.client_order_id == client_order_id
+        )
+        live = client_order_id in self._book.orders
+        return VenueOrder(client_order_id, now, known, live, fills)
+
+    def set_minimum(self, minimum: MinimumOrder) -> None:
+        """Ask for another least order of a symbol from now on; raises ``KeyError`` for none."""
+        self._listings[minimum.symbol].set_minimum(minimum.min_quantity, minimum.min_notional)
 
     def cancel_all(self, now: int, symbol: str | None = None) -> list[VenueReport]:
         """Cancel every live order, or those of ``symbol``, oldest first."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from decimal import Decimal
+
 from brokers.matching.account import Position
 from messages import InstrumentKind, PositionMode, PositionSide
 from state.instruments import Instrument
@@ -32,16 +35,7 @@ class Listing:
         self.lot_step = instrument.lot_step
         self.maker_rate = (instrument.maker_fee_bps * BASIS_POINT).normalize()
         self.taker_rate = (instrument.taker_fee_bps * BASIS_POINT).normalize()
-        self.filtered = any(
-            rule is not None
-            for rule in (
-                instrument.price_tick,
-                instrument.lot_step,
-                instrument.min_quantity,
-                instrument.max_quantity,
-                instrument.min_notional,
-            )
-        )
+        self.filtered = _has_rules(instrument)
         sides = (
             (PositionSide.BOTH,)
             if self.spot or mode is PositionMode.ONE_WAY
@@ -49,9 +43,27 @@ class Listing:
         )
         self.positions = tuple(Position(instrument, side) for side in sides)
 
+    def set_minimum(self, quantity: Decimal | None, notional: Decimal | None) -> None:
+        """Ask for another least order from now on."""
+        self.instrument = replace(self.instrument, min_quantity=quantity, min_notional=notional)
+        self.filtered = _has_rules(self.instrument)
+
     def position(self, side: PositionSide) -> Position | None:
         """Return the book of ``side``, or None where the account keeps no such book."""
         for position in self.positions:
             if position.side is side:
                 return position
         return None
+
+
+def _has_rules(instrument: Instrument) -> bool:
+    return any(
+        rule is not None
+        for rule in (
+            instrument.price_tick,
+            instrument.lot_step,
+            instrument.min_quantity,
+            instrument.max_quantity,
+            instrument.min_notional,
+        )
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from decimal import Decimal
 from typing import Final
 
@@ -32,6 +33,9 @@ _FILLED_PARTLY: Final = OrderEvent.FILLED_PARTLY
 _CANCELLED: Final = OrderEvent.CANCELLED
 _EXPIRED: Final = OrderEvent.EXPIRED
 
+FILLS_KEPT: Final = 1_024
+"""Newest fills that the venue can be asked about, by order; older ones are the journal's."""
+
 
 class Matcher:
     """Fills and ends the live orders of ``book`` and moves ``account`` accordingly."""
@@ -44,6 +48,7 @@ class Matcher:
         "_participation",
         "_slippage",
         "_trade_prefix",
+        "fills",
         "trade_count",
     )
 
@@ -57,6 +62,7 @@ class Matcher:
         self._slippage = config.slippage_bps * BASIS_POINT
         self._trade_prefix = f"T-{config.trade_tag}-"
         self.trade_count = 0
+        self.fills: deque[Fill] = deque(maxlen=FILLS_KEPT)
 
     def match(self, orders: list[WorkingOrder], bar: Bar, size: float) -> list[VenueReport]:
         """
@@ -168,6 +174,7 @@ class Matcher:
             liquidity,
             timestamp,
         )
+        self.fills.append(fill)
         order.remaining -= quantity
         event = _FILLED_PARTLY
         if not order.remaining:

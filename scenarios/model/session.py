@@ -44,6 +44,9 @@ class SessionTable(Table):
         le=1,
         description="share of a bar's volume that orders may take; 1 is no limit",
     )
+    brackets: bool = Field(
+        default=True, description="a stop and a take-profit of one position may rest side by side"
+    )
     account: str = Field("main", pattern=NAME_FORM, description="whose holds outlive the session")
 
     @field_validator("timeframe")

@@ -8,6 +8,7 @@ from pydantic import ConfigDict, Field, model_validator
 
 from messages import CommandVerb, Explained, ReasonCode
 from scenarios.model.base import (
+    Exact,
     Offset,
     Price,
     SignedOffset,
@@ -26,6 +27,7 @@ ACTIONS = (
     "quote",
     "tick",
     "funding",
+    "minimum",
     "clock_jump",
     "vitals",
     "disk_full",
@@ -96,11 +98,13 @@ class FaultKind(Explained):
     DUPLICATE_FILLS = "duplicate_fills", "each fill comes twice"
     REORDER_FILLS = "reorder_fills", "pieces come in reverse; a single fill comes after the next"
     DELAY_FILLS = "delay_fills", "a fill comes `by` later"
+    LOSE_FILLS = "lose_fills", "news of a fill never comes: it is found by asking for the order"
+    MUTE_ORDERS = "mute_orders", "the venue does not answer what it is asked about an order"
     MUTE_ACCOUNT = "mute_account", "the venue does not say what it holds"
     MUTE_PROBES = "mute_probes", "the venue does not answer a probe"
     WRONG_ACCOUNT = "wrong_account", "the venue's balance is one unit of money more than it is"
     RATE_LIMIT = "rate_limit", "orders are turned away with a Retry-After of `by`"
-    DOWN = "down", "every call fails: orders, cancels, probes, questions about the account"
+    DOWN = "down", "every call fails: orders, cancels, probes, questions"
 
 
 NEEDS_TIME = frozenset({FaultKind.DELAY_ACCEPTANCE, FaultKind.DELAY_FILLS, FaultKind.RATE_LIMIT})
@@ -159,6 +163,14 @@ class FundingTable(Table):
 
     symbol: str = Field(description="of which symbol")
     rate: float = Field(allow_inf_nan=False, description="the rate, a fraction")
+
+
+class MinimumTable(Table):
+    """The venue asks for another least order from now on; what is left out is no rule."""
+
+    symbol: str = Field(description="of which symbol")
+    min_quantity: Exact | None = Field(None, gt=0, description="least quantity")
+    min_notional: Exact | None = Field(None, gt=0, description="least notional")
 
 
 class Vitals(Table):
@@ -229,6 +241,7 @@ class Step(Table):
     quote: QuoteTable | None = Field(None, description="a quote arrives")
     tick: TickTable | None = Field(None, description="a public trade arrives")
     funding: FundingTable | None = Field(None, description="funding is settled")
+    minimum: MinimumTable | None = Field(None, description="the venue's least order changes")
     clock_jump: SignedOffset | None = Field(
         None, description="the session's clock jumps; it never runs backwards"
     )

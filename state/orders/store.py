@@ -84,6 +84,11 @@ class OrderStore:
         """Return the orders that have not ended, oldest first."""
         return list(self._live.values())
 
+    @property
+    def any_live(self) -> bool:
+        """Return whether any order has not ended."""
+        return bool(self._live)
+
     def live_of(self, strategy: str | None = None, symbol: str | None = None) -> list[Order]:
         """Return the live orders of a strategy, a symbol, or both, oldest first."""
         return [

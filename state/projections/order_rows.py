@@ -299,7 +299,7 @@ def _intent_row(order: _Order) -> str:
             policy.order_type,
             policy.time_in_force,
             "true" if isinstance(intent, ReduceIntent) else "false",
-            plain(intent.quantity),
+            "" if intent.quantity is None else plain(intent.quantity),
             "" if policy.limit_price is None else plain(policy.limit_price),
             "" if policy.stop_price is None else plain(policy.stop_price),
             "0",

@@ -15,7 +15,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from actors.risk.guards import Guard, Proposal
+from actors.risk.guards import Guard
+from actors.risk.proposal import Proposal
 from actors.risk.registry import GuardSet
 from actors.risk.view import RiskView
 from actors.runtime import HoldSet

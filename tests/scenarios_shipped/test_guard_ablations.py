@@ -21,7 +21,8 @@ from ablations import (
 )
 
 from actors.risk import RiskLimits, guards_for
-from actors.risk.guards import ALWAYS, Guard, Proposal
+from actors.risk.guards import ALWAYS, Guard
+from actors.risk.proposal import Proposal
 from actors.risk.registry import GUARDS, SPECS, GuardSet
 from actors.risk.view import RiskMemory, RiskView
 from actors.turns import Session

@@ -67,7 +67,7 @@ def _words(message: Message) -> str:
     match message:
         case Intent():
             kind = message.policy.order_type.value
-            what = f"{message.side.value} {plain(message.quantity)} {message.symbol} {kind}"
+            what = f"{message.side.value} {_how_much(message)} {message.symbol} {kind}"
             return f"{message.strategy} asks to {what}"
         case CancelIntent():
             return f"{message.strategy} asks to cancel"
@@ -83,6 +83,12 @@ def _words(message: Message) -> str:
             return f"{message.message_type} is a dead letter: {message.reason} {message.detail}"
         case _:
             return ""
+
+
+def _how_much(intent: Intent) -> str:
+    if intent.quantity is not None:
+        return plain(intent.quantity)
+    return "" if intent.notional is None else f"{plain(intent.notional)} worth of"
 
 
 def _report(report: ExecutionReport) -> str:

@@ -1,0 +1,779 @@
+"""
+Execution: orders and ledger, write-ahead, and the last look.
+
+An approved order is journaled first; only when its record is durable, and in the same
+synchronous step as a second look at the holds and its deadline, is it handed to the broker.
+Whatever comes back moves the order along the checked table and is booked once, by trade id.
+What an intent's policy permits beyond its first order is decided by its ``Pursuit``, what a cancel
+has to know by ``Inquiries``, which of a position's stops and take-profits may be there by
+``Brackets``. All of them are cores without I/O, as the orders and the ledger are; they outlive an
+incarnation of this actor, which audits the books before it goes on with them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+from typing import Final, assert_never
+
+from actors.board import Board
+from actors.execution import inquiry
+from actors.execution.books import Books
+from actors.execution.bracket import TIMER as RESTORE
+from actors.execution.bracket import BookKey, book_of, is_stop, kept_form, outlived
+from actors.execution.pursuit import CancelOrder, Move, Pursuit, WakeAt
+from actors.runtime import Actor, AfterCommit, Clock, Effect, Effects, HoldSet, SetTimer
+from actors.runtime.cell import Handler
+from actors.runtime.clock import next_midnight
+from brokers.contract import Broker
+from messages import (
+    PROTECTIVE,
+    ApprovedCancel,
+    ApprovedOpen,
+    ApprovedReduce,
+    Bar,
+    Booking,
+    Cause,
+    DeadLetter,
+    ExecutionReport,
+    Fill,
+    FollowUpReason,
+    FundingBooked,
+    FundingSettled,
+    IntentEnded,
+    Message,
+    OpenFollowUp,
+    OrderCommitted,
+    OrderEvent,
+    OrderRequest,
+    OrderStatus,
+    PortfolioMarked,
+    PositionSide,
+    Quote,
+    ReasonCode,
+    ReduceFollowUp,
+    RiskDecision,
+    Side,
+    Tick,
+    VenueOrder,
+    VenueReport,
+    Wake,
+)
+from state.money import ZERO, plain
+from state.orders import TERMINAL, IllegalTransition, Order
+
+MIDNIGHT: Final = "midnight"
+PURSUE: Final = "pursue:"
+
+NOT_SENT: Final = frozenset({OrderStatus.INTENDED, OrderStatus.APPROVED, OrderStatus.JOURNALED})
+"""States of an order that the venue cannot know."""
+
+UNHURRIED: Final = frozenset(
+    {ReasonCode.CANCEL_REQUESTED, ReasonCode.TIMED_OUT, ReasonCode.REPRICED}
+)
+"""Cancels before which the venue is asked for the order's fills; all others go out at once."""
+
+# Members of an enum are slow to look up in Python 3.11 (65 ns): the hot path has them by name.
+_E_JOURNALED: Final = OrderEvent.JOURNALED
+_E_SENT: Final = OrderEvent.SENT
+_E_CANCELLED: Final = OrderEvent.CANCELLED
+_E_FILLED_PARTLY: Final = OrderEvent.FILLED_PARTLY
+_E_FILLED: Final = OrderEvent.FILLED
+_JOURNALED: Final = OrderStatus.JOURNALED
+_FILLED: Final = OrderStatus.FILLED
+_CANCEL_REQUESTED: Final = ReasonCode.CANCEL_REQUESTED
+_BUY: Final = Side.BUY
+
+
+class ExecutionActor(Actor):
+    """One incarnation of Execution."""
+
+    def __init__(
+        self,
+        books: Books,
+        broker: Broker,
+        board: Board,
+        clock: Clock,
+        holds: HoldSet,
+    ) -> None:
+        """Audit ``books`` and go on with them; raises ``LedgerImbalance`` if they are broken."""
+        books.ledger.audit()
+        self.books = books
+        self.orders = books.orders
+        self.ledger = books.ledger
+        self.broker = broker
+        self.board = board
+        self.clock = clock
+        self.holds = holds
+
+    def handlers(self) -> Mapping[type[Message], Handler]:
+        """Return the handlers."""
+        return {
+            ApprovedOpen: self.on_approved,
+            ApprovedReduce: self.on_approved,
+            ApprovedCancel: self.on_cancel,
+            OrderCommitted: self.on_committed,
+            VenueReport: self.on_venue_report,
+            VenueOrder: self.on_venue_order,
+            RiskDecision: self.on_refusal,
+            FundingSettled: self.on_funding,
+            Bar: self.on_market,
+            Quote: self.on_market,
+            Tick: self.on_market,
+            Wake: self.on_wake,
+        }
+
+    def on_start(self) -> Effects:
+        """End what an earlier one never sent, cancel what it should have, arm the timers."""
+        books = self.books
+        now = self.clock.now
+        lost, books.lost_cancels = books.lost_cancels, []
+        cancels = [effect for cancel in lost for effect in self.on_cancel(cancel) or ()]
+        cause = Cause(ReasonCode.EXECUTION_RESTARTED)
+        unsent = [
+            order
+            for order in self.orders.live()
+            if order.status in NOT_SENT and not books.brackets.stays(order.request.order_id)
+        ]
+        pursued = [
+            effect
+            for pursuit in list(books.pursuits.values())
+            for effect in self._moves(pursuit, pursuit.woken(now, self._mark(pursuit)))
+        ]
+        return (
+            *(effect for order in unsent if order.live for effect in self._give_up(order, cause)),
+            *cancels,
+            *pursued,
+            *self._put_back_all(now),
+            SetTimer(MIDNIGHT, next_midnight(now)),
+        )
+
+    def lost(self, message: Message) -> Effects:
+        """Suppress an order that the failed handler did not send; a sent one is the venue's."""
+        if isinstance(message, ApprovedOpen | ApprovedReduce):
+            order_id = message.request.order_id
+            order = self.orders.by_order_id(order_id) or self.orders.add(message.request)
+        elif isinstance(message, ApprovedCancel):
+            self.books.lost_cancels.append(message)
+            return None
+        elif isinstance(message, OrderCommitted):
+            found = self.orders.by_order_id(message.order_id)
+            if found is None:
+                return None
+            order = found
+        else:
+            return None
+        if order.status not in NOT_SENT:
+            return None
+        return self._give_up(order, Cause(ReasonCode.HANDLER_FAILED, "actor=execution"))
+
+    # -- the way out
+
+    def on_approved(self, approved: ApprovedOpen | ApprovedReduce) -> Effects:
+        """Journal the order; it goes on when the record is durable."""
+        request = approved.request
+        if request.root_id and not self._take_up(request):
+            cause = Cause(_CANCEL_REQUESTED, f"the intent {request.root_id} is over")
+            return self._give_up(self.orders.add(request), cause)
+        if request.action in PROTECTIVE and not self.broker.brackets:
+            request = self._to_be_kept(request)
+        order = self.orders.add(request)
+        if approved.intent is not None and not request.root_id:
+            self.books.pursuits[request.order_id] = Pursuit(approved.intent, request.quantity)
+        now = self.clock.now
+        status = order.journal(now)
+        return (
+            ExecutionReport(
+                request.order_id,
+                request.client_order_id,
+                request.strategy,
+                request.symbol,
+                _E_JOURNALED,
+                status,
+                now,
+                order.filled,
+                None,
+                None,
+                None,
+                request,
+                request.root_id,
+            ),
+            AfterCommit(OrderCommitted(request.order_id)),
+        )
+
+    def _take_up(self, request: OrderRequest) -> bool:
+        """Let the pursuit of a follow-up's intent go on with it; return whether it still does."""
+        if request.order_id.startswith(f"{request.root_id}-b"):
+            return True  # put back, not pursued
+        pursuit = self.books.pursuits.get(request.root_id)
+        if pursuit is None:
+            return False
+        pursuit.taken_up(request.order_id)
+        return True
+
+    def _to_be_kept(self, request: OrderRequest) -> OrderRequest:
+        """Return a take-profit in the form in which it goes out once its price was touched."""
+        form = kept_form(request)
+        if form is None:
+            return request
+        self.books.brackets.keep(request, form[1])
+        return form[0]
+
+    def on_committed(self, committed: OrderCommitted) -> Effects:
+        """Take the last look and, in the same step, hand the order to the broker."""
+        order = self.orders.by_order_id(committed.order_id)
+        if order is None or order.status is not _JOURNALED:
+            return None  # cancelled before it was sent
+        if order.request.reduce_only and not self.broker.brackets:
+            return self._send_with_room(order)
+        return self._send(order)
+
+    def _send(self, order: Order) -> tuple[Effect, ...]:
+        now = self.clock.now
+        request = order.request
+        causes = self.last_look(request, now)
+        if causes:
+            return self._give_up(order, joined(causes))
+        report = self._step(order, _E_SENT, now)
+        try:
+            self.broker.submit(request, now)
+        except Exception as error:  # noqa: BLE001 - whatever it was, the venue may have the order
+            cause = Cause(ReasonCode.ANSWER_LOST, f"error={error!r}")
+            return (report, self._step(order, OrderEvent.SILENCE, now, cause))
+        if not self.books.pursuits:
+            return (report,)
+        pursuit = self._pursuit_of(request)
+        return (report,) if pursuit is None else (report, *self._moves(pursuit, pursuit.sent(now)))
+
+    def last_look(self, request: OrderRequest, now: int) -> tuple[Cause, ...]:
+        """Return why an order may not leave any more, if there is a reason."""
+        if request.valid_until is not None and now > request.valid_until:
+            return (
+                Cause(ReasonCode.INTENT_EXPIRED, f"valid_until={request.valid_until} now={now}"),
+            )
+        worst = request.worst_price
+        if worst is not None:
+            mark = self.board.mark(request.symbol)
+            if mark is None or (mark - worst if request.side is _BUY else worst - mark) > ZERO:
+                seen = "none" if mark is None else plain(mark)
+                return (Cause(ReasonCode.SLIPPAGE_LIMIT, f"mark={seen} worst={plain(worst)}"),)
+        if self.holds.active and not request.reduce_only:
+            return self.holds.causes(ApprovedOpen(request))
+        return ()
+
+    # -- brackets where the venue lets only one close of a position rest
+
+    def _send_with_room(self, order: Order) -> Effects:
+        """Send a close once nothing else binds what it is to close; keep what only waits."""
+        brackets = self.books.brackets
+        request = order.request
+        kept = brackets.kept.get(request.order_id)
+        if kept is not None and not kept.touched:
+            return None
+        others = [
+            other
+            for other in self.orders.live_of(request.strategy, request.symbol)
+            if other is not order
+            and book_of(other.request) == book_of(request)
+            and other.request.reduce_only
+            and other.status not in NOT_SENT
+            and other.request.action in PROTECTIVE
+        ]
+        if is_stop(request):
+            others = [other for other in others if other.request.order_id == request.replaces]
+        effects: list[Effect] = []
+        for other in brackets.wait_for(request.order_id, others):
+            replaced = other.request.order_id == request.replaces
+            code = ReasonCode.REPLACED if replaced else ReasonCode.BRACKET
+            if not replaced:
+                brackets.displace(other)
+            cause = Cause(code, f"order_id={request.order_id}")
+            effects.extend(self._cancel(other, cause))
+        return effects if others else self._send(order)
+
+    def on_market(self, seen: Bar | Quote | Tick) -> Effects:
+        """Let take-profits whose price was touched go out; told only while any waits here."""
+        effects: list[Effect] = []
+        for order_id in self.books.brackets.touched(seen):
+            order = self.orders.by_order_id(order_id)
+            if order is not None and order.status is _JOURNALED:
+                effects.extend(self._send_with_room(order) or ())
+        return effects
+
+    def _put_back_all(self, now: int) -> list[Effect]:
+        return [
+            effect
+            for book in list(self.books.brackets.displaced)
+            for effect in self._put_back(book, now)
+        ]
+
+    def _put_back(self, book: BookKey, now: int) -> list[Effect]:
+        strategy, symbol, _ = book
+        live = [o for o in self.orders.live_of(strategy, symbol) if book_of(o.request) == book]
+        found, gone = self.books.brackets.put_back(book, self._held(book), live, now)
+        return [*found, *(self._not_put_back(request, now) for request in gone)]
+
+    def _not_put_back(self, request: OrderRequest, now: int) -> IntentEnded:
+        order = self.orders.by_order_id(request.order_id)
+        return IntentEnded(
+            request.root_id or request.order_id,
+            request.strategy,
+            request.symbol,
+            now,
+            request.quantity,
+            ZERO if order is None else order.filled,
+            1,
+            cause=Cause(ReasonCode.BRACKET),
+        )
+
+    def _held(self, book: BookKey) -> Decimal:
+        position = self.ledger.position(*book)
+        return ZERO if position is None else position.quantity
+
+    # -- cancels
+
+    def on_cancel(self, cancel: ApprovedCancel) -> Effects:
+        """Ask the venue to cancel; an order that has not been sent is suppressed instead."""
+        cause = Cause(ReasonCode(cancel.code))
+        live = self._meant(cancel)
+        effects: list[Effect] = []
+        pursuits = self._pursuits_meant(cancel)
+        for pursuit in pursuits:
+            effects.extend(self._moves(pursuit, pursuit.stop(cause, self.clock.now)))
+        for order in live:
+            effects.extend(self._cancel(order, cause))
+        if not live and not pursuits:
+            detail = f"cancel {cancel.intent_id}: no live order"
+            now = self.clock.now
+            effects.append(DeadLetter("execution", now, "ApprovedCancel", "unknown_order", detail))
+        return effects
+
+    def _meant(self, cancel: ApprovedCancel) -> list[Order]:
+        """Return the live orders that a cancel is for: by an intent's id the one it has now."""
+        if not cancel.order_id:
+            return self.orders.live_of(
+                strategy=cancel.strategy or None, symbol=cancel.symbol or None
+            )
+        pursuit = self.books.pursuits.get(cancel.order_id)
+        name = cancel.order_id if pursuit is None else pursuit.order_id
+        found = self.orders.by_order_id(name)
+        if found is not None and not found.live:
+            found = self._put_back_of(cancel.order_id)
+        own = found is not None and found.request.strategy == cancel.strategy
+        return [found] if found is not None and own and found.live else []
+
+    def _put_back_of(self, root_id: str) -> Order | None:
+        """Return the live order that was made of an intent by being put back, if there is one."""
+        number = self.books.brackets.numbers.get(root_id)
+        return None if number is None else self.orders.by_order_id(f"{root_id}-b{number}")
+
+    def _pursuits_meant(self, cancel: ApprovedCancel) -> list[Pursuit]:
+        pursuits = self.books.pursuits
+        if not pursuits:
+            return []
+        if cancel.order_id:
+            found = [
+                pursuit
+                for pursuit in pursuits.values()
+                if cancel.order_id in (pursuit.intent.intent_id, pursuit.order_id)
+            ]
+        else:
+            found = [
+                pursuit
+                for pursuit in pursuits.values()
+                if cancel.symbol in ("", pursuit.intent.symbol)
+            ]
+        return [p for p in found if cancel.strategy in ("", p.intent.strategy)]
+
+    def _cancel(self, order: Order, cause: Cause) -> Iterable[Effect]:
+        request = order.request
+        if order.status in NOT_SENT:
+            return self._give_up(order, cause)
+        now = self.clock.now
+        name = request.client_order_id
+        if cause.code is not _CANCEL_REQUESTED:
+            self.books.cancel_causes[request.order_id] = cause
+        inquiries = self.books.inquiries
+        if inquiries.is_cancelled(name):
+            return ()  # done, but for its final fills
+        if cause.code not in UNHURRIED:
+            inquiries.forget(name)
+            inquiries.cancelled.add(name)
+            self.broker.cancel(name, now)
+            return ()
+        if not inquiries.before_cancel(name, now):
+            return ()  # on its way already
+        self.broker.query(name, now)
+        return self._until_answered(now)
+
+    def _until_answered(self, now: int) -> tuple[Effect, ...]:
+        due = self.books.inquiries.next_at
+        return () if due is None else (SetTimer(inquiry.TIMER, max(due, now)),)
+
+    # -- the way back
+
+    def on_venue_report(self, report: VenueReport) -> Effects:
+        """Move the order, book the fill once, and value the account after it."""
+        order = self.orders.by_client_id(report.client_order_id)
+        if order is None:
+            return (self._unexplained(report, "unknown_order", report.client_order_id),)
+        fill = report.fill
+        if fill is not None:
+            if not self.orders.book_once(fill.trade_id):
+                return (self._unexplained(report, "duplicate_trade", fill.trade_id),)
+            return self._book(order, report, fill)
+        inquiries = self.books.inquiries
+        if report.event is _E_CANCELLED and report.client_order_id in inquiries.cancelled:
+            if order.live:
+                inquiries.after_cancel(report, self.clock.now)
+                self.broker.query(report.client_order_id, self.clock.now)
+                return self._until_answered(self.clock.now)
+            inquiries.forget(report.client_order_id)
+        return self._heard(order, report)
+
+    def _heard(self, order: Order, report: VenueReport) -> Effects:
+        """Take a step that is no fill."""
+        cause = report.cause
+        if self.books.cancel_causes:
+            cause = self._why_cancelled(order, report)
+        try:
+            stepped = order.status
+            status = order.apply(report.event, report.timestamp, None, cause)
+        except IllegalTransition as error:
+            return (self._unexplained(report, "illegal_transition", str(error)),)
+        if status in TERMINAL and stepped not in TERMINAL:
+            return self._ended(order, report.event, report.timestamp, cause)
+        told = self._report(order, report.event, report.timestamp, cause)
+        replaces = order.request.replaces
+        if replaces and report.event is OrderEvent.ACCEPTED and status is not stepped:
+            return (told, *self._replace(order.request))
+        return (told,)
+
+    def _replace(self, request: OrderRequest) -> Iterable[Effect]:
+        """Cancel the order in whose place another one is now."""
+        older = self.orders.by_order_id(request.replaces)
+        if older is None or not older.live or book_of(older.request) != book_of(request):
+            return ()
+        return self._cancel(older, Cause(ReasonCode.REPLACED, f"order_id={request.order_id}"))
+
+    def _why_cancelled(self, order: Order, report: VenueReport) -> Cause | None:
+        """Return the cause of a report: the venue knows that we asked it to cancel, not why."""
+        cause = report.cause
+        if report.event is not _E_CANCELLED:
+            return cause
+        ours = self.books.cancel_causes.pop(order.request.order_id, None)
+        asked = cause is None or cause.code is _CANCEL_REQUESTED
+        return ours if ours is not None and asked else cause
+
+    def _ended(
+        self, order: Order, event: OrderEvent, at: int, cause: Cause | None
+    ) -> tuple[Effect, ...]:
+        """Report an order's end, what its intent's policy has follow, and what it makes room for."""
+        books = self.books
+        then: FollowUpReason | None = None
+        moves: list[Move] = []
+        pursuit = self._pursuit_of(order.request) if books.pursuits else None
+        if pursuit is not None and pursuit.order_id == order.request.order_id:
+            then, moves = pursuit.ended(event, cause, self.clock.now, self._mark(pursuit))
+        elif books.brackets.displaced and books.brackets.is_displaced(order):
+            then = FollowUpReason.RESTORE
+        effects: list[Effect] = [self._report(order, event, at, cause, then)]
+        if pursuit is not None:
+            effects.extend(self._moves(pursuit, moves))
+        books.inquiries.forget(order.request.client_order_id)
+        if order.request.reduce_only and not self.broker.brackets:
+            effects.extend(self._made_room(order))
+        return tuple(effects)
+
+    def _made_room(self, order: Order) -> Iterable[Effect]:
+        brackets = self.books.brackets
+        effects: list[Effect] = []
+        for order_id in brackets.ended(order):
+            waiting = self.orders.by_order_id(order_id)
+            if waiting is not None and waiting.status is _JOURNALED:
+                effects.extend(self._room_is_there(waiting))
+        book = book_of(order.request)
+        if book in brackets.displaced:
+            strategy, symbol, side = book
+            # Once all that follows from this has happened: the strategy may set its own anew.
+            effects.append(SetTimer(f"{RESTORE}{strategy}|{symbol}|{side.value}", self.clock.now))
+        return effects
+
+    def _room_is_there(self, order: Order) -> Iterable[Effect]:
+        held = self._held(book_of(order.request))
+        if outlived(order, held) or not held:
+            return self._give_up(order, Cause(ReasonCode.POSITION_CLOSED))
+        return self._send(order)
+
+    def _book(self, order: Order, report: VenueReport, fill: Fill) -> tuple[Effect, ...]:
+        alarm: DeadLetter | None = None
+        try:
+            status = order.apply(report.event, report.timestamp, fill, report.cause)
+        except IllegalTransition as error:
+            # The venue moved the money, whatever our table says: book it and raise the alarm.
+            order.record_late_fill(fill, report.timestamp)
+            status = order.status
+            alarm = self._unexplained(report, "illegal_transition", str(error))
+        booking = self.ledger.book_fill(fill)
+        marked = self.valuation(fill.timestamp, "fill")
+        whole = status is _FILLED
+        executed = self._executed(
+            order, _E_FILLED if whole else _E_FILLED_PARTLY, report, fill, booking
+        )
+        effects: tuple[Effect, ...] = (executed, marked)
+        if alarm is not None:
+            effects = (alarm, executed, marked)
+        if self.books.pursuits:
+            effects += tuple(self._pursued_fill(order, fill, whole=whole))
+        # Flat, or turned round: a closing fill that opens as well names more than one lot.
+        if self.orders.any_live and (not booking.quantity or len(booking.lot_ids) > 1):
+            effects += tuple(self._end_with_the_position(fill, booking))
+        if whole and not self.broker.brackets and order.request.reduce_only:
+            effects += tuple(self._made_room(order))
+        return effects
+
+    def _pursued_fill(self, order: Order, fill: Fill, *, whole: bool) -> Iterable[Effect]:
+        pursuit = self._pursuit_of(order.request)
+        if pursuit is None:
+            return ()
+        moves = pursuit.filled_by(fill.quantity, self.clock.now, whole=whole)
+        return self._moves(pursuit, moves)
+
+    def _end_with_the_position(self, fill: Fill, booking: Booking) -> Iterable[Effect]:
+        """Cancel the protective orders of a book that is flat or has turned round."""
+        effects: list[Effect] = []
+        for order in self.orders.live_of(fill.strategy, fill.symbol):
+            request = order.request
+            if request.position_side is fill.position_side and outlived(order, booking.quantity):
+                effects.extend(self._cancel(order, Cause(ReasonCode.POSITION_CLOSED)))
+        return effects
+
+    def on_venue_order(self, answer: VenueOrder) -> Effects:
+        """Take an answer about one order: book what was missed, then go on with its cancel."""
+        asked = self.books.inquiries.answered(answer.client_order_id)
+        order = self.orders.by_client_id(answer.client_order_id)
+        if order is None:
+            return None
+        effects = list(self._missed(order, answer))
+        if asked is not None:
+            effects.extend(self._go_on(asked, order, answer))
+        return effects
+
+    def _missed(self, order: Order, answer: VenueOrder) -> Iterable[Effect]:
+        effects: list[Effect] = []
+        if order.status is OrderStatus.IN_DOUBT and answer.known and answer.open:
+            effects.append(self._step(order, OrderEvent.ACCEPTED, answer.timestamp))
+        for fill in answer.fills:
+            if self.orders.book_once(fill.trade_id):
+                report = VenueReport(
+                    answer.client_order_id, _E_FILLED_PARTLY, answer.timestamp, fill
+                )
+                effects.extend(self._book(order, report, fill))
+        return effects
+
+    def _go_on(
+        self, asked: inquiry.Inquiry, order: Order, answer: VenueOrder | None
+    ) -> Iterable[Effect]:
+        """Go on with a cancel that waited for an answer, which may not have come."""
+        inquiries = self.books.inquiries
+        name = asked.client_order_id
+        if not order.live:
+            inquiries.forget(name)
+            return ()
+        if asked.ended is not None:
+            return self._heard(order, asked.ended) or ()
+        if answer is not None and answer.known and not answer.open:
+            return ()  # it has ended there by itself: that news is on its way
+        inquiries.cancelled.add(name)
+        self.broker.cancel(name, self.clock.now)
+        return ()
+
+    # -- pursuits
+
+    def _pursuit_of(self, request: OrderRequest) -> Pursuit | None:
+        return self.books.pursuits.get(request.root_id or request.order_id)
+
+    def _mark(self, pursuit: Pursuit) -> Decimal | None:
+        return self.board.mark(pursuit.intent.symbol)
+
+    def _moves(self, pursuit: Pursuit, moves: Iterable[Move]) -> Iterable[Effect]:
+        """Return the effects of what a pursuit decided."""
+        effects: list[Effect] = []
+        for move in moves:
+            match move:
+                case CancelOrder(order_id, cause):
+                    order = self.orders.by_order_id(order_id)
+                    if order is not None and order.live:
+                        effects.extend(self._cancel(order, cause))
+                case WakeAt(at):
+                    key = f"{PURSUE}{pursuit.intent.intent_id}"
+                    effects.append(SetTimer(key, max(at, self.clock.now)))
+                case IntentEnded():
+                    self.books.pursuits.pop(move.intent_id, None)
+                    effects.append(move)
+                case OpenFollowUp() | ReduceFollowUp():
+                    effects.append(move)
+                case _:
+                    assert_never(move)
+        return effects
+
+    def on_refusal(self, decision: RiskDecision) -> Effects:
+        """End the pursuit of an intent whose next order Risk has refused."""
+        pursuit = self.books.pursuits.get(decision.root_id)
+        if pursuit is None or not decision.causes:
+            return None
+        return self._moves(pursuit, pursuit.denied(decision.causes, self.clock.now))
+
+    # -- reports
+
+    def _executed(
+        self,
+        order: Order,
+        event: OrderEvent,
+        report: VenueReport,
+        fill: Fill,
+        booking: Booking,
+    ) -> ExecutionReport:
+        request = order.request
+        return ExecutionReport(
+            request.order_id,
+            request.client_order_id,
+            request.strategy,
+            request.symbol,
+            event,
+            order.status,
+            report.timestamp,
+            order.filled,
+            report.cause,
+            fill,
+            booking,
+            None,
+            request.root_id,
+        )
+
+    def _step(
+        self, order: Order, event: OrderEvent, at: int, cause: Cause | None = None
+    ) -> ExecutionReport:
+        order.apply(event, at, None, cause)
+        return self._report(order, event, at, cause)
+
+    def _report(
+        self,
+        order: Order,
+        event: OrderEvent,
+        at: int,
+        cause: Cause | None = None,
+        then: FollowUpReason | None = None,
+    ) -> ExecutionReport:
+        request = order.request
+        return ExecutionReport(
+            request.order_id,
+            request.client_order_id,
+            request.strategy,
+            request.symbol,
+            event,
+            order.status,
+            at,
+            order.filled,
+            cause,
+            None,
+            None,
+            None,
+            request.root_id,
+            then,
+        )
+
+    def _unexplained(self, report: VenueReport, reason: str, detail: str) -> DeadLetter:
+        now = self.clock.now
+        return DeadLetter("execution", now, f"VenueReport:{report.event.value}", reason, detail)
+
+    def on_funding(self, settled: FundingSettled) -> Effects:
+        """
+        Book what each strategy's position pays (negative) or receives.
+
+        The venue settles the net position; strategies that share it each bear their own part.
+        """
+        found: list[FundingBooked] = []
+        for position in self.ledger.positions():
+            if position.symbol != settled.symbol or not position.quantity:
+                continue
+            amount = -position.quantity * settled.mark * settled.rate
+            book = (position.strategy, position.symbol, position.position_side)
+            self.ledger.book_funding(*book, amount, settled.at)
+            found.append(
+                FundingBooked(
+                    "execution",
+                    settled.at,
+                    position.strategy,
+                    position.symbol,
+                    position.position_side.value,
+                    amount,
+                    settled.rate,
+                )
+            )
+        return found
+
+    # -- the account
+
+    def valuation(self, at: int, occasion: str) -> PortfolioMarked:
+        """Return the account valued at the board's marks."""
+        value = self.ledger.valuation(self.board.known)
+        return PortfolioMarked(
+            at,
+            occasion,
+            self.ledger.currency,
+            value.cash,
+            value.equity,
+            value.realized_pnl,
+            value.unrealized_pnl,
+            value.fees,
+            value.funding,
+            value.marks,
+        )
+
+    def on_wake(self, wake: Wake) -> Effects:
+        """Do what a timer was for."""
+        if wake.key == MIDNIGHT:
+            return (
+                self.valuation(wake.at, MIDNIGHT),
+                SetTimer(MIDNIGHT, next_midnight(wake.at)),
+            )
+        if wake.key == inquiry.TIMER:
+            return self._unanswered(wake.at)
+        if wake.key.startswith(RESTORE):
+            strategy, symbol, side = wake.key.removeprefix(RESTORE).split("|")
+            return self._put_back((strategy, symbol, PositionSide(side)), wake.at)
+        assert wake.key.startswith(PURSUE), f"execution arms no timer called {wake.key}"
+        pursuit = self.books.pursuits.get(wake.key.removeprefix(PURSUE))
+        if pursuit is None:
+            return None
+        return self._moves(pursuit, pursuit.woken(wake.at, self._mark(pursuit)))
+
+    def _unanswered(self, now: int) -> Effects:
+        """Go on without the answers that did not come."""
+        effects: list[Effect] = []
+        for asked in self.books.inquiries.overdue(now):
+            order = self.orders.by_client_id(asked.client_order_id)
+            if order is not None:
+                effects.extend(self._go_on(asked, order, None))
+        return (*effects, *self._until_answered(now))
+
+    def refuse(self, message: Message, causes: tuple[Cause, ...]) -> Effects:
+        """Suppress an approved order that a hold turned away before it was journaled."""
+        assert isinstance(message, ApprovedOpen), f"only openings are refused, not {message!r}"
+        return self._give_up(self.orders.add(message.request), joined(causes))
+
+    def _give_up(self, order: Order, cause: Cause) -> tuple[Effect, ...]:
+        """Suppress an order that was never sent."""
+        now = self.clock.now
+        if order.status is OrderStatus.INTENDED:
+            order.apply(OrderEvent.APPROVED, now)
+        order.apply(OrderEvent.SUPPRESSED, now, None, cause)
+        return self._ended(order, OrderEvent.SUPPRESSED, now, cause)
+
+
+def joined(causes: tuple[Cause, ...]) -> Cause:
+    """Return one cause that names all: the first one's code, every one's figures."""
+    if len(causes) == 1:
+        return causes[0]
+    return Cause(causes[0].code, "; ".join(cause.detail for cause in causes))

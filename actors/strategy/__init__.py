@@ -1,0 +1,6 @@
+"""The host of a strategy: its border, its states, its plans, its backoff."""
+
+from actors.strategy.actor import House, StrategyActor
+from actors.strategy.border import ForeignEffect, MalformedIntent, own_intents
+
+__all__ = ["ForeignEffect", "House", "MalformedIntent", "StrategyActor", "own_intents"]

@@ -1,0 +1,269 @@
+"""
+The border between a strategy's code and ours: what it may say, and in which form.
+
+Nothing checks a message's fields when it is made, and what a strategy's slip would break later on
+is not the strategy's alone. So everything that a strategy returns is looked at here, once; what is
+wrong is an error of that strategy, which names the field, what was found and what is needed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from decimal import Decimal
+from itertools import islice
+from typing import Any, Final
+
+import msgspec
+
+from actors.runtime.limits import EFFECTS_MAX
+from messages import (
+    MARKET,
+    OPENING,
+    REDUCING,
+    CancelIntent,
+    ExecutionPolicy,
+    Intent,
+    IntentAction,
+    Maker,
+    OpenIntent,
+    OrderType,
+    PauseIntent,
+    Plan,
+    PlanIntent,
+    PositionSide,
+    ReduceIntent,
+    Reprice,
+    Retry,
+    Side,
+    Sizing,
+    TimeInForce,
+)
+from strategies.desk import Asked, Desk
+
+ALLOWED: Final = frozenset({OpenIntent, ReduceIntent, CancelIntent, PlanIntent, PauseIntent})
+"""What a strategy may emit: nothing that holds, approves, reports or commands."""
+
+MAGNITUDE_MAX: Final = 18
+"""Amounts stay below 10**19: what exact arithmetic over a session has room for."""
+
+SPAN_MS_MAX: Final = 366 * 86_400_000
+"""Longest timeout, delay or interval of a policy: longer is a slip of a factor."""
+
+TIMES_MAX: Final = 1_000
+"""Most retries or new prices that one intent may permit."""
+
+SPAN: Final = f"1 to {SPAN_MS_MAX}"
+TIME_TYPES: Final = frozenset({int, type(None)})
+
+# Members of an enum are slow to look up in Python 3.11 (65 ns): the hot path has them by name.
+_ENTRY: Final = IntentAction.ENTRY
+_REDUCE: Final = IntentAction.REDUCE
+_EXPLICIT: Final = Sizing.EXPLICIT
+
+
+class MalformedIntent(Exception):
+    """An intent whose fields are not what they must be: says which, what it is, what is needed."""
+
+    def __init__(self, name: str, found: object, expected: str) -> None:
+        """Name the field."""
+        super().__init__(f"{name} is {found!r}, expected {expected}")
+
+
+class ForeignEffect(Exception):
+    """A strategy returned something that is not an intent of its own."""
+
+
+def own_intents(desk: Desk, effects: Iterable[Any]) -> tuple[Asked, ...]:
+    """
+    Return the effects as a tuple, or raise ``ForeignEffect`` naming the first wrong one.
+
+    Intents that were made at the desk and not returned are withdrawn from it.
+    """
+    strategy = desk.strategy
+    checked = tuple(islice(effects, EFFECTS_MAX + 1))
+    if len(checked) > EFFECTS_MAX:
+        raise ForeignEffect(f"strategy {strategy!r} returned more than {EFFECTS_MAX} intents")
+    for effect in checked:
+        kind = type(effect)
+        if kind not in ALLOWED:
+            raise ForeignEffect(
+                f"strategy {strategy!r} returned {kind.__name__}, expected OpenIntent, "
+                f"ReduceIntent, CancelIntent, PlanIntent or PauseIntent"
+            )
+        if effect.strategy != strategy:
+            raise ForeignEffect(
+                f"strategy {strategy!r} returned an intent in the name of {effect.strategy!r}"
+            )
+        if not str(effect.intent_id).startswith(desk.id_prefix):
+            raise ForeignEffect(
+                f"strategy {strategy!r} returned the id {effect.intent_id!r}, expected one of its "
+                f"desk's, which start with {desk.id_prefix!r}"
+            )
+        if kind is OpenIntent or kind is ReduceIntent:
+            check_intent(effect)
+        else:
+            _check_other(effect)
+    desk.settle_drafts(checked)
+    return checked
+
+
+def _check_other(effect: CancelIntent | PlanIntent | PauseIntent) -> None:
+    """Raise ``MalformedIntent`` naming the first field that is not of its type."""
+    kinds: dict[str, type] = {"intent_id": str, "symbol": str, "created_at": int}
+    if isinstance(effect, CancelIntent):
+        kinds |= {"order_id": str, "tag": str}
+    elif isinstance(effect, PauseIntent):
+        kinds |= {"until": int, "reason": str}
+    else:
+        kinds |= {"position_side": PositionSide, "tag": str}
+    for name, kind in kinds.items():
+        value = getattr(effect, name)
+        if not isinstance(value, kind) or isinstance(value, bool):
+            raise MalformedIntent(name, value, kind.__name__)
+    if isinstance(effect, PlanIntent) and effect.plan is not None:
+        _check_form("plan", effect.plan, Plan)
+    if isinstance(effect, PauseIntent) and effect.until <= effect.created_at:
+        raise MalformedIntent("until", effect.until, f"a time after {effect.created_at}")
+
+
+def check_intent(intent: Intent) -> None:
+    """Raise ``MalformedIntent`` naming the first field that is not what it must be."""
+    policy = intent.policy
+    if (
+        policy is MARKET
+        and _is_amount(intent.quantity)
+        and (intent.decision_price is None or _is_amount(intent.decision_price))
+        and type(intent.created_at) is int
+        and type(intent.side) is Side
+        and type(intent.position_side) is PositionSide
+        and type(intent.symbol) is type(intent.tag) is str
+        and type(intent.valid_until) in TIME_TYPES
+        and intent.planned_stop is None
+        and intent.planned_target is None
+        and intent.action is (_ENTRY if type(intent) is OpenIntent else _REDUCE)
+        and intent.sizing is _EXPLICIT
+        and intent.notional is None
+        and "" == intent.plan_id == intent.replaces == intent.withheld
+    ):
+        return  # the plainest order, as its desk makes it
+    for name, value, kind in (
+        ("intent_id", intent.intent_id, str),
+        ("symbol", intent.symbol, str),
+        ("side", intent.side, Side),
+        ("position_side", intent.position_side, PositionSide),
+        ("created_at", intent.created_at, int),
+        ("policy", policy, ExecutionPolicy),
+        ("tag", intent.tag, str),
+        ("action", intent.action, IntentAction),
+        ("sizing", intent.sizing, Sizing),
+        ("plan_id", intent.plan_id, str),
+        ("replaces", intent.replaces, str),
+        ("withheld", intent.withheld, str),
+    ):
+        if not isinstance(value, kind):
+            raise MalformedIntent(name, value, kind.__name__)
+    _check_amounts(
+        ("quantity", intent.quantity),
+        ("notional", intent.notional),
+        ("decision_price", intent.decision_price),
+        ("planned_stop", intent.planned_stop),
+        ("planned_target", intent.planned_target),
+    )
+    if not isinstance(intent.valid_until, int | None):
+        raise MalformedIntent("valid_until", intent.valid_until, "int or None")
+    actions = OPENING if isinstance(intent, OpenIntent) else REDUCING
+    if intent.action not in actions:
+        names = ", ".join(sorted(action.value for action in actions))
+        raise MalformedIntent("action", intent.action.value, f"one of: {names}")
+    if policy is not MARKET:
+        check_policy(policy)
+
+
+def check_policy(policy: ExecutionPolicy) -> None:
+    """Raise ``MalformedIntent`` naming the first term of a policy that cannot be."""
+    for name, value, kind in (
+        ("policy.order_type", policy.order_type, OrderType),
+        ("policy.time_in_force", policy.time_in_force, TimeInForce),
+        ("policy.maker", policy.maker, Maker),
+    ):
+        if not isinstance(value, kind):
+            raise MalformedIntent(name, value, kind.__name__)
+    _check_amounts(
+        ("policy.limit_price", policy.limit_price),
+        ("policy.stop_price", policy.stop_price),
+        ("policy.trail_bps", policy.trail_bps),
+        ("policy.slippage_bps_max", policy.slippage_bps_max),
+    )
+    if not isinstance(policy.expire_at, int | None):
+        raise MalformedIntent("policy.expire_at", policy.expire_at, "int or None")
+    _check_form("policy", policy, ExecutionPolicy)
+    for name, found, expected in _impossible(policy):
+        raise MalformedIntent(f"policy.{name}", found, expected)
+
+
+def _impossible(policy: ExecutionPolicy) -> Iterator[tuple[str, object, str]]:
+    """Yield every term that contradicts itself or another one: (name, found, expected)."""
+    limit = policy.order_type is OrderType.LIMIT
+    if policy.timeout_ms is not None and not 0 < policy.timeout_ms <= SPAN_MS_MAX:
+        yield "timeout_ms", policy.timeout_ms, SPAN
+    if policy.slippage_bps_max is not None and policy.slippage_bps_max < 0:
+        yield "slippage_bps_max", policy.slippage_bps_max, "0 or more"
+    if policy.maker is Maker.PREFER and not limit:
+        yield "maker", policy.maker.value, "a limit order to go with it"
+    if policy.fallback is not None:
+        if policy.order_type is OrderType.MARKET:
+            yield "fallback", policy.order_type.value, "an order that is not a market order"
+        if not policy.fallback.on:
+            yield "fallback.on", policy.fallback.on, "at least one reason"
+    if policy.reprice is not None:
+        if not limit:
+            yield "reprice", policy.order_type.value, "a limit order"
+        yield from _impossible_prices(policy.reprice)
+    if policy.retry is not None:
+        yield from _impossible_tries(policy.retry)
+
+
+def _impossible_prices(reprice: Reprice) -> Iterator[tuple[str, object, str]]:
+    for name, found, possible, expected in (
+        ("every_ms", reprice.every_ms, 0 < reprice.every_ms <= SPAN_MS_MAX, SPAN),
+        ("times", reprice.times, 0 < reprice.times <= TIMES_MAX, f"1 to {TIMES_MAX}"),
+        ("offset_bps", reprice.offset_bps, reprice.offset_bps >= 0, "0 or more"),
+        ("worst_price", reprice.worst_price, reprice.worst_price > 0, "more than 0"),
+    ):
+        if not possible:
+            yield f"reprice.{name}", found, expected
+
+
+def _impossible_tries(retry: Retry) -> Iterator[tuple[str, object, str]]:
+    delays = f"{retry.delay_ms} and {retry.delay_ms_max}"
+    ordered = 0 < retry.delay_ms <= retry.delay_ms_max <= SPAN_MS_MAX
+    for name, found, possible, expected in (
+        ("times", retry.times, 0 < retry.times <= TIMES_MAX, f"1 to {TIMES_MAX}"),
+        ("codes", retry.codes, bool(retry.codes), "at least one reason code"),
+        ("delay_ms and delay_ms_max", delays, ordered, f"{SPAN}, the second not the smaller"),
+        ("factor", retry.factor, 1 <= retry.factor <= TIMES_MAX, f"1 to {TIMES_MAX}"),
+    ):
+        if not possible:
+            yield f"retry.{name}", found, expected
+
+
+def _check_form(name: str, value: Any, kind: type[msgspec.Struct]) -> None:
+    """Raise ``MalformedIntent`` unless a value is what its own wire form is decoded to."""
+    try:
+        line = msgspec.json.encode(value)
+        again = msgspec.json.decode(line, type=kind)
+    except (msgspec.ValidationError, msgspec.EncodeError, TypeError) as error:
+        raise MalformedIntent(name, value, f"its fields' types: {error}") from None
+    if type(value) is not kind or msgspec.json.encode(again) != line:
+        # A float where a Decimal belongs decodes to the right value, and is written otherwise.
+        raise MalformedIntent(name, value, "its fields' types: money as Decimal, times as int")
+
+
+def _check_amounts(*amounts: tuple[str, Any]) -> None:
+    for name, value in amounts:
+        if value is not None and not _is_amount(value):
+            raise MalformedIntent(name, value, "a finite Decimal below 1e19")
+
+
+def _is_amount(value: object) -> bool:
+    return type(value) is Decimal and value.is_finite() and value.adjusted() <= MAGNITUDE_MAX
