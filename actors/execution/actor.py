@@ -17,11 +17,14 @@ from decimal import Decimal
 from typing import Final, assert_never
 
 from actors.board import Board
-from actors.execution import inquiry
+from actors.execution import bracket, inquiry
+from actors.execution.account import book_funding, valuation
 from actors.execution.books import Books
-from actors.execution.bracket import TIMER as RESTORE
-from actors.execution.bracket import BookKey, book_of, is_stop, kept_form, outlived
+from actors.execution.bracket import book_of, outlived
+from actors.execution.cancels import NOT_SENT, Canceller
 from actors.execution.pursuit import CancelOrder, Move, Pursuit, WakeAt
+from actors.execution.reports import executed, joined, report_of
+from actors.execution.room import Room
 from actors.runtime import Actor, AfterCommit, Clock, Effect, Effects, HoldSet, SetTimer
 from actors.runtime.cell import Handler
 from actors.runtime.clock import next_midnight
@@ -38,7 +41,6 @@ from messages import (
     ExecutionReport,
     Fill,
     FollowUpReason,
-    FundingBooked,
     FundingSettled,
     IntentEnded,
     Message,
@@ -48,7 +50,6 @@ from messages import (
     OrderRequest,
     OrderStatus,
     PortfolioMarked,
-    PositionSide,
     Quote,
     ReasonCode,
     ReduceFollowUp,
@@ -64,14 +65,6 @@ from state.orders import TERMINAL, IllegalTransition, Order
 
 MIDNIGHT: Final = "midnight"
 PURSUE: Final = "pursue:"
-
-NOT_SENT: Final = frozenset({OrderStatus.INTENDED, OrderStatus.APPROVED, OrderStatus.JOURNALED})
-"""States of an order that the venue cannot know."""
-
-UNHURRIED: Final = frozenset(
-    {ReasonCode.CANCEL_REQUESTED, ReasonCode.TIMED_OUT, ReasonCode.REPRICED}
-)
-"""Cancels before which the venue is asked for the order's fills; all others go out at once."""
 
 # Members of an enum are slow to look up in Python 3.11 (65 ns): the hot path has them by name.
 _E_JOURNALED: Final = OrderEvent.JOURNALED
@@ -105,6 +98,8 @@ class ExecutionActor(Actor):
         self.board = board
         self.clock = clock
         self.holds = holds
+        self._canceller = Canceller(books, broker, clock, self)
+        self._room = Room(books, clock, self)
 
     def handlers(self) -> Mapping[type[Message], Handler]:
         """Return the handlers."""
@@ -117,9 +112,9 @@ class ExecutionActor(Actor):
             VenueOrder: self.on_venue_order,
             RiskDecision: self.on_refusal,
             FundingSettled: self.on_funding,
-            Bar: self.on_market,
-            Quote: self.on_market,
-            Tick: self.on_market,
+            Bar: self._room.see,
+            Quote: self._room.see,
+            Tick: self._room.see,
             Wake: self.on_wake,
         }
 
@@ -141,10 +136,10 @@ class ExecutionActor(Actor):
             for effect in self._moves(pursuit, pursuit.woken(now, self._mark(pursuit)))
         ]
         return (
-            *(effect for order in unsent if order.live for effect in self._give_up(order, cause)),
+            *(effect for order in unsent if order.live for effect in self.give_up(order, cause)),
             *cancels,
             *pursued,
-            *self._put_back_all(now),
+            *self._room.put_back_all(now),
             SetTimer(MIDNIGHT, next_midnight(now)),
         )
 
@@ -165,7 +160,7 @@ class ExecutionActor(Actor):
             return None
         if order.status not in NOT_SENT:
             return None
-        return self._give_up(order, Cause(ReasonCode.HANDLER_FAILED, "actor=execution"))
+        return self.give_up(order, Cause(ReasonCode.HANDLER_FAILED, "actor=execution"))
 
     # -- the way out
 
@@ -174,9 +169,9 @@ class ExecutionActor(Actor):
         request = approved.request
         if request.root_id and not self._take_up(request):
             cause = Cause(_CANCEL_REQUESTED, f"the intent {request.root_id} is over")
-            return self._give_up(self.orders.add(request), cause)
+            return self.give_up(self.orders.add(request), cause)
         if request.action in PROTECTIVE and not self.broker.brackets:
-            request = self._to_be_kept(request)
+            request = self._room.form_of(request)
         order = self.orders.add(request)
         if approved.intent is not None and not request.root_id:
             self.books.pursuits[request.order_id] = Pursuit(approved.intent, request.quantity)
@@ -211,39 +206,30 @@ class ExecutionActor(Actor):
         pursuit.taken_up(request.order_id)
         return True
 
-    def _to_be_kept(self, request: OrderRequest) -> OrderRequest:
-        """Return a take-profit in the form in which it goes out once its price was touched."""
-        form = kept_form(request)
-        if form is None:
-            return request
-        self.books.brackets.keep(request, form[1])
-        return form[0]
-
     def on_committed(self, committed: OrderCommitted) -> Effects:
         """Take the last look and, in the same step, hand the order to the broker."""
         order = self.orders.by_order_id(committed.order_id)
         if order is None or order.status is not _JOURNALED:
             return None  # cancelled before it was sent
         if order.request.reduce_only and not self.broker.brackets:
-            return self._send_with_room(order)
-        return self._send(order)
+            return self._room.send(order)
+        return self.send(order)
 
-    def _send(self, order: Order) -> tuple[Effect, ...]:
+    def send(self, order: Order) -> tuple[Effect, ...]:
+        """Take the last look at a journaled order and, in the same step, hand it to the broker."""
         now = self.clock.now
         request = order.request
         causes = self.last_look(request, now)
         if causes:
-            return self._give_up(order, joined(causes))
-        report = self._step(order, _E_SENT, now)
+            return self.give_up(order, joined(causes))
+        told: tuple[Effect, ...] = (self._step(order, _E_SENT, now),)
         try:
             self.broker.submit(request, now)
         except Exception as error:  # noqa: BLE001 - whatever it was, the venue may have the order
             cause = Cause(ReasonCode.ANSWER_LOST, f"error={error!r}")
-            return (report, self._step(order, OrderEvent.SILENCE, now, cause))
-        if not self.books.pursuits:
-            return (report,)
-        pursuit = self._pursuit_of(request)
-        return (report,) if pursuit is None else (report, *self._moves(pursuit, pursuit.sent(now)))
+            told += (self._step(order, OrderEvent.SILENCE, now, cause),)
+        pursuit = self._pursuit_of(request) if self.books.pursuits else None
+        return told if pursuit is None else (*told, *self._moves(pursuit, pursuit.sent(now)))
 
     def last_look(self, request: OrderRequest, now: int) -> tuple[Cause, ...]:
         """Return why an order may not leave any more, if there is a reason."""
@@ -261,154 +247,24 @@ class ExecutionActor(Actor):
             return self.holds.causes(ApprovedOpen(request))
         return ()
 
-    # -- brackets where the venue lets only one close of a position rest
-
-    def _send_with_room(self, order: Order) -> Effects:
-        """Send a close once nothing else binds what it is to close; keep what only waits."""
-        brackets = self.books.brackets
-        request = order.request
-        kept = brackets.kept.get(request.order_id)
-        if kept is not None and not kept.touched:
-            return None
-        others = [
-            other
-            for other in self.orders.live_of(request.strategy, request.symbol)
-            if other is not order
-            and book_of(other.request) == book_of(request)
-            and other.request.reduce_only
-            and other.status not in NOT_SENT
-            and other.request.action in PROTECTIVE
-        ]
-        if is_stop(request):
-            others = [other for other in others if other.request.order_id == request.replaces]
-        effects: list[Effect] = []
-        for other in brackets.wait_for(request.order_id, others):
-            replaced = other.request.order_id == request.replaces
-            code = ReasonCode.REPLACED if replaced else ReasonCode.BRACKET
-            if not replaced:
-                brackets.displace(other)
-            cause = Cause(code, f"order_id={request.order_id}")
-            effects.extend(self._cancel(other, cause))
-        return effects if others else self._send(order)
-
-    def on_market(self, seen: Bar | Quote | Tick) -> Effects:
-        """Let take-profits whose price was touched go out; told only while any waits here."""
-        effects: list[Effect] = []
-        for order_id in self.books.brackets.touched(seen):
-            order = self.orders.by_order_id(order_id)
-            if order is not None and order.status is _JOURNALED:
-                effects.extend(self._send_with_room(order) or ())
-        return effects
-
-    def _put_back_all(self, now: int) -> list[Effect]:
-        return [
-            effect
-            for book in list(self.books.brackets.displaced)
-            for effect in self._put_back(book, now)
-        ]
-
-    def _put_back(self, book: BookKey, now: int) -> list[Effect]:
-        strategy, symbol, _ = book
-        live = [o for o in self.orders.live_of(strategy, symbol) if book_of(o.request) == book]
-        found, gone = self.books.brackets.put_back(book, self._held(book), live, now)
-        return [*found, *(self._not_put_back(request, now) for request in gone)]
-
-    def _not_put_back(self, request: OrderRequest, now: int) -> IntentEnded:
-        order = self.orders.by_order_id(request.order_id)
-        return IntentEnded(
-            request.root_id or request.order_id,
-            request.strategy,
-            request.symbol,
-            now,
-            request.quantity,
-            ZERO if order is None else order.filled,
-            1,
-            cause=Cause(ReasonCode.BRACKET),
-        )
-
-    def _held(self, book: BookKey) -> Decimal:
-        position = self.ledger.position(*book)
-        return ZERO if position is None else position.quantity
-
-    # -- cancels
+    def cancel(self, order: Order, cause: Cause) -> Iterable[Effect]:
+        """Cancel a live order, or suppress it where it has not been sent."""
+        return self._canceller.cancel(order, cause)
 
     def on_cancel(self, cancel: ApprovedCancel) -> Effects:
         """Ask the venue to cancel; an order that has not been sent is suppressed instead."""
-        cause = Cause(ReasonCode(cancel.code))
-        live = self._meant(cancel)
+        now, cause = self.clock.now, Cause(ReasonCode(cancel.code))
+        live = self._canceller.orders_of(cancel)
+        pursuits = self._canceller.pursuits_of(cancel)
         effects: list[Effect] = []
-        pursuits = self._pursuits_meant(cancel)
         for pursuit in pursuits:
-            effects.extend(self._moves(pursuit, pursuit.stop(cause, self.clock.now)))
+            effects.extend(self._moves(pursuit, pursuit.stop(cause, now)))
         for order in live:
-            effects.extend(self._cancel(order, cause))
+            effects.extend(self._canceller.cancel(order, cause))
         if not live and not pursuits:
             detail = f"cancel {cancel.intent_id}: no live order"
-            now = self.clock.now
             effects.append(DeadLetter("execution", now, "ApprovedCancel", "unknown_order", detail))
         return effects
-
-    def _meant(self, cancel: ApprovedCancel) -> list[Order]:
-        """Return the live orders that a cancel is for: by an intent's id the one it has now."""
-        if not cancel.order_id:
-            return self.orders.live_of(
-                strategy=cancel.strategy or None, symbol=cancel.symbol or None
-            )
-        pursuit = self.books.pursuits.get(cancel.order_id)
-        name = cancel.order_id if pursuit is None else pursuit.order_id
-        found = self.orders.by_order_id(name)
-        if found is not None and not found.live:
-            found = self._put_back_of(cancel.order_id)
-        own = found is not None and found.request.strategy == cancel.strategy
-        return [found] if found is not None and own and found.live else []
-
-    def _put_back_of(self, root_id: str) -> Order | None:
-        """Return the live order that was made of an intent by being put back, if there is one."""
-        number = self.books.brackets.numbers.get(root_id)
-        return None if number is None else self.orders.by_order_id(f"{root_id}-b{number}")
-
-    def _pursuits_meant(self, cancel: ApprovedCancel) -> list[Pursuit]:
-        pursuits = self.books.pursuits
-        if not pursuits:
-            return []
-        if cancel.order_id:
-            found = [
-                pursuit
-                for pursuit in pursuits.values()
-                if cancel.order_id in (pursuit.intent.intent_id, pursuit.order_id)
-            ]
-        else:
-            found = [
-                pursuit
-                for pursuit in pursuits.values()
-                if cancel.symbol in ("", pursuit.intent.symbol)
-            ]
-        return [p for p in found if cancel.strategy in ("", p.intent.strategy)]
-
-    def _cancel(self, order: Order, cause: Cause) -> Iterable[Effect]:
-        request = order.request
-        if order.status in NOT_SENT:
-            return self._give_up(order, cause)
-        now = self.clock.now
-        name = request.client_order_id
-        if cause.code is not _CANCEL_REQUESTED:
-            self.books.cancel_causes[request.order_id] = cause
-        inquiries = self.books.inquiries
-        if inquiries.is_cancelled(name):
-            return ()  # done, but for its final fills
-        if cause.code not in UNHURRIED:
-            inquiries.forget(name)
-            inquiries.cancelled.add(name)
-            self.broker.cancel(name, now)
-            return ()
-        if not inquiries.before_cancel(name, now):
-            return ()  # on its way already
-        self.broker.query(name, now)
-        return self._until_answered(now)
-
-    def _until_answered(self, now: int) -> tuple[Effect, ...]:
-        due = self.books.inquiries.next_at
-        return () if due is None else (SetTimer(inquiry.TIMER, max(due, now)),)
 
     # -- the way back
 
@@ -425,13 +281,11 @@ class ExecutionActor(Actor):
         inquiries = self.books.inquiries
         if report.event is _E_CANCELLED and report.client_order_id in inquiries.cancelled:
             if order.live:
-                inquiries.after_cancel(report, self.clock.now)
-                self.broker.query(report.client_order_id, self.clock.now)
-                return self._until_answered(self.clock.now)
+                return self._canceller.confirm(report)
             inquiries.forget(report.client_order_id)
-        return self._heard(order, report)
+        return self.heard(order, report)
 
-    def _heard(self, order: Order, report: VenueReport) -> Effects:
+    def heard(self, order: Order, report: VenueReport) -> Iterable[Effect]:
         """Take a step that is no fill."""
         cause = report.cause
         if self.books.cancel_causes:
@@ -443,7 +297,7 @@ class ExecutionActor(Actor):
             return (self._unexplained(report, "illegal_transition", str(error)),)
         if status in TERMINAL and stepped not in TERMINAL:
             return self._ended(order, report.event, report.timestamp, cause)
-        told = self._report(order, report.event, report.timestamp, cause)
+        told = report_of(order, report.event, report.timestamp, cause)
         replaces = order.request.replaces
         if replaces and report.event is OrderEvent.ACCEPTED and status is not stepped:
             return (told, *self._replace(order.request))
@@ -454,7 +308,9 @@ class ExecutionActor(Actor):
         older = self.orders.by_order_id(request.replaces)
         if older is None or not older.live or book_of(older.request) != book_of(request):
             return ()
-        return self._cancel(older, Cause(ReasonCode.REPLACED, f"order_id={request.order_id}"))
+        return self._canceller.cancel(
+            older, Cause(ReasonCode.REPLACED, f"order_id={request.order_id}")
+        )
 
     def _why_cancelled(self, order: Order, report: VenueReport) -> Cause | None:
         """Return the cause of a report: the venue knows that we asked it to cancel, not why."""
@@ -468,7 +324,7 @@ class ExecutionActor(Actor):
     def _ended(
         self, order: Order, event: OrderEvent, at: int, cause: Cause | None
     ) -> tuple[Effect, ...]:
-        """Report an order's end, what its intent's policy has follow, and what it makes room for."""
+        """Report an order's end, what its intent's policy has follow, what it makes room for."""
         books = self.books
         then: FollowUpReason | None = None
         moves: list[Move] = []
@@ -477,33 +333,13 @@ class ExecutionActor(Actor):
             then, moves = pursuit.ended(event, cause, self.clock.now, self._mark(pursuit))
         elif books.brackets.displaced and books.brackets.is_displaced(order):
             then = FollowUpReason.RESTORE
-        effects: list[Effect] = [self._report(order, event, at, cause, then)]
+        effects: list[Effect] = [report_of(order, event, at, cause, then)]
         if pursuit is not None:
             effects.extend(self._moves(pursuit, moves))
         books.inquiries.forget(order.request.client_order_id)
         if order.request.reduce_only and not self.broker.brackets:
-            effects.extend(self._made_room(order))
+            effects.extend(self._room.made(order))
         return tuple(effects)
-
-    def _made_room(self, order: Order) -> Iterable[Effect]:
-        brackets = self.books.brackets
-        effects: list[Effect] = []
-        for order_id in brackets.ended(order):
-            waiting = self.orders.by_order_id(order_id)
-            if waiting is not None and waiting.status is _JOURNALED:
-                effects.extend(self._room_is_there(waiting))
-        book = book_of(order.request)
-        if book in brackets.displaced:
-            strategy, symbol, side = book
-            # Once all that follows from this has happened: the strategy may set its own anew.
-            effects.append(SetTimer(f"{RESTORE}{strategy}|{symbol}|{side.value}", self.clock.now))
-        return effects
-
-    def _room_is_there(self, order: Order) -> Iterable[Effect]:
-        held = self._held(book_of(order.request))
-        if outlived(order, held) or not held:
-            return self._give_up(order, Cause(ReasonCode.POSITION_CLOSED))
-        return self._send(order)
 
     def _book(self, order: Order, report: VenueReport, fill: Fill) -> tuple[Effect, ...]:
         alarm: DeadLetter | None = None
@@ -515,21 +351,19 @@ class ExecutionActor(Actor):
             status = order.status
             alarm = self._unexplained(report, "illegal_transition", str(error))
         booking = self.ledger.book_fill(fill)
-        marked = self.valuation(fill.timestamp, "fill")
+        marked = valuation(self.ledger, self.board, fill.timestamp, "fill")
         whole = status is _FILLED
-        executed = self._executed(
-            order, _E_FILLED if whole else _E_FILLED_PARTLY, report, fill, booking
-        )
-        effects: tuple[Effect, ...] = (executed, marked)
+        told = executed(order, _E_FILLED if whole else _E_FILLED_PARTLY, report, fill, booking)
+        effects: tuple[Effect, ...] = (told, marked)
         if alarm is not None:
-            effects = (alarm, executed, marked)
+            effects = (alarm, told, marked)
         if self.books.pursuits:
             effects += tuple(self._pursued_fill(order, fill, whole=whole))
         # Flat, or turned round: a closing fill that opens as well names more than one lot.
         if self.orders.any_live and (not booking.quantity or len(booking.lot_ids) > 1):
             effects += tuple(self._end_with_the_position(fill, booking))
         if whole and not self.broker.brackets and order.request.reduce_only:
-            effects += tuple(self._made_room(order))
+            effects += tuple(self._room.made(order))
         return effects
 
     def _pursued_fill(self, order: Order, fill: Fill, *, whole: bool) -> Iterable[Effect]:
@@ -545,7 +379,7 @@ class ExecutionActor(Actor):
         for order in self.orders.live_of(fill.strategy, fill.symbol):
             request = order.request
             if request.position_side is fill.position_side and outlived(order, booking.quantity):
-                effects.extend(self._cancel(order, Cause(ReasonCode.POSITION_CLOSED)))
+                effects.extend(self._canceller.cancel(order, Cause(ReasonCode.POSITION_CLOSED)))
         return effects
 
     def on_venue_order(self, answer: VenueOrder) -> Effects:
@@ -556,7 +390,7 @@ class ExecutionActor(Actor):
             return None
         effects = list(self._missed(order, answer))
         if asked is not None:
-            effects.extend(self._go_on(asked, order, answer))
+            effects.extend(self._canceller.go_on(asked, order, answer))
         return effects
 
     def _missed(self, order: Order, answer: VenueOrder) -> Iterable[Effect]:
@@ -570,23 +404,6 @@ class ExecutionActor(Actor):
                 )
                 effects.extend(self._book(order, report, fill))
         return effects
-
-    def _go_on(
-        self, asked: inquiry.Inquiry, order: Order, answer: VenueOrder | None
-    ) -> Iterable[Effect]:
-        """Go on with a cancel that waited for an answer, which may not have come."""
-        inquiries = self.books.inquiries
-        name = asked.client_order_id
-        if not order.live:
-            inquiries.forget(name)
-            return ()
-        if asked.ended is not None:
-            return self._heard(order, asked.ended) or ()
-        if answer is not None and answer.known and not answer.open:
-            return ()  # it has ended there by itself: that news is on its way
-        inquiries.cancelled.add(name)
-        self.broker.cancel(name, self.clock.now)
-        return ()
 
     # -- pursuits
 
@@ -604,7 +421,7 @@ class ExecutionActor(Actor):
                 case CancelOrder(order_id, cause):
                     order = self.orders.by_order_id(order_id)
                     if order is not None and order.live:
-                        effects.extend(self._cancel(order, cause))
+                        effects.extend(self._canceller.cancel(order, cause))
                 case WakeAt(at):
                     key = f"{PURSUE}{pursuit.intent.intent_id}"
                     effects.append(SetTimer(key, max(at, self.clock.now)))
@@ -624,112 +441,25 @@ class ExecutionActor(Actor):
             return None
         return self._moves(pursuit, pursuit.denied(decision.causes, self.clock.now))
 
-    # -- reports
-
-    def _executed(
-        self,
-        order: Order,
-        event: OrderEvent,
-        report: VenueReport,
-        fill: Fill,
-        booking: Booking,
-    ) -> ExecutionReport:
-        request = order.request
-        return ExecutionReport(
-            request.order_id,
-            request.client_order_id,
-            request.strategy,
-            request.symbol,
-            event,
-            order.status,
-            report.timestamp,
-            order.filled,
-            report.cause,
-            fill,
-            booking,
-            None,
-            request.root_id,
-        )
+    def _unexplained(self, report: VenueReport, reason: str, detail: str) -> DeadLetter:
+        now = self.clock.now
+        return DeadLetter("execution", now, f"VenueReport:{report.event.value}", reason, detail)
 
     def _step(
         self, order: Order, event: OrderEvent, at: int, cause: Cause | None = None
     ) -> ExecutionReport:
         order.apply(event, at, None, cause)
-        return self._report(order, event, at, cause)
+        return report_of(order, event, at, cause)
 
-    def _report(
-        self,
-        order: Order,
-        event: OrderEvent,
-        at: int,
-        cause: Cause | None = None,
-        then: FollowUpReason | None = None,
-    ) -> ExecutionReport:
-        request = order.request
-        return ExecutionReport(
-            request.order_id,
-            request.client_order_id,
-            request.strategy,
-            request.symbol,
-            event,
-            order.status,
-            at,
-            order.filled,
-            cause,
-            None,
-            None,
-            None,
-            request.root_id,
-            then,
-        )
-
-    def _unexplained(self, report: VenueReport, reason: str, detail: str) -> DeadLetter:
-        now = self.clock.now
-        return DeadLetter("execution", now, f"VenueReport:{report.event.value}", reason, detail)
-
-    def on_funding(self, settled: FundingSettled) -> Effects:
-        """
-        Book what each strategy's position pays (negative) or receives.
-
-        The venue settles the net position; strategies that share it each bear their own part.
-        """
-        found: list[FundingBooked] = []
-        for position in self.ledger.positions():
-            if position.symbol != settled.symbol or not position.quantity:
-                continue
-            amount = -position.quantity * settled.mark * settled.rate
-            book = (position.strategy, position.symbol, position.position_side)
-            self.ledger.book_funding(*book, amount, settled.at)
-            found.append(
-                FundingBooked(
-                    "execution",
-                    settled.at,
-                    position.strategy,
-                    position.symbol,
-                    position.position_side.value,
-                    amount,
-                    settled.rate,
-                )
-            )
-        return found
-
-    # -- the account
+    # -- the account, and time
 
     def valuation(self, at: int, occasion: str) -> PortfolioMarked:
         """Return the account valued at the board's marks."""
-        value = self.ledger.valuation(self.board.known)
-        return PortfolioMarked(
-            at,
-            occasion,
-            self.ledger.currency,
-            value.cash,
-            value.equity,
-            value.realized_pnl,
-            value.unrealized_pnl,
-            value.fees,
-            value.funding,
-            value.marks,
-        )
+        return valuation(self.ledger, self.board, at, occasion)
+
+    def on_funding(self, settled: FundingSettled) -> Effects:
+        """Book what each strategy's position pays (negative) or receives."""
+        return book_funding(self.ledger, settled)
 
     def on_wake(self, wake: Wake) -> Effects:
         """Do what a timer was for."""
@@ -739,41 +469,24 @@ class ExecutionActor(Actor):
                 SetTimer(MIDNIGHT, next_midnight(wake.at)),
             )
         if wake.key == inquiry.TIMER:
-            return self._unanswered(wake.at)
-        if wake.key.startswith(RESTORE):
-            strategy, symbol, side = wake.key.removeprefix(RESTORE).split("|")
-            return self._put_back((strategy, symbol, PositionSide(side)), wake.at)
+            return self._canceller.unanswered(wake.at)
+        if wake.key.startswith(bracket.TIMER):
+            return self._room.wake(wake.key, wake.at)
         assert wake.key.startswith(PURSUE), f"execution arms no timer called {wake.key}"
         pursuit = self.books.pursuits.get(wake.key.removeprefix(PURSUE))
         if pursuit is None:
             return None
         return self._moves(pursuit, pursuit.woken(wake.at, self._mark(pursuit)))
 
-    def _unanswered(self, now: int) -> Effects:
-        """Go on without the answers that did not come."""
-        effects: list[Effect] = []
-        for asked in self.books.inquiries.overdue(now):
-            order = self.orders.by_client_id(asked.client_order_id)
-            if order is not None:
-                effects.extend(self._go_on(asked, order, None))
-        return (*effects, *self._until_answered(now))
-
     def refuse(self, message: Message, causes: tuple[Cause, ...]) -> Effects:
         """Suppress an approved order that a hold turned away before it was journaled."""
         assert isinstance(message, ApprovedOpen), f"only openings are refused, not {message!r}"
-        return self._give_up(self.orders.add(message.request), joined(causes))
+        return self.give_up(self.orders.add(message.request), joined(causes))
 
-    def _give_up(self, order: Order, cause: Cause) -> tuple[Effect, ...]:
+    def give_up(self, order: Order, cause: Cause) -> tuple[Effect, ...]:
         """Suppress an order that was never sent."""
         now = self.clock.now
         if order.status is OrderStatus.INTENDED:
             order.apply(OrderEvent.APPROVED, now)
         order.apply(OrderEvent.SUPPRESSED, now, None, cause)
         return self._ended(order, OrderEvent.SUPPRESSED, now, cause)
-
-
-def joined(causes: tuple[Cause, ...]) -> Cause:
-    """Return one cause that names all: the first one's code, every one's figures."""
-    if len(causes) == 1:
-        return causes[0]
-    return Cause(causes[0].code, "; ".join(cause.detail for cause in causes))

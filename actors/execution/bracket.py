@@ -62,13 +62,18 @@ def outlived(order: Order, held: Decimal) -> bool:
 
 @dataclass(slots=True)
 class Kept:
-    """A take-profit that waits here: the price that it waits for, and whether it was touched."""
+    """
+    A take-profit that waits here: the price that it waits for, and whether it was touched.
+
+    Until its record is durable it must not go out, and no touch counts.
+    """
 
     order_id: str
     symbol: str
     price: Decimal
     is_buy: bool
     touched: bool = False
+    is_durable: bool = False
 
     def meets(self, low: Decimal, high: Decimal) -> bool:
         """Return whether a stretch of the market from ``low`` to ``high`` touches the price."""
@@ -118,7 +123,10 @@ class Brackets:
         found = [
             kept
             for kept in self.kept.values()
-            if kept.symbol == seen.symbol and not kept.touched and kept.meets(low, high)
+            if kept.symbol == seen.symbol
+            and kept.is_durable
+            and not kept.touched
+            and kept.meets(low, high)
         ]
         for kept in found:
             kept.touched = True

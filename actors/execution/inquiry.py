@@ -40,7 +40,7 @@ class Inquiries:
 
     def before_cancel(self, client_order_id: str, now: int) -> bool:
         """Note a question before a cancel; return whether it is a new one."""
-        if client_order_id in self.open or client_order_id in self.cancelled:
+        if client_order_id in self.open:
             return False
         self.open[client_order_id] = Inquiry(client_order_id, now + ANSWER_PATIENCE_MS)
         return True

@@ -25,8 +25,12 @@ HOUSE = str(Path(__file__).resolve().parents[1]) + os.sep
 """Frames of files below are the actors' own code."""
 
 RUNTIME = str(Path(__file__).resolve().parent) + os.sep
-CONTRACT = str(Path(__file__).resolve().parents[2] / "strategies" / "contract.py")
-"""The desk outlives its strategy: it is never left half changed."""
+_STRATEGIES = Path(__file__).resolve().parents[2] / "strategies"
+OUTLIVING = (
+    *(str(_STRATEGIES / name) for name in ("contract.py", "desk.py", "backoff.py")),
+    str(_STRATEGIES / "plans") + os.sep,
+)
+"""Desk, plans and backoff outlive a strategy's incarnation: they are never left half changed."""
 
 SIGNAL = signal.SIGUSR2
 
@@ -92,7 +96,8 @@ class Interrupter:
                     return None
                 return str(cell.name)
             file = code.co_filename
-            if file == CONTRACT or (file.startswith(RUNTIME) and code not in self._passages):
+            ours = file.startswith(RUNTIME) and code not in self._passages
+            if ours or file.startswith(OUTLIVING):
                 return None  # in the middle of something that must be whole
             foreign = foreign or not file.startswith(HOUSE)
             frame = frame.f_back

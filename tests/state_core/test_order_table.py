@@ -25,7 +25,7 @@ from state.orders import (
     reachable,
     step,
 )
-from strategies.contract import FINAL
+from strategies.desk import FINAL
 
 Table = dict[OrderStatus, dict[OrderEvent, OrderStatus]]
 EVERY_PAIR = list(product(OrderStatus, OrderEvent))

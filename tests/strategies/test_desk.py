@@ -27,7 +27,7 @@ from messages import (
     Verdict,
 )
 from strategies import Desk
-from strategies.contract import FINAL, exact
+from strategies.desk import FINAL, exact
 
 BTC = "BTC/USDT"
 ONE = Decimal(1)

@@ -1,0 +1,136 @@
+"""
+Cancels: which orders one is for, and how each is carried out.
+
+One that is in no hurry asks the venue for the order's fills first; see ``inquiry``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from actors.execution.books import Books
+from actors.execution.hands import Hands
+from actors.execution.inquiry import TIMER, Inquiry
+from actors.execution.pursuit import Pursuit
+from actors.runtime import Clock, Effect, Effects, SetTimer
+from brokers.contract import Broker
+from messages import ApprovedCancel, Cause, OrderStatus, ReasonCode, VenueOrder, VenueReport
+from state.orders import Order
+
+NOT_SENT: Final = frozenset({OrderStatus.INTENDED, OrderStatus.APPROVED, OrderStatus.JOURNALED})
+"""States of an order that the venue cannot know."""
+
+UNHURRIED: Final = frozenset(
+    {ReasonCode.CANCEL_REQUESTED, ReasonCode.TIMED_OUT, ReasonCode.REPRICED}
+)
+"""Cancels before which the venue is asked for the order's fills; all others go out at once."""
+
+_CANCEL_REQUESTED: Final = ReasonCode.CANCEL_REQUESTED
+
+
+class Canceller:
+    """Carries out cancels over ``books`` at ``broker``, by the actor's ``hands``."""
+
+    def __init__(self, books: Books, broker: Broker, clock: Clock, hands: Hands) -> None:
+        """Go on with whatever ``books`` say is under way."""
+        self._books = books
+        self._broker = broker
+        self._clock = clock
+        self._hands = hands
+
+    def orders_of(self, cancel: ApprovedCancel) -> list[Order]:
+        """Return the live orders that a cancel is for: by an intent's id the one it has now."""
+        if not cancel.order_id:
+            return self._books.orders.live_of(
+                strategy=cancel.strategy or None, symbol=cancel.symbol or None
+            )
+        pursuit = self._books.pursuits.get(cancel.order_id)
+        name = cancel.order_id if pursuit is None else pursuit.order_id
+        found = self._books.orders.by_order_id(name)
+        if found is not None and not found.live:
+            found = self._put_back_of(cancel.order_id)
+        own = found is not None and found.request.strategy == cancel.strategy
+        return [found] if found is not None and own and found.live else []
+
+    def pursuits_of(self, cancel: ApprovedCancel) -> list[Pursuit]:
+        """Return the pursuits that a cancel ends."""
+        pursuits = self._books.pursuits
+        if not pursuits:
+            return []
+        if cancel.order_id:
+            found = [
+                pursuit
+                for pursuit in pursuits.values()
+                if cancel.order_id in (pursuit.intent.intent_id, pursuit.order_id)
+            ]
+        else:
+            found = [
+                pursuit
+                for pursuit in pursuits.values()
+                if cancel.symbol in ("", pursuit.intent.symbol)
+            ]
+        return [p for p in found if cancel.strategy in ("", p.intent.strategy)]
+
+    def _put_back_of(self, root_id: str) -> Order | None:
+        """Return the live order that was made of an intent by being put back, if there is one."""
+        number = self._books.brackets.numbers.get(root_id)
+        return None if number is None else self._books.orders.by_order_id(f"{root_id}-b{number}")
+
+    def cancel(self, order: Order, cause: Cause) -> Iterable[Effect]:
+        """Have a live order cancelled, in a hurry or not; one that was not sent is given up."""
+        request = order.request
+        if order.status in NOT_SENT:
+            return self._hands.give_up(order, cause)
+        now = self._clock.now
+        name = request.client_order_id
+        if cause.code is not _CANCEL_REQUESTED:
+            self._books.cancel_causes[request.order_id] = cause
+        inquiries = self._books.inquiries
+        if inquiries.is_cancelled(name):
+            return ()  # done, but for its final fills
+        if cause.code not in UNHURRIED:
+            inquiries.forget(name)
+            inquiries.cancelled.add(name)
+            self._broker.cancel(name, now)
+            return ()
+        if not inquiries.before_cancel(name, now):
+            return ()  # on its way already
+        self._broker.query(name, now)
+        return self.until_answered(now)
+
+    def until_answered(self, now: int) -> tuple[Effect, ...]:
+        """Return the timer that ends the patience with the next answer, if one is waited for."""
+        due = self._books.inquiries.next_at
+        return () if due is None else (SetTimer(TIMER, max(due, now)),)
+
+    def go_on(self, asked: Inquiry, order: Order, answer: VenueOrder | None) -> Iterable[Effect]:
+        """Go on with a cancel that waited for an answer, which may not have come."""
+        inquiries = self._books.inquiries
+        name = asked.client_order_id
+        if not order.live:
+            inquiries.forget(name)
+            return ()
+        if asked.ended is not None:
+            return self._hands.heard(order, asked.ended)
+        if answer is not None and answer.known and not answer.open:
+            return ()  # it has ended there by itself: that news is on its way
+        inquiries.cancelled.add(name)
+        self._broker.cancel(name, self._clock.now)
+        return ()
+
+    def unanswered(self, now: int) -> Effects:
+        """Go on without the answers that did not come."""
+        effects: list[Effect] = []
+        for asked in self._books.inquiries.overdue(now):
+            order = self._books.orders.by_client_id(asked.client_order_id)
+            if order is not None:
+                effects.extend(self.go_on(asked, order, None))
+        return (*effects, *self.until_answered(now))
+
+    def confirm(self, report: VenueReport) -> tuple[Effect, ...]:
+        """Ask for the final fills of an order that a cancel of ours has ended."""
+        now = self._clock.now
+        self._books.inquiries.after_cancel(report, now)
+        self._broker.query(report.client_order_id, now)
+        return self.until_answered(now)

@@ -1,0 +1,148 @@
+"""
+Room for a close, at a venue where what rests to close a position binds it.
+
+The mechanics around ``Brackets``: what has to be cancelled before a close can go out, what goes out
+once it has ended, what is put back afterwards. At a venue that lets both sides of a bracket rest
+nothing here is ever called.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from decimal import Decimal
+
+from actors.execution.books import Books
+from actors.execution.bracket import TIMER, BookKey, book_of, is_stop, kept_form, outlived
+from actors.execution.cancels import NOT_SENT
+from actors.execution.hands import Hands
+from actors.runtime import Clock, Effect, Effects, SetTimer
+from messages import (
+    PROTECTIVE,
+    Bar,
+    Cause,
+    IntentEnded,
+    OrderRequest,
+    OrderStatus,
+    PositionSide,
+    Quote,
+    ReasonCode,
+    Tick,
+)
+from state.money import ZERO
+from state.orders import Order
+
+
+class Room:
+    """Makes room for closes over ``books``, by the actor's ``hands``."""
+
+    def __init__(self, books: Books, clock: Clock, hands: Hands) -> None:
+        """Go on with whatever ``books`` say is under way."""
+        self._books = books
+        self._clock = clock
+        self._hands = hands
+
+    def form_of(self, request: OrderRequest) -> OrderRequest:
+        """Return an order as it will go out; a take-profit is kept here until then."""
+        form = kept_form(request)
+        if form is None:
+            return request
+        self._books.brackets.keep(request, form[1])
+        return form[0]
+
+    def send(self, order: Order) -> Effects:
+        """Send a close once nothing else binds what it is to close; keep what only waits."""
+        brackets = self._books.brackets
+        request = order.request
+        kept = brackets.kept.get(request.order_id)
+        if kept is not None and not kept.touched:
+            kept.is_durable = True
+            return None
+        others = [
+            other
+            for other in self._books.orders.live_of(request.strategy, request.symbol)
+            if other is not order
+            and book_of(other.request) == book_of(request)
+            and other.request.reduce_only
+            and other.status not in NOT_SENT
+            and other.request.action in PROTECTIVE
+        ]
+        if is_stop(request):
+            others = [other for other in others if other.request.order_id == request.replaces]
+        effects: list[Effect] = []
+        for other in brackets.wait_for(request.order_id, others):
+            replaced = other.request.order_id == request.replaces
+            code = ReasonCode.REPLACED if replaced else ReasonCode.BRACKET
+            if not replaced:
+                brackets.displace(other)
+            cause = Cause(code, f"order_id={request.order_id}")
+            effects.extend(self._hands.cancel(other, cause))
+        return effects if others else self._hands.send(order)
+
+    def see(self, seen: Bar | Quote | Tick) -> Effects:
+        """Let take-profits whose price was touched go out; told only while any waits here."""
+        effects: list[Effect] = []
+        for order_id in self._books.brackets.touched(seen):
+            order = self._books.orders.by_order_id(order_id)
+            if order is not None and order.status is OrderStatus.JOURNALED:
+                effects.extend(self.send(order) or ())
+        return effects
+
+    def put_back_all(self, now: int) -> list[Effect]:
+        """Put back whatever can be, as far as nothing is under way."""
+        return [
+            effect
+            for book in list(self._books.brackets.displaced)
+            for effect in self.put_back(book, now)
+        ]
+
+    def put_back(self, book: BookKey, now: int) -> list[Effect]:
+        """Put back what made room in a book; tell the end of what is not put back."""
+        strategy, symbol, _ = book
+        live = [
+            o for o in self._books.orders.live_of(strategy, symbol) if book_of(o.request) == book
+        ]
+        found, gone = self._books.brackets.put_back(book, self._held(book), live, now)
+        return [*found, *(self._not_put_back(request, now) for request in gone)]
+
+    def _not_put_back(self, request: OrderRequest, now: int) -> IntentEnded:
+        order = self._books.orders.by_order_id(request.order_id)
+        return IntentEnded(
+            request.root_id or request.order_id,
+            request.strategy,
+            request.symbol,
+            now,
+            request.quantity,
+            ZERO if order is None else order.filled,
+            1,
+            cause=Cause(ReasonCode.BRACKET),
+        )
+
+    def _held(self, book: BookKey) -> Decimal:
+        position = self._books.ledger.position(*book)
+        return ZERO if position is None else position.quantity
+
+    def made(self, order: Order) -> Iterable[Effect]:
+        """Go on with what waited for the end of ``order``."""
+        brackets = self._books.brackets
+        effects: list[Effect] = []
+        for order_id in brackets.ended(order):
+            waiting = self._books.orders.by_order_id(order_id)
+            if waiting is not None and waiting.status is OrderStatus.JOURNALED:
+                effects.extend(self._is_there(waiting))
+        book = book_of(order.request)
+        if book in brackets.displaced:
+            strategy, symbol, side = book
+            # Once all that follows from this has happened: the strategy may set its own anew.
+            effects.append(SetTimer(f"{TIMER}{strategy}|{symbol}|{side.value}", self._clock.now))
+        return effects
+
+    def _is_there(self, order: Order) -> Iterable[Effect]:
+        held = self._held(book_of(order.request))
+        if outlived(order, held) or not held:
+            return self._hands.give_up(order, Cause(ReasonCode.POSITION_CLOSED))
+        return self._hands.send(order)
+
+    def wake(self, key: str, now: int) -> Effects:
+        """Put back what a timer is for."""
+        strategy, symbol, side = key.removeprefix(TIMER).split("|")
+        return self.put_back((strategy, symbol, PositionSide(side)), now)
