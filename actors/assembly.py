@@ -283,12 +283,14 @@ class Core:
     def house_of(self, spec: StrategySpec, prefix: str) -> House:
         """Return what every incarnation of a strategy's actor is given."""
         parts = self.parts
+        sides = {symbol: sides_of(symbol, parts) for symbol in spec.symbols}
         desk = Desk(
             spec.name,
             spec.symbols,
             prefix=prefix,
             clock=self.clock,
             restricted=spec.restricted,
+            sides=sides,
         )
 
         def save(state: str) -> None:
@@ -298,7 +300,7 @@ class Core:
             desk,
             PlanKeeper(desk, self.board.mark, parts.instruments),
             parts.instruments,
-            {symbol: sides_of(symbol, parts) for symbol in spec.symbols},
+            sides,
             self.pause,
             save,
         )

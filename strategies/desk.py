@@ -101,6 +101,7 @@ class Desk:
         "_pending",
         "_positions",
         "_prefix",
+        "_sides",
         "keep_book",
         "kept",
         "minimums",
@@ -117,8 +118,9 @@ class Desk:
         prefix: str,
         clock: HasNow,
         restricted: Iterable[str] = (),
+        sides: Mapping[str, Sequence[PositionSide]] | None = None,
     ) -> None:
-        """Make the desk of ``strategy``; ``prefix`` starts every intent id."""
+        """Make the desk of ``strategy``; ``prefix`` starts every intent id, ``sides`` are books."""
         self.strategy = strategy
         self.symbols = tuple(symbols)
         self.restricted = frozenset(restricted)
@@ -129,6 +131,7 @@ class Desk:
         """The state of its book before each unfinished intent that rolls back, by intent id."""
         self._clock = clock
         self._prefix = prefix
+        self._sides = dict(sides or {})
         self._count = 0
         self._drafts: dict[str, Intent] = {}
         self._drafted_at = 0
@@ -148,6 +151,10 @@ class Desk:
         return self._clock.now
 
     # -- what there is
+
+    def books(self, symbol: str) -> Sequence[PositionSide]:
+        """Return a symbol's books: one net book, or, in hedge mode, the long and the short one."""
+        return self._sides.get(symbol, (_BOTH,))
 
     def position(self, symbol: str, position_side: PositionSide = _BOTH) -> Decimal:
         """Return the signed quantity held (short books are negative)."""
