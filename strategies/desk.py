@@ -98,9 +98,11 @@ class Desk:
         "_drafted_at",
         "_drafts",
         "_filled",
+        "_moment",
         "_pending",
         "_positions",
         "_prefix",
+        "_said",
         "_sides",
         "keep_book",
         "kept",
@@ -135,6 +137,8 @@ class Desk:
         self._count = 0
         self._drafts: dict[str, Intent] = {}
         self._drafted_at = 0
+        self._moment = -1
+        self._said = 0
         self._positions: dict[tuple[str, PositionSide], Decimal] = {}
         self._averages: dict[tuple[str, PositionSide], Decimal] = {}
         self._pending: dict[str, Intent] = {}
@@ -456,6 +460,14 @@ class Desk:
         self._drafts.clear()
 
     # -- kept up to date by the strategy actor, before the strategy's own hooks run
+
+    def said(self, count: int) -> int:
+        """Count intents that were returned; return how many there were at this session time."""
+        now = self._clock.now
+        if now != self._moment:
+            self._moment, self._said = now, 0
+        self._said += count
+        return self._said
 
     def settle_drafts(self, sent: Iterable[Any]) -> None:
         """Let the intents among ``sent`` be pending; what was made here and not sent never was."""

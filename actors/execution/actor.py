@@ -139,6 +139,7 @@ class ExecutionActor(Actor):
             *(effect for order in unsent if order.live for effect in self.give_up(order, cause)),
             *cancels,
             *pursued,
+            *self._canceller.unanswered(now),
             *self._room.put_back_all(now),
             SetTimer(MIDNIGHT, next_midnight(now)),
         )
