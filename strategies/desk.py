@@ -450,8 +450,16 @@ class Desk:
         self._drafted_at = self._clock.now
         self._drafts[intent.intent_id] = intent
         if intent.policy.rollback is not _NEVER:
-            book = (intent.symbol, intent.position_side)
-            self.kept[intent.intent_id] = Kept(*book, self.keep_book(*book))
+            self._keep(intent)
+
+    def _keep(self, intent: Intent) -> None:
+        book = (intent.symbol, intent.position_side)
+        state = self.keep_book(*book)
+        for earlier in self._drafts:
+            kept = self.kept.get(earlier)
+            if kept is not None and not kept.after and (kept.symbol, kept.position_side) == book:
+                kept.after = state  # to which a failure of this one leads back
+        self.kept[intent.intent_id] = Kept(*book, state)
 
     def _forget_drafts(self) -> None:
         if self.kept:
