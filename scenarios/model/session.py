@@ -95,7 +95,9 @@ class StrategyTable(Table):
         default_factory=dict, description="its parameters, checked by the strategy itself"
     )
     script: tuple[Line, ...] = Field((), description="what the built-in `scripted` strategy does")
-    lot_method: LotMethod = Field(LotMethod.FIFO, description="which lots a reduction closes")
+    lot_method: LotMethod | None = Field(
+        None, description="which lots a reduction closes; default: the strategy's own, else `fifo`"
+    )
     budget: Exact | None = Field(None, gt=0, description="most it may have invested")
 
     @model_validator(mode="after")
