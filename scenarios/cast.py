@@ -172,8 +172,9 @@ def _health(scenario: Scenario, vitals: Instruments) -> HealthPlan | None:
 def _strategy(place: int, table: StrategyTable, scenario: Scenario, folder: Path) -> StrategySpec:
     symbols = table.symbols or tuple(scenario.market)
     if table.use == SCRIPTED:
-        script = Script(table.script, scenario.session.start_ms, scenario.session.timeframe_ms)
-        kind = scripted_class(table.script)
+        session = scenario.session
+        script = Script(table.script, session.start_ms, session.timeframe_ms, table.backoff)
+        kind = scripted_class(script)
 
         def make(desk: Desk, params: StrategyParams) -> Strategy:
             return kind(desk, params, script)

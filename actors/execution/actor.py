@@ -351,7 +351,7 @@ class ExecutionActor(Actor):
             status = order.status
             alarm = self._unexplained(report, "illegal_transition", str(error))
         booking = self.ledger.book_fill(fill)
-        marked = valuation(self.ledger, self.board, fill.timestamp, "fill")
+        marked = self.valuation(fill.timestamp, "fill")
         whole = status is _FILLED
         told = executed(order, _E_FILLED if whole else _E_FILLED_PARTLY, report, fill, booking)
         effects: tuple[Effect, ...] = (told, marked)

@@ -224,6 +224,7 @@ class Pursuit:
         if not permitted or enough or self._fallbacks:
             return None, [self._over(now, cause)]
         self._fallbacks += 1
+        self._deadline = None  # a market order needs none, and this one's has passed
         return why, [self._follow(why, now)]
 
     def denied(self, causes: tuple[Cause, ...], now: int) -> list[Move]:

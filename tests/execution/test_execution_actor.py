@@ -158,6 +158,7 @@ def test_a_cancel_of_a_sent_order_goes_to_the_venue_and_changes_nothing_yet() ->
     bench = Bench()
     request = bench.place()
     bench.tell(ApprovedCancel("c", "one", BTC, request.order_id))
+    bench.answer(request)
 
     assert bench.broker.cancelled == [request.client_order_id]
     assert bench.life(request)[-1] == "accepted"
@@ -175,6 +176,8 @@ def test_cancelling_all_reaches_each_live_order_of_the_scope_once() -> None:
     bench.fill(done, 1)
     unsent = bench.approve()
     bench.tell(ApprovedCancel("c", "one", BTC))
+    for request in mine:
+        bench.answer(request)
 
     assert bench.broker.cancelled == [request.client_order_id for request in mine]
     assert bench.life(unsent)[-1] == "suppressed"
