@@ -157,3 +157,19 @@ def test_a_decision_price_is_the_text_of_the_observed_price(
 ) -> None:
     """The shortest decimal that the float stands for, never its binary expansion."""
     assert exact(price) == (None if expected is None else Decimal(expected))
+
+
+@pytest.mark.parametrize(
+    ("order_id", "intent_id"),
+    [
+        ("abc-1-7", "abc-1-7"),
+        ("abc-1-7-2", "abc-1-7"),
+        ("abc-1-7-b1", "abc-1-7"),
+        ("abc-1-71-2", "abc-1-71"),
+        ("abc-11-7-2", "abc-11-7-2"),
+        ("flatten-abc-1-7", "flatten-abc-1-7"),
+    ],
+)
+def test_an_order_names_the_intent_that_it_is_made_of(order_id: str, intent_id: str) -> None:
+    """A further order of an intent begins with its id; somebody else's order is its own."""
+    assert intent_id == desk().intent_id_of(order_id)
