@@ -291,6 +291,7 @@ class Core:
             clock=self.clock,
             restricted=spec.restricted,
             sides=sides,
+            instruments=parts.instruments,
         )
 
         def save(state: str) -> None:

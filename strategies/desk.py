@@ -38,6 +38,7 @@ from messages import (
     Sizing,
     Verdict,
 )
+from state.instruments import Instrument
 
 ZERO: Final = Decimal(0)
 
@@ -88,7 +89,8 @@ class Desk:
 
     Intent ids are ``<session tag>-<strategy ordinal>-<number>``: they never repeat, and a restart
     goes on counting. ``restricted`` are symbols that the strategy was given and that may not be
-    opened: a hint, for Risk refuses them anyway. ``minimums`` is the least order by symbol.
+    opened: a hint, for Risk refuses them anyway. ``minimums`` is the least order by symbol,
+    ``instruments`` are the symbols' rules: what grid a price and a quantity end up on.
     """
 
     __slots__ = (
@@ -104,6 +106,7 @@ class Desk:
         "_prefix",
         "_said",
         "_sides",
+        "instruments",
         "keep_book",
         "kept",
         "minimums",
@@ -121,12 +124,14 @@ class Desk:
         clock: HasNow,
         restricted: Iterable[str] = (),
         sides: Mapping[str, Sequence[PositionSide]] | None = None,
+        instruments: Mapping[str, Instrument] | None = None,
     ) -> None:
         """Make the desk of ``strategy``; ``prefix`` starts every intent id, ``sides`` are books."""
         self.strategy = strategy
         self.symbols = tuple(symbols)
         self.restricted = frozenset(restricted)
         self.minimums: dict[str, MinimumOrder] = {}
+        self.instruments: Mapping[str, Instrument] = instruments or {}
         self.keep_book: Callable[[str, PositionSide], str] = _no_state
         """Returns the strategy's state of a book, for what a failed intent goes back to."""
         self.kept: dict[str, Kept] = {}
@@ -189,6 +194,13 @@ class Desk:
     def intent(self, intent_id: str) -> Intent | None:
         """Return an intent that is not finished, or ``None``."""
         return self._pending.get(intent_id) or self._drafts.get(intent_id)
+
+    def intent_id_of(self, order_id: str) -> str:
+        """Return the id of the intent that an order of this strategy's is made of, or its own."""
+        if not order_id.startswith(self.id_prefix):
+            return order_id
+        number = order_id.removeprefix(self.id_prefix).partition("-")[0]
+        return self.id_prefix + number
 
     def filled(self, intent_id: str) -> Decimal:
         """Return how much of an unfinished intent has been filled."""

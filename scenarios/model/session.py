@@ -96,7 +96,9 @@ class StrategyTable(Table):
     )
     script: tuple[Line, ...] = Field((), description="what the built-in `scripted` strategy does")
     backoff: BackoffTable | None = Field(None, description="scripted: its own backoff")
-    lot_method: LotMethod = Field(LotMethod.FIFO, description="which lots a reduction closes")
+    lot_method: LotMethod | None = Field(
+        None, description="which lots a reduction closes; default: the strategy's own, else `fifo`"
+    )
     budget: Exact | None = Field(None, gt=0, description="most it may have invested")
 
     @model_validator(mode="after")

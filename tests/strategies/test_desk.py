@@ -285,3 +285,19 @@ def test_the_end_of_an_intent_ends_it_whatever_its_last_order_said() -> None:
     one.record_end(IntentEnded(intent.intent_id, "one", BTC, 1_000, ONE, Decimal(0), 1))
 
     assert [] == one.unfinished(BTC)
+
+
+@pytest.mark.parametrize(
+    ("order_id", "intent_id"),
+    [
+        ("abc-1-7", "abc-1-7"),
+        ("abc-1-7-2", "abc-1-7"),
+        ("abc-1-7-b1", "abc-1-7"),
+        ("abc-1-71-2", "abc-1-71"),
+        ("abc-11-7-2", "abc-11-7-2"),
+        ("flatten-abc-1-7", "flatten-abc-1-7"),
+    ],
+)
+def test_an_order_names_the_intent_that_it_is_made_of(order_id: str, intent_id: str) -> None:
+    """A further order of an intent begins with its id; somebody else's order is its own."""
+    assert intent_id == desk().intent_id_of(order_id)
