@@ -289,6 +289,7 @@ class Core:
             clock=self.clock,
             restricted=spec.restricted,
             sides=sides,
+            instruments=parts.instruments,
         )
 
         def save(state: str) -> None:
@@ -477,7 +478,7 @@ def _wire(
         by_strategy=strategies,
         matters=lambda decision: decision.causes,
     )
-    dispatcher.route(IntentEnded, telemetry, by_strategy=strategies)
+    dispatcher.route(IntentEnded, by_strategy=strategies)
     dispatcher.route(FundingBooked, risk, telemetry)
     dispatcher.route(ApprovedOpen, execution)
     dispatcher.route(ApprovedReduce, execution)

@@ -20,9 +20,15 @@ from scenarios.model import Scenario
 from scenarios.model.session import SCRIPTED, StrategyTable
 from scenarios.scripted import Script, scripted_class
 from state.instruments import Instrument, InstrumentError, instrument_of
+from state.ledger import LotMethod
 from strategies import Strategy, StrategyParams
 from strategies.contract import Desk
-from strategies.loader import StrategyLoadError, load_strategy, parse_params
+from strategies.loader import (
+    StrategyLoadError,
+    load_strategy,
+    parse_params,
+    resolve_lot_method,
+)
 
 
 @dataclass(slots=True)
@@ -166,18 +172,26 @@ def _health(scenario: Scenario, vitals: Instruments) -> HealthPlan | None:
 def _strategy(place: int, table: StrategyTable, scenario: Scenario, folder: Path) -> StrategySpec:
     symbols = table.symbols or tuple(scenario.market)
     if table.use == SCRIPTED:
-        script = Script(table.script, scenario.session.start_ms, scenario.session.timeframe_ms)
-        kind = scripted_class(table.script)
+        session = scenario.session
+        script = Script(table.script, session.start_ms, session.timeframe_ms, table.backoff)
+        kind = scripted_class(script)
 
         def make(desk: Desk, params: StrategyParams) -> Strategy:
             return kind(desk, params, script)
 
         return StrategySpec(
-            table.name, make, StrategyParams(), symbols, table.lot_method, SCRIPTED, ""
+            table.name,
+            make,
+            StrategyParams(),
+            symbols,
+            table.lot_method or LotMethod.FIFO,
+            SCRIPTED,
+            "",
         )
     try:
         loaded = load_strategy(beside(table.use, folder))
         params = parse_params(loaded, table.params)
+        lot_method = resolve_lot_method(loaded, table.lot_method)
     except StrategyLoadError as error:
         problems = [f"strategies[{place}]: {line}" for line in str(error).splitlines()]
         raise ScenarioError(*problems) from error
@@ -186,7 +200,7 @@ def _strategy(place: int, table: StrategyTable, scenario: Scenario, folder: Path
         loaded.factory,
         params,
         symbols,
-        table.lot_method,
+        lot_method,
         table.use,
         loaded.source_sha256,
     )

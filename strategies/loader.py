@@ -24,6 +24,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from state.ledger import LotMethod
 from strategies.contract import Strategy, StrategyParams
 
 ENTRY_POINT_GROUP = "tidegate.strategies"
@@ -73,6 +74,23 @@ def parse_params(loaded: LoadedStrategy, params: Mapping[str, Any]) -> StrategyP
     except ValidationError as error:
         lines = [_param_problem(loaded.name, model, detail) for detail in error.errors()]
         raise StrategyLoadError("\n".join(lines)) from None
+
+
+def resolve_lot_method(loaded: LoadedStrategy, asked: LotMethod | None) -> LotMethod:
+    """
+    Return which lots a reduction closes: what is ``asked``, else the strategy's own, else FIFO.
+
+    Raises ``StrategyLoadError`` where a strategy that needs one is asked to do with another.
+    """
+    own = loaded.factory.lot_method
+    if own is None:
+        return LotMethod.FIFO if asked is None else asked
+    if asked is not None and asked is not own:
+        raise StrategyLoadError(
+            f"strategy {loaded.name}: lot_method: found {asked.value!r}, expected {own.value!r} "
+            "or none: the strategy needs its own"
+        )
+    return own
 
 
 def _param_problem(strategy: str, model: type[StrategyParams], detail: Any) -> str:

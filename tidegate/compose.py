@@ -21,7 +21,12 @@ from actors.risk.defaults import LIVE_NEEDS
 from feeds.contract import BarFeed, Group
 from feeds.settings import build_feed
 from state.instruments import Instrument, load_instruments
-from strategies.loader import load_strategy, parse_params
+from strategies.loader import (
+    StrategyLoadError,
+    load_strategy,
+    parse_params,
+    resolve_lot_method,
+)
 from tidegate.config import TRADE_DEFAULT, Configuration, Settings, StrategySettings
 from tidegate.exits import ConfigError
 
@@ -252,12 +257,16 @@ def _strategy(asked: StrategySettings, symbols: Sequence[str], origin: str) -> S
             f"expected some of {', '.join(symbols)}"
         )
     loaded = load_strategy(asked.use)
+    try:
+        lot_method = resolve_lot_method(loaded, asked.lot_method)
+    except StrategyLoadError as error:
+        raise ConfigError(f"{origin}: {error}") from None
     return StrategySpec(
         asked.name,
         loaded.factory,
         parse_params(loaded, asked.params),
         asked.symbols or tuple(symbols),
-        asked.lot_method,
+        lot_method,
         _without_folder(asked.use),
         loaded.source_sha256,
     )
@@ -275,8 +284,8 @@ def kept_config(
     Return the configuration as a manifest keeps it: all that decides, and nothing else.
 
     Secrets are left out, and whatever names a place or says how the session is watched: a
-    session's id is made from this, and must not depend on where the files lie. Parameters and
-    the instruments' rules are written out, so that a session can be run again from it.
+    session's id is made from this, and must not depend on where the files lie. Parameters,
+    lot methods and the instruments' rules are written out, so that it can be run again from it.
     """
     config = configuration.public()
     del config["session"]["dir"], config["universe"]["instruments"], config["feed"]["files"]
@@ -287,6 +296,7 @@ def kept_config(
         section["use"] = spec.source
         section["source_sha256"] = spec.source_sha256
         section["params"] = spec.params.model_dump(mode="json")
+        section["lot_method"] = spec.lot_method.value
     config["instruments"] = {
         symbol: to_builtins(instrument) for symbol, instrument in sorted(instruments.items())
     }

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import msgspec
 
-from actors.runtime.limits import EFFECTS_MAX
+from actors.runtime.limits import EFFECTS_MAX, INTENTS_PER_MOMENT_MAX
 from messages import (
     MARKET,
     OPENING,
@@ -103,6 +103,10 @@ def own_intents(desk: Desk, effects: Iterable[Any]) -> tuple[Asked, ...]:
             check_intent(effect)
         else:
             _check_other(effect)
+    if desk.said(len(checked)) > INTENTS_PER_MOMENT_MAX:
+        raise ForeignEffect(
+            f"strategy {strategy!r} returned more than {INTENTS_PER_MOMENT_MAX} intents at one time"
+        )
     desk.settle_drafts(checked)
     return checked
 
