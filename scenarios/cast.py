@@ -12,6 +12,7 @@ from actors.health.plan import HealthPlan, plan_of
 from actors.risk import RiskLimits
 from actors.settings import HealthSettings
 from actors.spec import SessionSpec
+from actors.universe import share_of
 from brokers.settings import VenueSettings
 from feeds.contract import BarFeed
 from scenarios.errors import ScenarioError
@@ -164,7 +165,7 @@ def _health(scenario: Scenario, vitals: Instruments) -> HealthPlan | None:
 
 
 def _strategy(place: int, table: StrategyTable, scenario: Scenario, folder: Path) -> StrategySpec:
-    symbols = table.symbols or tuple(scenario.market)
+    share = share_of(table.symbols, tuple(scenario.market), limits_of(scenario))
     if table.use == SCRIPTED:
         script = Script(table.script, scenario.session.start_ms, scenario.session.timeframe_ms)
         kind = scripted_class(table.script)
@@ -173,7 +174,13 @@ def _strategy(place: int, table: StrategyTable, scenario: Scenario, folder: Path
             return kind(desk, params, script)
 
         return StrategySpec(
-            table.name, make, StrategyParams(), symbols, table.lot_method, SCRIPTED, ""
+            table.name,
+            make,
+            StrategyParams(),
+            share.symbols,
+            table.lot_method,
+            SCRIPTED,
+            restricted=share.restricted,
         )
     try:
         loaded = load_strategy(beside(table.use, folder))
@@ -185,10 +192,11 @@ def _strategy(place: int, table: StrategyTable, scenario: Scenario, folder: Path
         table.name,
         loaded.factory,
         params,
-        symbols,
+        share.symbols,
         table.lot_method,
         table.use,
         loaded.source_sha256,
+        share.restricted,
     )
 
 

@@ -19,6 +19,7 @@ FAMILIES = (
     "kill",
     "lifecycle",
     "supervision",
+    "universe",
     "venue",
 )
 

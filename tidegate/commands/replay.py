@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from tidegate.commands.options import ConfigFiles, Json, ManyValues
+from tidegate.commands.options import Allow, ConfigFiles, Deny, Json, ManyValues
 from tidegate.exits import UsageRefused
 
 
@@ -95,6 +95,8 @@ def register(app: typer.Typer) -> None:
         participation: Participation = None,
         seed: Seed = None,
         mode: Mode = None,
+        allow: Allow = None,
+        deny: Deny = None,
         config: ConfigFiles = None,
         out: Out = None,
         events: Events = None,
@@ -116,6 +118,7 @@ def register(app: typer.Typer) -> None:
         line.put(("feed", "speed"), 0, "replay")
         line.data(data, symbol)
         line.strategy(strategy, param)
+        line.lists(allow, deny)
         options: list[tuple[tuple[str, ...], Any, str]] = [
             (("feed", "timeframe"), timeframe, "--timeframe"),
             (("feed", "max_bad_rows"), max_bad_rows, "--max-bad-rows"),
