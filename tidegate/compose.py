@@ -23,6 +23,8 @@ from feeds.contract import BarFeed, Group
 from feeds.settings import build_feed
 from state.instruments import Instrument, load_instruments
 from strategies.loader import load_strategy, parse_params
+from tidegate.candidates import missing_for_live as hooks_missing_for_live
+from tidegate.candidates import refuse_unmade
 from tidegate.config import TRADE_DEFAULT, Configuration, Settings, StrategySettings
 from tidegate.exits import ConfigError
 from tidegate.universe import Universe, described, universe_of
@@ -60,6 +62,7 @@ def compose(configuration: Configuration) -> Parts:
     refuse_idle_budgets(configuration, universe.listed)
     strategies = strategies_of(configuration, universe)
     instruments = instruments_of(configuration, universe.needed(strategies))
+    refuse_unmade(strategies, instruments, settings.venue.position_mode)
     return Parts(
         feed,
         strategies,
@@ -98,13 +101,17 @@ def missing_for_live(configuration: Configuration) -> list[str]:
     ]
 
 
-def refuse_live_without_limits(configuration: Configuration) -> None:
-    """Raise one ``ConfigError`` that names every limit a live session lacks."""
+def refuse_unready_for_live(configuration: Configuration) -> None:
+    """Raise one ``ConfigError`` that names every limit and every hook a live session lacks."""
+    problems: list[str] = []
     if missing := missing_for_live(configuration):
-        raise ConfigError(
+        problems.append(
             f"{configuration.origin('session', 'mode')}: session.mode: live needs limits that are "
             f"given, and found none for {', '.join(missing)}; expected each of them in [risk]"
         )
+    problems += hooks_missing_for_live(configuration)
+    if problems:
+        raise ConfigError(*problems)
 
 
 def is_watched(configuration: Configuration) -> bool:

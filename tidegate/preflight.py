@@ -21,6 +21,7 @@ from feeds.timeframe import format_timeframe
 from messages import BreachAction
 from state.instruments import InstrumentError
 from strategies.loader import StrategyLoadError
+from tidegate import candidates
 from tidegate.compose import (
     feed_of,
     instruments_of,
@@ -96,6 +97,8 @@ def _parts(configuration: Configuration) -> Iterator[Finding]:
         yield Finding(
             "ok", subject, f"{_described_instruments(instruments)}; account in {currency}"
         )
+        for status, about, detail in candidates.findings(configuration, strategies, instruments):
+            yield Finding(status, about, detail)
     except (
         ConfigError,
         FeedError,

@@ -15,15 +15,20 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import chain, islice
+from itertools import chain
 from typing import Any, Final, TypeVar
 
 import msgspec
 
 from actors.runtime import Actor, Effect, Effects, SetTimer
 from actors.runtime.cell import Handler
-from actors.runtime.limits import EFFECTS_MAX
-from actors.strategy.border import MalformedIntent, own_intents
+from actors.strategy.border import (
+    MalformedIntent,
+    StrategyFault,
+    UnreadyState,
+    listed,
+    own_intents,
+)
 from actors.strategy.states import BookStates
 from messages import (
     FAMILIES,
@@ -55,6 +60,7 @@ from messages import (
 )
 from state.instruments import Instrument
 from strategies import Desk, Strategy
+from strategies.blame import own_files, place_of_error, place_of_hook
 from strategies.contract import Rejection
 from strategies.desk import FINAL, Asked
 from strategies.plans import PlanKeeper, Told
@@ -67,6 +73,19 @@ LATE_REFUSALS: Final = frozenset(
     }
 )
 """Causes of an order's end that are refusals, although the venue had accepted it."""
+
+Answer = tuple[str, tuple[Any, ...]]
+"""A hook's name, and what it returned."""
+
+HOOKS: Final[Mapping[type[Message], str]] = {
+    Bar: "on_bar",
+    Quote: "on_quote",
+    Tick: "on_tick",
+    RiskDecision: "on_order_rejected",
+    IntentEnded: "on_intent_ended",
+    MinimumOrder: "set_broker_min_order",
+}
+"""The hook that a message goes to, where there is only one."""
 
 Data = TypeVar("Data", Bar, Quote, Tick)
 
@@ -119,6 +138,8 @@ class StrategyActor(Actor):
         self._wants_updates = kind.on_order_update is not Strategy.on_order_update
         self._plain = not has_states and not kind.uses_plans
         self.eager = self._wants_updates
+        self._answers: list[Answer] = []
+        """What each hook answered to the last news of an order."""
         self._own: list[Effect] = []
         """What this actor has to say itself, before what the strategy asks for."""
 
@@ -195,14 +216,18 @@ class StrategyActor(Actor):
         fill = report.fill
         rejection = None if intent is None else self._rejection(intent, report)
         planned = () if intent is None else self._after(intent, report, rejection)
-        parts: list[Iterable[Any] | None] = [planned]
+        self._answers = answers = []
         if fill is not None and self._wants_fills:
-            parts.append(_now(strategy.on_fill(fill)))
+            answers.append(self._now("on_fill", strategy.on_fill(fill)))
         if self._wants_updates:
-            parts.append(_now(strategy.on_order_update(report)))
+            answers.append(self._now("on_order_update", strategy.on_order_update(report)))
         if rejection is not None:
-            parts.append(_now(strategy.on_order_rejected(rejection)))
-        return self._with_own(_joined(*parts), report.symbol)
+            answers.append(self._now("on_order_rejected", strategy.on_order_rejected(rejection)))
+        return self._with_own(_joined(planned, *(said for _, said in answers)), report.symbol)
+
+    def _now(self, hook: str, effects: Iterable[Any] | None) -> Answer:
+        """Let a generator run here, before the next hook does; keep whose answer it is."""
+        return hook, () if effects is None else listed(self.desk.strategy, effects, hook)
 
     def _after(
         self, intent: Intent, report: ExecutionReport, rejection: Rejection | None
@@ -394,7 +419,10 @@ class StrategyActor(Actor):
         if intent.intent_id in self.desk.kept:
             if self.states is None:
                 raise MalformedIntent(
-                    "policy.rollback", intent.policy.rollback.value, "a book_state to go back to"
+                    "policy.rollback",
+                    intent.policy.rollback.value,
+                    "a book_state to go back to",
+                    effect=intent,
                 )
             before = (self.states.arm(intent),)
         if self._asks and isinstance(intent, OpenIntent):
@@ -405,7 +433,9 @@ class StrategyActor(Actor):
 
     def _prepared_plan(self, intent: PlanIntent) -> Iterable[Effect]:
         if not type(self.strategy).uses_plans:
-            raise MalformedIntent("uses_plans", found=False, expected="True, to have plans")
+            raise MalformedIntent(
+                "uses_plans", found=False, expected="True, to have plans", effect=intent
+            )
         problems, told = self.plans.take(intent)
         if problems:
             return self._invalid(intent, problems)
@@ -430,7 +460,10 @@ class StrategyActor(Actor):
         decision = RiskDecision(
             intent.intent_id, intent.strategy, intent.symbol, Verdict.DENIED, now, causes=causes
         )
-        then = own_intents(self.desk, self.strategy.on_order_rejected(rejection) or ())
+        hook = "on_order_rejected"
+        _, said = self._now(hook, self.strategy.on_order_rejected(rejection))
+        self._answers.append((hook, said))
+        then = own_intents(self.desk, said)
         return (intent, decision, *chain.from_iterable(self._prepared(each) for each in then))
 
     # -- state
@@ -447,9 +480,32 @@ class StrategyActor(Actor):
                 for (symbol, side), text in sorted(self.house.books.items())
             ],
         }
-        text = json.dumps(state, separators=(",", ":"), sort_keys=True)
+        try:
+            text = json.dumps(state, separators=(",", ":"), sort_keys=True)
+        except (TypeError, ValueError) as error:  # of the strategy's own part: ours is plain
+            raise UnreadyState("snapshot", error) from error
         self.house.save(text)
         return SnapshotTaken(f"strategy:{self.desk.strategy}", self.desk.now, text)
+
+    # -- what went wrong
+
+    def place_of(self, message: Message | None, error: BaseException) -> str:
+        """
+        Return the line of the strategy's own that an error came from; empty if none is known.
+
+        What is noticed only here, after a hook has returned, is put down to that hook.
+        """
+        kind = type(self.strategy)
+        place = place_of_error(error, own_files(kind))
+        if place is None and isinstance(error, StrategyFault):
+            place = place_of_hook(kind, error.hook or self._hook_of(message, error.effect))
+        return "" if place is None else str(place)
+
+    def _hook_of(self, message: Message | None, effect: object) -> str:
+        for hook, said in self._answers:
+            if any(each is effect for each in said):
+                return hook
+        return "on_start" if message is None else HOOKS.get(type(message), "")
 
     def withdrawn(self, effects: Iterable[Effect]) -> None:
         """Take intents that will not be sent off the desk."""
@@ -467,11 +523,6 @@ def _are_plain(asked: Sequence[Asked]) -> bool:
         elif kind is PlanIntent or kind is PauseIntent:
             return False
     return True
-
-
-def _now(effects: Iterable[Any] | None) -> Iterable[Any] | None:
-    """Let a generator run here, before the next hook does."""
-    return None if effects is None else tuple(islice(effects, EFFECTS_MAX + 1))
 
 
 def _joined(*parts: Iterable[Any] | None) -> Iterable[Any] | None:
