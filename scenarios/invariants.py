@@ -67,7 +67,7 @@ def check_invariants(record: Record, stages: Sequence[Stage]) -> list[Miss]:
             *journal_order(entries),
             *halts(entries),
             *account_equation(entries, stage.session.spec.instruments),
-            *derivations(entries, stage.session.spec.instruments),
+            *derivations(entries, stage),
             *books(entries, stage),
             *reservations(stage),
         ]
@@ -267,11 +267,9 @@ def account_equation(
                 return
 
 
-def derivations(
-    entries: Sequence[Entry], instruments: Mapping[str, Instrument]
-) -> Iterator[Finding]:
+def derivations(entries: Sequence[Entry], stage: Stage) -> Iterator[Finding]:
     """8: every order is what an intent asked for, or what its policy permits, to the digit."""
-    for fault in underived(entries, instruments):
+    for fault in underived(entries, stage.session.spec.instruments, told=stage.told):
         name = "every order derives from an intent and its policy"
         yield name, f"{fault.order_id} {fault.what}: {fault.expected}", fault.found, fault.order_id
 

@@ -17,6 +17,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
+from actors.strategy.border import UnreadyState
 from messages import Intent, PositionSide, StateOccasion, StrategyState
 from strategies import Desk, Strategy
 
@@ -53,7 +54,11 @@ class BookStates:
         desk.keep_book = self._text
 
     def _text(self, symbol: str, side: PositionSide) -> str:
-        return _encode(self.strategy.book_state(symbol, side)).decode()
+        state = self.strategy.book_state(symbol, side)
+        try:
+            return _encode(state).decode()
+        except (TypeError, ValueError, OverflowError) as error:
+            raise UnreadyState("book_state", error) from error
 
     def changes(self, symbols: Iterable[str]) -> list[StrategyState]:
         """Return what has changed of the books of ``symbols`` since the last look."""

@@ -62,15 +62,21 @@ class Underived:
 
 
 def underived(
-    entries: Iterable[Entry], instruments: Mapping[str, Instrument] | None = None
+    entries: Iterable[Entry],
+    instruments: Mapping[str, Instrument] | None = None,
+    *,
+    told: Iterable[Intent] = (),
 ) -> Iterator[Underived]:
     """
     Yield whatever of any order does not derive from an intent and its policy, in order.
 
     ``entries`` are a whole journal from its first entry on. With the session's ``instruments``
-    rounding is checked to the digit, without them its direction.
+    rounding is checked to the digit, without them its direction. ``told`` are intents that Risk was
+    given past the journal, as rehearsals do.
     """
     check = _Check(instruments or {})
+    for intent in told:
+        list(check.on_intent(intent))
     for entry in entries:
         handler = check.handlers.get(type(entry.message))
         if handler is None:
