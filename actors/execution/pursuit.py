@@ -207,6 +207,7 @@ class Pursuit:
             delay_ms = retry.delay_ms * retry.factor ** min(self._retries, 32)
             self._retries += 1
             self.stage = Stage.WAITING
+            self._reprice_at = None  # of the order that has ended: it would be due for ever
             self._retry_at = now + min(delay_ms, retry.delay_ms_max)
             return FollowUpReason.RETRY, self._wake()
         if code in NOT_AT_ONCE:
