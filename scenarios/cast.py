@@ -23,9 +23,15 @@ from scenarios.model import Scenario
 from scenarios.model.session import SCRIPTED, StrategyTable
 from scenarios.scripted import Script, scripted_class
 from state.instruments import Instrument, InstrumentError, instrument_of
+from state.ledger import LotMethod
 from strategies import Strategy, StrategyParams
 from strategies.contract import Desk
-from strategies.loader import StrategyLoadError, load_strategy, parse_params
+from strategies.loader import (
+    StrategyLoadError,
+    load_strategy,
+    parse_params,
+    resolve_lot_method,
+)
 from strategies.trial import Candidate
 
 
@@ -172,8 +178,9 @@ def _health(scenario: Scenario, vitals: Instruments) -> HealthPlan | None:
 def _strategy(place: int, table: StrategyTable, scenario: Scenario, folder: Path) -> StrategySpec:
     share = share_of(table.symbols, tuple(scenario.market), limits_of(scenario))
     if table.use == SCRIPTED:
-        script = Script(table.script, scenario.session.start_ms, scenario.session.timeframe_ms)
-        kind = scripted_class(table.script)
+        session = scenario.session
+        script = Script(table.script, session.start_ms, session.timeframe_ms, table.backoff)
+        kind = scripted_class(script)
 
         def make(desk: Desk, params: StrategyParams) -> Strategy:
             return kind(desk, params, script)
@@ -183,19 +190,20 @@ def _strategy(place: int, table: StrategyTable, scenario: Scenario, folder: Path
             make,
             StrategyParams(),
             share.symbols,
-            table.lot_method,
+            table.lot_method or LotMethod.FIFO,
             SCRIPTED,
             restricted=share.restricted,
         )
     with _named(place):
         loaded = load_strategy(beside(table.use, folder))
         params = parse_params(loaded, table.params)
+        lot_method = resolve_lot_method(loaded, table.lot_method)
     return StrategySpec(
         table.name,
         loaded.factory,
         params,
         share.symbols,
-        table.lot_method,
+        lot_method,
         table.use,
         loaded.source_sha256,
         share.restricted,

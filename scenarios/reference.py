@@ -89,6 +89,7 @@ SECTIONS: tuple[Section, ...] = (
             script.RepriceTable,
             script.FallbackTable,
             script.RetryTable,
+            script.BackoffTable,
             script.PlanTable,
             script.PlanStopTable,
             script.PlanTargetTable,

@@ -28,26 +28,21 @@ from messages import (
     HoldPlaced,
     Intent,
     IntentEnded,
-    MarketFallback,
+    OpenIntent,
     OrderRequest,
     OrderType,
-    Plan,
-    PlanAdd,
     PlanIntent,
-    PlanStop,
-    PlanTarget,
-    PlanTrail,
     PositionSide,
     Quote,
-    Reprice,
-    Retry,
     Rollback,
     Side,
     Tick,
     TimeInForce,
 )
-from scenarios.model.script import OPENS, Line, Nonsense, PlanTable, PolicyTable
+from scenarios.model.script import OPENS, BackoffTable, Line, Nonsense
+from scenarios.policies import backoff_of, plan_of, policy_of
 from strategies import Desk, Strategy, StrategyParams
+from strategies.backoff import StrategyRejectionBackoff
 from strategies.contract import Intents, Rejection
 
 
@@ -62,6 +57,7 @@ class Script:
     lines: Sequence[Line]
     start_ms: int
     timeframe_ms: int
+    backoff: BackoffTable | None = None
     done: dict[int, int] = field(default_factory=dict)
     by_tag: dict[str, Intent] = field(default_factory=dict)
     tags: dict[str, str] = field(default_factory=dict)
@@ -285,66 +281,6 @@ def _of_kind(policy: ExecutionPolicy, kind: OrderType) -> ExecutionPolicy:
     return msgspec.structs.replace(policy, order_type=kind)
 
 
-def policy_of(table: PolicyTable, now: int) -> ExecutionPolicy:
-    """Return the policy that a table describes, its times counted from ``now``."""
-    reprice, fallback, retry = table.reprice, table.fallback, table.retry
-    return ExecutionPolicy(
-        table.order_type,
-        table.time_in_force,
-        table.maker,
-        table.limit_price,
-        table.stop_price,
-        table.trail_bps,
-        None if table.expire_in is None else now + table.expire_in,
-        table.timeout,
-        None
-        if reprice is None
-        else Reprice(reprice.every, reprice.times, reprice.worst_price, reprice.offset_bps),
-        None if fallback is None else MarketFallback(fallback.on, fallback.slippage_bps_max),
-        None
-        if retry is None
-        else Retry(retry.times, retry.codes, retry.delay, retry.factor, retry.delay_max),
-        table.slippage_bps_max,
-        table.partial,
-        table.rollback,
-        table.if_absent,
-    )
-
-
-def plan_of(table: PlanTable, now: int) -> Plan | None:
-    """Return the plan that a table describes, ``None`` for an empty one."""
-    if not table.model_fields_set:
-        return None
-    stop, trail = table.stop, table.trail
-    return Plan(
-        None
-        if stop is None
-        else PlanStop(
-            stop.price,
-            stop.distance_bps,
-            stop.limit_offset_bps,
-            ExecutionPolicy(
-                OrderType.STOP if stop.limit_offset_bps is None else OrderType.STOP_LIMIT
-            ),
-        ),
-        tuple(
-            PlanTarget(
-                target.price, target.distance_bps, target.share, ExecutionPolicy(target.order_type)
-            )
-            for target in table.targets
-        ),
-        None
-        if trail is None
-        else PlanTrail(trail.trail_bps, trail.activate_price, trail.activate_distance_bps),
-        tuple(
-            PlanAdd(rung.price, rung.distance_bps, rung.quantity, rung.notional)
-            for rung in table.adds
-        ),
-        None if table.time_stop is None else now + table.time_stop,
-        place=table.place,
-    )
-
-
 WRONG: dict[Nonsense, dict[str, Any]] = {
     Nonsense.FLOAT_QUANTITY: {"quantity": 0.1},
     Nonsense.WRONG_SIDE: {"side": "buy"},
@@ -373,19 +309,41 @@ class Counting(Scripted):
         self.script.asked[f"{symbol} {position_side.value}"] = state
 
 
+class Braking(Scripted):
+    """A scripted strategy with brakes of its own."""
+
+    def __init__(self, desk: Desk, params: StrategyParams, script: Script) -> None:
+        """Act on ``script``, with its backoff."""
+        super().__init__(desk, params, script)
+        table = script.backoff
+        self._backoff = None if table is None else backoff_of(table)
+
+    def execution_backoff(self) -> StrategyRejectionBackoff | None:
+        """Return the backoff that the scenario gave it."""
+        return self._backoff
+
+    def can_submit_order(self, intent: OpenIntent) -> str | None:
+        """Return what its line says against it."""
+        line = self.script.line_of.get(intent.intent_id)
+        return None if line is None else line.withhold or None
+
+
 class Planning(Scripted):
     """A scripted strategy that hands in plans."""
 
     uses_plans = True
 
 
-def scripted_class(lines: Sequence[Line]) -> type[Scripted]:
+def scripted_class(script: Script) -> type[Scripted]:
     """Return the class for a script: it has what one of its lines asks for, and no more."""
+    lines = script.lines
     bases: list[type] = []
     if any(line.on == "update" for line in lines):
         bases.append(Watching)
     if any(line.policy.rollback is not Rollback.NEVER for line in lines):
         bases.append(Counting)
+    if script.backoff is not None or any(line.withhold for line in lines):
+        bases.append(Braking)
     if any(line.do == "update_plan" for line in lines):
         bases.append(Planning)
     return type("Scripted", tuple(bases), {}) if bases else Scripted

@@ -31,6 +31,7 @@ from messages import (
     Tick,
 )
 from messages.intents import FAMILIES
+from state.ledger import LotMethod
 from strategies.backoff import StrategyRejectionBackoff
 from strategies.desk import Asked, Desk, exact
 
@@ -82,6 +83,8 @@ class Strategy(ABC):
     Params: ClassVar[type[StrategyParams]] = StrategyParams
     uses_plans: ClassVar[bool] = False
     """Whether it may hand in plans (UPDATE_PLAN): they look at every piece of market data."""
+    lot_method: ClassVar[LotMethod | None] = None
+    """Which of its lots a reduction closes, if its decisions need just that; ``None``: any."""
 
     def __init__(self, desk: Desk, params: StrategyParams) -> None:
         """Keep the desk and the validated parameters."""

@@ -38,6 +38,7 @@ from messages import (
     Sizing,
     Verdict,
 )
+from state.instruments import Instrument
 
 ZERO: Final = Decimal(0)
 
@@ -88,7 +89,8 @@ class Desk:
 
     Intent ids are ``<session tag>-<strategy ordinal>-<number>``: they never repeat, and a restart
     goes on counting. ``restricted`` are symbols that the strategy was given and that may not be
-    opened: a hint, for Risk refuses them anyway. ``minimums`` is the least order by symbol.
+    opened: a hint, for Risk refuses them anyway. ``minimums`` is the least order by symbol,
+    ``instruments`` are the symbols' rules: what grid a price and a quantity end up on.
     """
 
     __slots__ = (
@@ -98,10 +100,13 @@ class Desk:
         "_drafted_at",
         "_drafts",
         "_filled",
+        "_moment",
         "_pending",
         "_positions",
         "_prefix",
+        "_said",
         "_sides",
+        "instruments",
         "keep_book",
         "kept",
         "minimums",
@@ -119,12 +124,14 @@ class Desk:
         clock: HasNow,
         restricted: Iterable[str] = (),
         sides: Mapping[str, Sequence[PositionSide]] | None = None,
+        instruments: Mapping[str, Instrument] | None = None,
     ) -> None:
         """Make the desk of ``strategy``; ``prefix`` starts every intent id, ``sides`` are books."""
         self.strategy = strategy
         self.symbols = tuple(symbols)
         self.restricted = frozenset(restricted)
         self.minimums: dict[str, MinimumOrder] = {}
+        self.instruments: Mapping[str, Instrument] = instruments or {}
         self.keep_book: Callable[[str, PositionSide], str] = _no_state
         """Returns the strategy's state of a book, for what a failed intent goes back to."""
         self.kept: dict[str, Kept] = {}
@@ -135,6 +142,8 @@ class Desk:
         self._count = 0
         self._drafts: dict[str, Intent] = {}
         self._drafted_at = 0
+        self._moment = -1
+        self._said = 0
         self._positions: dict[tuple[str, PositionSide], Decimal] = {}
         self._averages: dict[tuple[str, PositionSide], Decimal] = {}
         self._pending: dict[str, Intent] = {}
@@ -185,6 +194,13 @@ class Desk:
     def intent(self, intent_id: str) -> Intent | None:
         """Return an intent that is not finished, or ``None``."""
         return self._pending.get(intent_id) or self._drafts.get(intent_id)
+
+    def intent_id_of(self, order_id: str) -> str:
+        """Return the id of the intent that an order of this strategy's is made of, or its own."""
+        if not order_id.startswith(self.id_prefix):
+            return order_id
+        number = order_id.removeprefix(self.id_prefix).partition("-")[0]
+        return self.id_prefix + number
 
     def filled(self, intent_id: str) -> Decimal:
         """Return how much of an unfinished intent has been filled."""
@@ -446,8 +462,16 @@ class Desk:
         self._drafted_at = self._clock.now
         self._drafts[intent.intent_id] = intent
         if intent.policy.rollback is not _NEVER:
-            book = (intent.symbol, intent.position_side)
-            self.kept[intent.intent_id] = Kept(*book, self.keep_book(*book))
+            self._keep(intent)
+
+    def _keep(self, intent: Intent) -> None:
+        book = (intent.symbol, intent.position_side)
+        state = self.keep_book(*book)
+        for earlier in self._drafts:
+            kept = self.kept.get(earlier)
+            if kept is not None and not kept.after and (kept.symbol, kept.position_side) == book:
+                kept.after = state  # to which a failure of this one leads back
+        self.kept[intent.intent_id] = Kept(*book, state)
 
     def _forget_drafts(self) -> None:
         if self.kept:
@@ -456,6 +480,14 @@ class Desk:
         self._drafts.clear()
 
     # -- kept up to date by the strategy actor, before the strategy's own hooks run
+
+    def said(self, count: int) -> int:
+        """Count intents that were returned; return how many there were at this session time."""
+        now = self._clock.now
+        if now != self._moment:
+            self._moment, self._said = now, 0
+        self._said += count
+        return self._said
 
     def settle_drafts(self, sent: Iterable[Any]) -> None:
         """Let the intents among ``sent`` be pending; what was made here and not sent never was."""

@@ -24,6 +24,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from state.ledger import LotMethod
 from strategies.blame import own_files, place_of_class, place_of_error, told
 from strategies.contract import Strategy, StrategyParams
 
@@ -82,6 +83,23 @@ def parse_params(loaded: LoadedStrategy, params: Mapping[str, Any]) -> StrategyP
         raise StrategyLoadError(
             f"strategy {loaded.name}: parameters: {place}: {told(error)}"
         ) from error
+
+
+def resolve_lot_method(loaded: LoadedStrategy, asked: LotMethod | None) -> LotMethod:
+    """
+    Return which lots a reduction closes: what is ``asked``, else the strategy's own, else FIFO.
+
+    Raises ``StrategyLoadError`` where a strategy that needs one is asked to do with another.
+    """
+    own = loaded.factory.lot_method
+    if own is None:
+        return LotMethod.FIFO if asked is None else asked
+    if asked is not None and asked is not own:
+        raise StrategyLoadError(
+            f"strategy {loaded.name}: lot_method: found {asked.value!r}, expected {own.value!r} "
+            "or none: the strategy needs its own"
+        )
+    return own
 
 
 def _param_problem(strategy: str, model: type[StrategyParams], detail: Any) -> str:

@@ -22,7 +22,12 @@ from actors.universe import share_of
 from feeds.contract import BarFeed, Group
 from feeds.settings import build_feed
 from state.instruments import Instrument, load_instruments
-from strategies.loader import load_strategy, parse_params
+from strategies.loader import (
+    StrategyLoadError,
+    load_strategy,
+    parse_params,
+    resolve_lot_method,
+)
 from tidegate.candidates import missing_for_live as hooks_missing_for_live
 from tidegate.candidates import refuse_unmade
 from tidegate.config import TRADE_DEFAULT, Configuration, Settings, StrategySettings
@@ -249,12 +254,16 @@ def _strategy(asked: StrategySettings, universe: Universe, origin: str) -> Strat
         )
     loaded = load_strategy(asked.use)
     share = share_of(asked.symbols, universe.listed, universe.limits)
+    try:
+        lot_method = resolve_lot_method(loaded, asked.lot_method)
+    except StrategyLoadError as error:
+        raise ConfigError(f"{origin}: {error}") from None
     return StrategySpec(
         asked.name,
         loaded.factory,
         parse_params(loaded, asked.params),
         share.symbols,
-        asked.lot_method,
+        lot_method,
         _without_folder(asked.use),
         loaded.source_sha256,
         share.restricted,
@@ -273,8 +282,8 @@ def kept_config(
     Return the configuration as a manifest keeps it: all that decides, and nothing else.
 
     Secrets are left out, and whatever names a place or says how the session is watched: a
-    session's id is made from this, and must not depend on where the files lie. Parameters and
-    the instruments' rules are written out, so that a session can be run again from it.
+    session's id is made from this, and must not depend on where the files lie. Parameters,
+    lot methods and the instruments' rules are written out, so that it can be run again from it.
     """
     config = configuration.public()
     del config["session"]["dir"], config["universe"]["instruments"], config["feed"]["files"]
@@ -289,6 +298,7 @@ def kept_config(
         section["use"] = spec.source
         section["source_sha256"] = spec.source_sha256
         section["params"] = spec.params.model_dump(mode="json")
+        section["lot_method"] = spec.lot_method.value
     config["instruments"] = {
         symbol: to_builtins(instrument) for symbol, instrument in sorted(instruments.items())
     }

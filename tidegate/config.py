@@ -105,7 +105,9 @@ class StrategySettings(Section):
     params: dict[str, Any] = Field(
         default_factory=dict, description="its parameters, checked by the strategy's own `Params`"
     )
-    lot_method: LotMethod = Field(LotMethod.FIFO, description="which lots a reduction closes")
+    lot_method: LotMethod | None = Field(
+        None, description="which lots a reduction closes; default: the strategy's own, else `fifo`"
+    )
     budget: Money | None = Field(None, description="most it may have invested")
 
 

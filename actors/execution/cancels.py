@@ -13,7 +13,7 @@ from actors.execution.books import Books
 from actors.execution.hands import Hands
 from actors.execution.inquiry import TIMER, Inquiry
 from actors.execution.pursuit import Pursuit
-from actors.runtime import Clock, Effect, Effects, SetTimer
+from actors.runtime import Clock, Effect, SetTimer
 from brokers.contract import Broker
 from messages import ApprovedCancel, Cause, OrderStatus, ReasonCode, VenueOrder, VenueReport
 from state.orders import Order
@@ -119,7 +119,7 @@ class Canceller:
         self._broker.cancel(name, self._clock.now)
         return ()
 
-    def unanswered(self, now: int) -> Effects:
+    def unanswered(self, now: int) -> tuple[Effect, ...]:
         """Go on without the answers that did not come."""
         effects: list[Effect] = []
         for asked in self._books.inquiries.overdue(now):

@@ -14,21 +14,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from itertools import chain
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
 from actors.runtime import Actor, Effect, Effects, SetTimer
 from actors.runtime.cell import Handler
-from actors.strategy.border import (
-    MalformedIntent,
-    StrategyFault,
-    UnreadyState,
-    listed,
-    own_intents,
-)
+from actors.strategy.blamed import Answer
+from actors.strategy.border import MalformedIntent, UnreadyState, listed, own_intents
+from actors.strategy.house import House
+from actors.strategy.news import ends, rejection_of
 from actors.strategy.states import BookStates
 from messages import (
     FAMILIES,
@@ -43,12 +39,10 @@ from messages import (
     Message,
     MinimumOrder,
     OpenIntent,
-    OrderEvent,
     OrderFamily,
     PauseIntent,
     PlanChanged,
     PlanIntent,
-    PositionSide,
     Quote,
     ReasonCode,
     ReduceIntent,
@@ -58,58 +52,13 @@ from messages import (
     Verdict,
     Wake,
 )
-from state.instruments import Instrument
 from strategies import Desk, Strategy
-from strategies.blame import own_files, place_of_error, place_of_hook
+from strategies.backoff import StrategyRejectionBackoff
 from strategies.contract import Rejection
-from strategies.desk import FINAL, Asked
-from strategies.plans import PlanKeeper, Told
-
-LATE_REFUSALS: Final = frozenset(
-    {
-        ReasonCode.VENUE_INSUFFICIENT_FUNDS,
-        ReasonCode.VENUE_REDUCE_ONLY,
-        ReasonCode.POST_ONLY_WOULD_TAKE,
-    }
-)
-"""Causes of an order's end that are refusals, although the venue had accepted it."""
-
-Answer = tuple[str, tuple[Any, ...]]
-"""A hook's name, and what it returned."""
-
-HOOKS: Final[Mapping[type[Message], str]] = {
-    Bar: "on_bar",
-    Quote: "on_quote",
-    Tick: "on_tick",
-    RiskDecision: "on_order_rejected",
-    IntentEnded: "on_intent_ended",
-    MinimumOrder: "set_broker_min_order",
-}
-"""The hook that a message goes to, where there is only one."""
+from strategies.desk import Asked
+from strategies.plans import Told
 
 Data = TypeVar("Data", Bar, Quote, Tick)
-
-# Members of an enum are slow to look up in Python 3.11 (65 ns): the hot path has them by name.
-_REJECTED: Final = OrderEvent.REJECTED
-_SUPPRESSED: Final = OrderEvent.SUPPRESSED
-
-
-@dataclass(frozen=True, slots=True)
-class House:
-    """
-    What a strategy's actor is given by its session, the same for every incarnation.
-
-    ``sides`` are the books of each symbol; ``pause`` places the hold that a PAUSE_TRADING asks for.
-    """
-
-    desk: Desk
-    plans: PlanKeeper
-    instruments: Mapping[str, Instrument]
-    sides: Mapping[str, Sequence[PositionSide]]
-    pause: Callable[[PauseIntent], object]
-    save: Callable[[str], None]
-    books: dict[tuple[str, PositionSide], str] = field(default_factory=dict)
-    """The strategy's own state of each book, as it was last seen."""
 
 
 class StrategyActor(Actor):
@@ -126,6 +75,8 @@ class StrategyActor(Actor):
         self.backoff = self.strategy.execution_backoff()
         if saved is not None:
             self._restore(json.loads(saved))
+        if self.backoff is not None and house.memory.backoff is not None:
+            self.backoff.import_state(house.memory.backoff)  # newer than any snapshot
         for minimum in self._minimums():
             self._note_minimum(minimum)
         kind = type(self.strategy)
@@ -138,10 +89,12 @@ class StrategyActor(Actor):
         self._wants_updates = kind.on_order_update is not Strategy.on_order_update
         self._plain = not has_states and not kind.uses_plans
         self.eager = self._wants_updates
-        self._answers: list[Answer] = []
-        """What each hook answered to the last news of an order."""
+        self.answers: list[Answer] = []
+        """What each hook answered to the last news of an order: to tell whose slip is whose."""
         self._own: list[Effect] = []
         """What this actor has to say itself, before what the strategy asks for."""
+        self._noted: Message | None = None
+        """The last news that the desk has."""
 
     def _restore(self, saved: Mapping[str, Any]) -> None:
         self.strategy.restore(saved["strategy"])
@@ -210,13 +163,11 @@ class StrategyActor(Actor):
 
     def on_report(self, report: ExecutionReport) -> Effects:
         """Take one step of an order to the desk, then to everybody who has to do with it."""
-        desk, strategy = self.desk, self.strategy
-        intent = desk.intent(report.root_id or report.order_id)
-        desk.record_report(report)
+        strategy = self.strategy
+        intent, rejection = self._note_report(report)
+        planned = self._planned(intent, report, rejection) if self.plans and intent else ()
         fill = report.fill
-        rejection = None if intent is None else self._rejection(intent, report)
-        planned = () if intent is None else self._after(intent, report, rejection)
-        self._answers = answers = []
+        self.answers = answers = []
         if fill is not None and self._wants_fills:
             answers.append(self._now("on_fill", strategy.on_fill(fill)))
         if self._wants_updates:
@@ -229,27 +180,33 @@ class StrategyActor(Actor):
         """Let a generator run here, before the next hook does; keep whose answer it is."""
         return hook, () if effects is None else listed(self.desk.strategy, effects, hook)
 
-    def _after(
-        self, intent: Intent, report: ExecutionReport, rejection: Rejection | None
-    ) -> Iterable[Any]:
-        """Let backoff, rollback and plan take a step of an order; return what the plan asks for."""
-        intent_id = intent.intent_id
-        fill = report.fill
-        over = report.status in FINAL and report.then is None
+    def _note_report(self, report: ExecutionReport) -> tuple[Intent | None, Rejection | None]:
+        """Let desk, backoff and rollback take a step of an order; return what it refuses."""
+        self._noted = report
+        desk = self.desk
+        intent = desk.intent(report.root_id or report.order_id)
+        desk.record_report(report)
+        if intent is None:
+            return None, None
+        rejection = rejection_of(intent, report)
         if self.backoff is not None:
-            if fill is not None:
+            if report.fill is not None:
                 self._forgive(intent)
             elif rejection is not None:
                 self._count(intent, report.timestamp, rejection.causes)
-        if over and not intent.policy.pursues:
-            self._roll_back(intent_id, unfilled=not report.filled)
-        if not self.plans:
-            return ()
-        side = intent.position_side
+        if ends(report, intent):
+            self._roll_back(intent.intent_id, unfilled=not report.filled)
+        return intent, rejection
+
+    def _planned(
+        self, intent: Intent, report: ExecutionReport, rejection: Rejection | None
+    ) -> Iterable[Any]:
+        """Return what the book's plan asks for after a step of an order."""
+        intent_id, side, fill = intent.intent_id, intent.position_side, report.fill
         told: list[Told] = []
         if fill is not None:
             told += self.plans.on_fill(report.symbol, side, intent_id, fill.quantity)
-        if over and not intent.policy.pursues:
+        if ends(report, intent):
             refused = rejection is not None
             told += self.plans.on_end(report.symbol, side, intent_id, refused=refused)
         return self._told(told)
@@ -258,18 +215,16 @@ class StrategyActor(Actor):
         """Take a refusal to the desk, then to everybody who has to do with it."""
         if not decision.causes or decision.verdict is not Verdict.DENIED:
             return None
-        intent_id = decision.root_id or decision.intent_id
-        intent = self.desk.intent(intent_id)
-        self.desk.record_decision(decision)
+        intent, over = self._note_decision(decision)
         if intent is None:
             return None
-        if any(cause.code is ReasonCode.DUPLICATE_INTENT for cause in decision.causes):
-            planned: Iterable[Any] = ()  # the first one lives
-        else:
-            planned = self._refused(intent, decision)
+        planned: Iterable[Any] = ()
+        if over and self.plans:
+            book = (intent.symbol, intent.position_side)
+            planned = self._told(self.plans.on_end(*book, intent.intent_id, refused=True))
         final = not intent.policy.pursues or not decision.root_id
         rejection = Rejection(
-            intent_id,
+            intent.intent_id,
             decision.intent_id,
             decision.symbol,
             intent.position_side,
@@ -282,22 +237,25 @@ class StrategyActor(Actor):
         then = self.strategy.on_order_rejected(rejection)
         return self._with_own(_joined(planned, then), decision.symbol)
 
-    def _refused(self, intent: Intent, decision: RiskDecision) -> Iterable[Any]:
+    def _note_decision(self, decision: RiskDecision) -> tuple[Intent | None, bool]:
+        """Let desk, backoff and rollback take a refusal; return whether its intent is over."""
+        self._noted = decision
+        intent_id = decision.root_id or decision.intent_id
+        intent, filled = self.desk.intent(intent_id), self.desk.filled(intent_id)
+        self.desk.record_decision(decision)
+        if intent is None:
+            return None, False
+        if any(cause.code is ReasonCode.DUPLICATE_INTENT for cause in decision.causes):
+            return intent, False  # the first one lives
         self._count(intent, decision.decided_at, decision.causes)
         if decision.root_id and intent.policy.pursues:
-            return ()  # the end of the pursuit comes by itself
-        self._roll_back(intent.intent_id, unfilled=not self.desk.filled(intent.intent_id))
-        if not self.plans:
-            return ()
-        return self._told(
-            self.plans.on_end(intent.symbol, intent.position_side, intent.intent_id, refused=True)
-        )
+            return intent, False  # the end of the pursuit comes by itself
+        self._roll_back(intent_id, unfilled=not filled)
+        return intent, True
 
     def on_intent_ended(self, ended: IntentEnded) -> Effects:
         """Take the end of an intent that needed more than one order to everybody."""
-        intent = self.desk.intent(ended.intent_id)
-        self.desk.record_end(ended)
-        self._roll_back(ended.intent_id, unfilled=not ended.filled)
+        intent = self._note_end(ended)
         planned: Iterable[Any] = ()
         if intent is not None and self.plans:
             refused = ended.cause is not None and ended.filled < ended.quantity
@@ -308,29 +266,34 @@ class StrategyActor(Actor):
             )
         return self._with_own(_joined(planned, self.strategy.on_intent_ended(ended)), ended.symbol)
 
+    def _note_end(self, ended: IntentEnded) -> Intent | None:
+        """Let desk and rollback take the end of an intent; return the intent, if it was known."""
+        self._noted = ended
+        intent = self.desk.intent(ended.intent_id)
+        self.desk.record_end(ended)
+        self._roll_back(ended.intent_id, unfilled=not ended.filled)
+        return intent
+
     def on_minimum(self, minimum: MinimumOrder) -> Effects:
         """Tell the strategy of another least order."""
         if minimum.symbol in self.desk.symbols:
             self._note_minimum(minimum)
         return self._with_own(None, minimum.symbol)
 
-    def _rejection(self, intent: Intent, report: ExecutionReport) -> Rejection | None:
-        """Return what an order's step refuses, ``None`` where it refuses nothing."""
-        event, cause = report.event, report.cause
-        late = cause is not None and cause.code in LATE_REFUSALS and report.status in FINAL
-        if event is not _REJECTED and event is not _SUPPRESSED and not late:
-            return None
-        return Rejection(
-            intent.intent_id,
-            report.order_id,
-            report.symbol,
-            intent.position_side,
-            intent.action,
-            () if cause is None else (cause,),
-            report.timestamp,
-            "execution" if event is _SUPPRESSED else "venue",
-            report.then is None,
-        )
+    def lost(self, message: Message) -> Effects:
+        """
+        Take news that the strategy failed on to everybody else: what happened is a fact.
+
+        Desk, backoff and rollback are not the strategy's code, and do not depend on its health.
+        """
+        if message is not self._noted:
+            if isinstance(message, ExecutionReport):
+                self._note_report(message)
+            elif isinstance(message, RiskDecision) and message.causes:
+                self._note_decision(message)
+            elif isinstance(message, IntentEnded):
+                self._note_end(message)
+        return self._said()
 
     # -- backoff and rollback
 
@@ -338,13 +301,19 @@ class StrategyActor(Actor):
         family = FAMILIES[intent.action]
         backoff = self.backoff
         if backoff is not None and backoff.record_rejection(intent.symbol, family, at, causes):
-            self._own.append(self._backoff_now(intent.symbol, family))
+            self._backoff_changed(backoff, intent.symbol, family)
 
     def _forgive(self, intent: Intent) -> None:
         family = FAMILIES[intent.action]
         backoff = self.backoff
         if backoff is not None and backoff.record_success(intent.symbol, family):
-            self._own.append(self._backoff_now(intent.symbol, family))
+            self._backoff_changed(backoff, intent.symbol, family)
+
+    def _backoff_changed(
+        self, backoff: StrategyRejectionBackoff, symbol: str, family: OrderFamily
+    ) -> None:
+        self.house.memory.backoff = backoff.export_state()
+        self._own.append(self._backoff_now(symbol, family))
 
     def _backoff_now(self, symbol: str, family: OrderFamily) -> BackoffChanged:
         backoff = self.backoff
@@ -462,7 +431,7 @@ class StrategyActor(Actor):
         )
         hook = "on_order_rejected"
         _, said = self._now(hook, self.strategy.on_order_rejected(rejection))
-        self._answers.append((hook, said))
+        self.answers.append((hook, said))
         then = own_intents(self.desk, said)
         return (intent, decision, *chain.from_iterable(self._prepared(each) for each in then))
 
@@ -486,26 +455,6 @@ class StrategyActor(Actor):
             raise UnreadyState("snapshot", error) from error
         self.house.save(text)
         return SnapshotTaken(f"strategy:{self.desk.strategy}", self.desk.now, text)
-
-    # -- what went wrong
-
-    def place_of(self, message: Message | None, error: BaseException) -> str:
-        """
-        Return the line of the strategy's own that an error came from; empty if none is known.
-
-        What is noticed only here, after a hook has returned, is put down to that hook.
-        """
-        kind = type(self.strategy)
-        place = place_of_error(error, own_files(kind))
-        if place is None and isinstance(error, StrategyFault):
-            place = place_of_hook(kind, error.hook or self._hook_of(message, error.effect))
-        return "" if place is None else str(place)
-
-    def _hook_of(self, message: Message | None, effect: object) -> str:
-        for hook, said in self._answers:
-            if any(each is effect for each in said):
-                return hook
-        return "on_start" if message is None else HOOKS.get(type(message), "")
 
     def withdrawn(self, effects: Iterable[Effect]) -> None:
         """Take intents that will not be sent off the desk."""
@@ -533,4 +482,4 @@ def _joined(*parts: Iterable[Any] | None) -> Iterable[Any] | None:
     return found[0] if len(found) == 1 else chain.from_iterable(found)
 
 
-__all__ = ["House", "StrategyActor"]
+__all__ = ["StrategyActor"]

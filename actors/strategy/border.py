@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import msgspec
 
-from actors.runtime.limits import EFFECTS_MAX
+from actors.runtime.limits import EFFECTS_MAX, INTENTS_PER_MOMENT_MAX
 from messages import (
     MARKET,
     OPENING,
@@ -146,6 +146,10 @@ def own_intents(desk: Desk, effects: Iterable[Any]) -> tuple[Asked, ...]:
         except MalformedIntent as error:
             error.effect = effect
             raise
+    if desk.said(len(checked)) > INTENTS_PER_MOMENT_MAX:
+        raise ForeignEffect(
+            f"strategy {strategy!r} returned more than {INTENTS_PER_MOMENT_MAX} intents at one time"
+        )
     desk.settle_drafts(checked)
     return checked
 

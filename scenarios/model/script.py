@@ -111,6 +111,15 @@ class PolicyTable(Table):
     if_absent: IfAbsent = Field(IfAbsent.REFUSE, description="where less is held than it closes")
 
 
+class BackoffTable(Table):
+    """The scripted strategy's own backoff, as ``StrategyRejectionBackoff``."""
+
+    base: Offset = Field(30_000, gt=0, description="the first pause")
+    factor: int = Field(2, ge=1, description="each next pause is so many times as long")
+    max: Offset = Field(3_600_000, gt=0, description="the longest pause")
+    tolerated: int = Field(0, ge=0, description="refusals in a row that cost nothing")
+
+
 class PlanStopTable(Table):
     """Where a plan leaves at a loss: exactly one of price and distance."""
 
@@ -194,6 +203,7 @@ class Line(Table):
     trail_bps: Exact | None = Field(None, description="trail: distance behind the best price")
     plan: PlanTable = Field(PlanTable(), description="update_plan: which")
     pause_for: Offset | None = Field(None, description="pause_trading: how long")
+    withhold: str = Field("", description="open, add: why the strategy itself says no")
     replaces: str = Field("", description="set_stop and the like: tag of the order it replaces")
     position_side: PositionSide = Field(PositionSide.BOTH, description="hedge mode: which book")
     policy: PolicyTable = Field(

@@ -11,7 +11,7 @@ from pydantic import AwareDatetime, Field, field_validator, model_validator
 from feeds.timeframe import parse_timeframe
 from messages import PositionMode
 from scenarios.model.base import Exact, Table
-from scenarios.model.script import Line
+from scenarios.model.script import BackoffTable, Line
 from state.ledger import LotMethod
 
 NAME_FORM = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,39}$"
@@ -97,13 +97,18 @@ class StrategyTable(Table):
         default_factory=dict, description="its parameters, checked by the strategy itself"
     )
     script: tuple[Line, ...] = Field((), description="what the built-in `scripted` strategy does")
-    lot_method: LotMethod = Field(LotMethod.FIFO, description="which lots a reduction closes")
+    backoff: BackoffTable | None = Field(None, description="scripted: its own backoff")
+    lot_method: LotMethod | None = Field(
+        None, description="which lots a reduction closes; default: the strategy's own, else `fifo`"
+    )
     budget: Exact | None = Field(None, gt=0, description="most it may have invested")
 
     @model_validator(mode="after")
     def _check(self) -> StrategyTable:
         if self.script and self.use != SCRIPTED:
             raise ValueError(f'script: goes with use = "{SCRIPTED}" only')
+        if self.backoff is not None and self.use != SCRIPTED:
+            raise ValueError(f'backoff: goes with use = "{SCRIPTED}" only')
         if self.use == SCRIPTED and self.params:
             raise ValueError("params: the scripted strategy has a script instead")
         return self

@@ -10,6 +10,7 @@ from typing import Any
 from actors.board import Board
 from actors.execution import Books, ExecutionActor
 from actors.runtime import AfterCommit, HoldSet, SimulatedClock
+from brokers.contract import News
 from messages import (
     ApprovedOpen,
     ApprovedReduce,
@@ -26,6 +27,7 @@ from messages import (
     PositionSide,
     Side,
     TimeInForce,
+    VenueOrder,
     VenueReport,
 )
 from state.instruments import Instrument
@@ -43,11 +45,13 @@ class RecordingBroker:
 
     name = "recording"
 
-    def __init__(self) -> None:
+    def __init__(self, *, brackets: bool = True) -> None:
+        self.brackets = brackets
         self.submitted: list[OrderRequest] = []
         self.cancelled: list[str] = []
+        self.asked: list[str] = []
 
-    def bind(self, deliver: Callable[[VenueReport], object]) -> None:
+    def bind(self, deliver: Callable[[News], object]) -> None:
         """Answers come from the test."""
 
     def submit(self, request: OrderRequest, now: int) -> None:
@@ -56,11 +60,14 @@ class RecordingBroker:
     def cancel(self, client_order_id: str, now: int) -> None:
         self.cancelled.append(client_order_id)
 
+    def query(self, client_order_id: str, now: int) -> None:
+        self.asked.append(client_order_id)
+
 
 class Bench:
     """One Execution actor; effects that go to other actors are collected in ``said``."""
 
-    def __init__(self, cash: int = 100_000, fee_bps: str = "10") -> None:
+    def __init__(self, cash: int = 100_000, fee_bps: str = "10", *, brackets: bool = True) -> None:
         """Start flat with every symbol at 100."""
         use_exact_context()
         instruments = {
@@ -70,7 +77,7 @@ class Bench:
         self.books = Books(
             OrderStore(), Ledger(instruments, currency="USDT", deposit=Decimal(cash))
         )
-        self.broker = RecordingBroker()
+        self.broker = RecordingBroker(brackets=brackets)
         self.board = Board()
         self.clock = SimulatedClock(NOW)
         self.holds = HoldSet("recording")
@@ -111,6 +118,7 @@ class Bench:
         symbol: str = BTC,
         strategy: str = "one",
         valid_until: int | None = None,
+        worst_price: Decimal | None = None,
     ) -> OrderRequest:
         """Hand over an approved order and return it."""
         order_id = f"o-{next(self._numbers)}"
@@ -127,6 +135,7 @@ class Bench:
             self.clock.now,
             reduce,
             valid_until=valid_until,
+            worst_price=worst_price,
         )
         self.tell(ApprovedReduce(request) if reduce else ApprovedOpen(request))
         return request
@@ -137,6 +146,13 @@ class Bench:
         self.commit()
         self.hear(request, OrderEvent.ACCEPTED)
         return request
+
+    def answer(
+        self, request: OrderRequest, *fills: Fill, known: bool = True, live: bool = True
+    ) -> list[Any]:
+        """Let the venue answer what it was asked about an order."""
+        name = request.client_order_id
+        return self.tell(VenueOrder(name, self.clock.now, known, live, fills))
 
     def hear(
         self,
@@ -149,23 +165,29 @@ class Bench:
         """Let the venue report on an order; a ``quantity`` makes it a fill."""
         fill = None
         if quantity is not None:
-            size = Decimal(quantity)
-            fill = Fill(
-                trade_id or f"T-{next(self._numbers)}",
-                request.order_id,
-                request.client_order_id,
-                request.strategy,
-                request.symbol,
-                request.side,
-                request.position_side,
-                size,
-                Decimal(price),
-                size * Decimal(price) / 1000,
-                "USDT",
-                Liquidity.TAKER,
-                self.clock.now,
-            )
+            fill = self.made_fill(request, quantity, price, trade_id)
         return self.tell(VenueReport(request.client_order_id, event, self.clock.now, fill))
+
+    def made_fill(
+        self, request: OrderRequest, quantity: str | int, price: str = "100", trade_id: str = ""
+    ) -> Fill:
+        """Return a fill of an order as the venue would tell it."""
+        size = Decimal(quantity)
+        return Fill(
+            trade_id or f"T-{next(self._numbers)}",
+            request.order_id,
+            request.client_order_id,
+            request.strategy,
+            request.symbol,
+            request.side,
+            request.position_side,
+            size,
+            Decimal(price),
+            size * Decimal(price) / 1000,
+            "USDT",
+            Liquidity.TAKER,
+            self.clock.now,
+        )
 
     def fill(self, request: OrderRequest, quantity: str | int, price: str = "100") -> list[Any]:
         """Let the venue fill part of an order."""

@@ -119,6 +119,45 @@ def test_the_last_look_minds_the_deadline(reduce: bool) -> None:
     assert bench.said[-1].cause.code is ReasonCode.INTENT_EXPIRED
 
 
+@pytest.mark.parametrize(
+    ("side", "worst", "mark", "leaves"),
+    [
+        (Side.BUY, "101", 101.0, True),
+        (Side.BUY, "101", 101.01, False),
+        (Side.BUY, "101", 90.0, True),
+        (Side.SELL, "99", 99.0, True),
+        (Side.SELL, "99", 98.99, False),
+        (Side.SELL, "99", 110.0, True),
+    ],
+)
+@pytest.mark.parametrize("reduce", [False, True])
+def test_the_last_look_minds_the_slippage_that_its_policy_allows(
+    side: Side, worst: str, mark: float, leaves: bool, reduce: bool
+) -> None:
+    """The market may have moved since Risk looked; what reduces keeps its policy as well."""
+    bench = Bench()
+    request = bench.approve(side, worst_price=Decimal(worst), reduce=reduce)
+    bench.mark(BTC, mark)
+    bench.commit()
+
+    assert bench.life(request)[-1] == ("sent" if leaves else "suppressed")
+    if not leaves:
+        cause = bench.said[-1].cause
+        assert cause.code is ReasonCode.SLIPPAGE_LIMIT
+        assert f"worst={worst}" in cause.detail
+
+
+def test_the_last_look_has_no_slippage_without_a_market() -> None:
+    """Where nothing is known of the price, nothing is known of its slippage."""
+    bench = Bench()
+    request = bench.approve(worst_price=Decimal(101))
+    bench.board.last.clear()
+    bench.commit()
+
+    assert bench.life(request)[-1] == "suppressed"
+    assert "mark=none" in bench.said[-1].cause.detail
+
+
 def test_a_hold_before_the_journal_suppresses_and_is_answered() -> None:
     """An order that is drained from the mailbox ends SUPPRESSED, with every cause."""
     bench = Bench()
@@ -158,6 +197,7 @@ def test_a_cancel_of_a_sent_order_goes_to_the_venue_and_changes_nothing_yet() ->
     bench = Bench()
     request = bench.place()
     bench.tell(ApprovedCancel("c", "one", BTC, request.order_id))
+    bench.answer(request)
 
     assert bench.broker.cancelled == [request.client_order_id]
     assert bench.life(request)[-1] == "accepted"
@@ -175,6 +215,8 @@ def test_cancelling_all_reaches_each_live_order_of_the_scope_once() -> None:
     bench.fill(done, 1)
     unsent = bench.approve()
     bench.tell(ApprovedCancel("c", "one", BTC))
+    for request in mine:
+        bench.answer(request)
 
     assert bench.broker.cancelled == [request.client_order_id for request in mine]
     assert bench.life(unsent)[-1] == "suppressed"

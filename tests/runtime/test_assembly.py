@@ -17,7 +17,7 @@ def test_every_intent_goes_to_risk_and_only_risk_reaches_execution() -> None:
 
     assert {routes[name] for name in ("OpenIntent", "ReduceIntent", "CancelIntent")} == {("risk",)}
     assert {routes[f"Approved{what}"] for what in ("Open", "Reduce", "Cancel")} == {("execution",)}
-    assert routes["RiskDecision"] == ("telemetry", "strategy")
+    assert routes["RiskDecision"] == ("execution", "telemetry", "strategy")
     assert routes["ExecutionReport"] == ("risk", "telemetry", "strategy")
 
 

@@ -16,6 +16,7 @@ from messages import (
     LifecycleEvent,
     MarketData,
     Message,
+    OpenFollowUp,
     OpenIntent,
     Overflow,
     ReduceIntent,
@@ -56,10 +57,10 @@ def test_every_message_is_immutable(kind: type[Message]) -> None:
 
 
 def test_what_can_add_exposure_and_what_can_only_reduce_are_different_classes() -> None:
-    """Exactly two classes take the OPEN lane, and neither is a kind of the reducing ones."""
+    """Exactly these classes take the OPEN lane, and none is a kind of the reducing ones."""
     opening = {kind for kind in CONCRETE if kind.lane is Lane.OPEN}
 
-    assert opening == {OpenIntent, ApprovedOpen}
+    assert opening == {OpenIntent, OpenFollowUp, ApprovedOpen}
     assert not issubclass(ReduceIntent, OpenIntent)
     assert not issubclass(OpenIntent, ReduceIntent)
     assert not issubclass(ApprovedReduce, ApprovedOpen)

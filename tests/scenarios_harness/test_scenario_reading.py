@@ -53,7 +53,7 @@ WRONG: dict[str, tuple[tuple[Any, ...], Any, str]] = {
         0.5,
         'quantity: found 0.5 (a number), expected an exact number in quotes, like "0.5"',
     ),
-    "verb": ((*LINE, "do"), "opne", "script[0].do: found 'opne' (text), expected 'open', 'reduce'"),
+    "verb": ((*LINE, "do"), "opne", "script[0].do: found 'opne' (text), expected 'open', 'add'"),
     "no side": ((*LINE, "side"), None, "script[0]: side: missing, and needed to open"),
     "two times": (
         (*LINE, "at"),

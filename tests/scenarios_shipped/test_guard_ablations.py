@@ -166,10 +166,14 @@ ALWAYS_ON = (
     Correctness("quarantine", "expect[1].refusal"),
     # Behind it the last look stops what has a deadline; what has none goes out.
     Correctness("expiry", "expect[2].refusal"),
+    Correctness("backoff", "expect[0].refusal"),
+    Correctness("backoff", "expect[0].refusal", "backoff_declines"),
     Correctness("quantity_rules", "expect[0].refusal"),
     Correctness("price_rules", "expect[0].refusal"),
     # Behind it an assertion: what cannot be valued is never approved.
     Correctness("price_rules", "expect[0].refusal", "price_unknown", crashes=1),
+    # Behind it the last look stops it as well, with less to say.
+    Correctness("own_slippage", "expect[1].refusal"),
     Correctness("notional_rules", "expect[0].refusal"),
     Correctness("position_side", "expect[0].refusal"),
     Correctness("position_side", "expect[0].refusal", "position_side_in_hedge_mode"),

@@ -13,6 +13,7 @@ from scenarios.reading import read_scenario
 FILES = sorted(path for path in SHIPPED.rglob("*") if path.name.endswith(SUFFIXES))
 FAMILIES = (
     "data",
+    "execution",
     "guards",
     "health",
     "holds",

@@ -12,6 +12,13 @@ from tidegate.commands.options import Allow, ConfigFiles, Deny, Json, ManyValues
 from tidegate.exits import UsageRefused
 
 
+class PositionMode(StrEnum):
+    """How positions are kept: ``messages.PositionMode``, which help must not wait for."""
+
+    ONE_WAY = "one_way"
+    HEDGE = "hedge"
+
+
 class Extent(StrEnum):
     """How much of the data is replayed."""
 
@@ -59,6 +66,13 @@ Participation = Annotated[
     str | None,
     typer.Option(metavar="SHARE", help="Share of a bar's volume; 1.0 is no limit (default 1.0)."),
 ]
+PositionModeName = Annotated[
+    PositionMode | None,
+    typer.Option(
+        metavar="one_way|hedge",
+        help="One net position per symbol (default), or long and short apart.",
+    ),
+]
 Seed = Annotated[
     int | None, typer.Option(metavar="N", help="Seed of everything random (default 42).")
 ]
@@ -93,6 +107,7 @@ def register(app: typer.Typer) -> None:
         slippage_bps: SlippageBps = None,
         latency_ms: LatencyMs = None,
         participation: Participation = None,
+        position_mode: PositionModeName = None,
         seed: Seed = None,
         mode: Mode = None,
         allow: Allow = None,
@@ -129,6 +144,11 @@ def register(app: typer.Typer) -> None:
             (("venue", "slippage_bps"), slippage_bps, "--slippage-bps"),
             (("venue", "latency_ms"), latency_ms, "--latency-ms"),
             (("venue", "participation"), participation, "--participation"),
+            (
+                ("venue", "position_mode"),
+                None if position_mode is None else position_mode.value,
+                "--position-mode",
+            ),
         ]
         for key, value, name in options:
             line.put(key, value, name)

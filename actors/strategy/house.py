@@ -1,0 +1,39 @@
+"""What a strategy's actor is given by its session, and what it remembers there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from messages import PauseIntent, PositionSide
+from state.instruments import Instrument
+from strategies import Desk
+from strategies.plans import PlanKeeper
+
+
+@dataclass(slots=True)
+class Memory:
+    """What a strategy's actor remembers of its earlier incarnations, besides desk and plans."""
+
+    backoff: list[list[Any]] | None = None
+    """The newest state of the strategy's backoff: a crash must not forgive what was refused."""
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """
+    What a strategy's actor is given by its session, the same for every incarnation.
+
+    ``sides`` are the books of each symbol; ``pause`` places the hold that a PAUSE_TRADING asks for.
+    """
+
+    desk: Desk
+    plans: PlanKeeper
+    instruments: Mapping[str, Instrument]
+    sides: Mapping[str, Sequence[PositionSide]]
+    pause: Callable[[PauseIntent], object]
+    save: Callable[[str], None]
+    books: dict[tuple[str, PositionSide], str] = field(default_factory=dict)
+    """The strategy's own state of each book, as it was last seen."""
+    memory: Memory = field(default_factory=Memory)
