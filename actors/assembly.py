@@ -48,6 +48,7 @@ from brokers.paper import PaperBroker
 from feeds.contract import BarFeed
 from messages import (
     RISK_HOLDS,
+    STRATEGY_PAUSES,
     ApprovedCancel,
     ApprovedOpen,
     ApprovedReduce,
@@ -103,9 +104,6 @@ FAILURE_HOLDS = ("failed:", "fatal:")
 venue and our books agree."""
 
 RECONCILIATION_HOLD = "reconciliation"
-
-STRATEGY_PAUSES = "pause-trading:"
-"""How the ids of holds begin that a strategy asked for itself."""
 
 VENUE = "paper"
 """What scopes call the venue."""

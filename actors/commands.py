@@ -16,13 +16,14 @@ from typing import Any, assert_never
 import msgspec
 
 from actors.kill import KillSwitch
-from actors.runtime import Supervisor
+from actors.runtime import Origin, Supervisor
 from actors.runtime.clock import Clock
 from actors.runtime.limits import PAUSE_S_MAX, TEXT_MAX
 from messages import (
     EVERYTHING,
     KILL_HOLD,
     RISK_HOLDS,
+    STRATEGY_PAUSES,
     CommandRefused,
     CommandVerb,
     Hold,
@@ -41,6 +42,9 @@ QUARANTINE_HOLDS = "quarantine:"
 
 OPERATORS = (STOP_HOLD, PAUSE_HOLD, RISK_HOLDS, QUARANTINE_HOLDS, KILL_HOLD, REGISTER_HOLD)
 """How the ids of holds begin that an operator may lift; all others are lifted on evidence."""
+
+BY_NAME_ONLY = (QUARANTINE_HOLDS, STRATEGY_PAUSES)
+"""Those that are lifted by name only: what a strategy did, or decided, is not undone in passing."""
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -130,9 +134,9 @@ class CommandDesk:
             request.flatten,
             request.unlatch,
         )
-        self.supervisor.dispatcher.publish("operator", command)
+        origin = self.supervisor.dispatcher.publish("operator", command)
         try:
-            return self._carry_out(command, trouble, waited_ms)
+            return self._carry_out(command, trouble, waited_ms, origin)
         except Refused as refused:
             self.supervisor.dispatcher.publish(
                 "operator",
@@ -140,12 +144,14 @@ class CommandDesk:
             )
             return Answer(ok=False, text=str(refused))
 
-    def _carry_out(self, command: OperatorCommand, trouble: str, waited_ms: int) -> Answer:
+    def _carry_out(
+        self, command: OperatorCommand, trouble: str, waited_ms: int, origin: Origin
+    ) -> Answer:
         if trouble:
             raise Refused(trouble)
         match command.verb:
             case CommandVerb.KILL:
-                return self._kill(command, waited_ms)
+                return self._kill(command, waited_ms, origin)
             case CommandVerb.STOP_NEW_ORDERS:
                 return self._stop_new_orders(command)
             case CommandVerb.PAUSE:
@@ -157,7 +163,7 @@ class CommandDesk:
 
     # -- shutting
 
-    def _kill(self, command: OperatorCommand, waited_ms: int) -> Answer:
+    def _kill(self, command: OperatorCommand, waited_ms: int, origin: Origin) -> Answer:
         if command.scope != EVERYTHING:
             raise Refused("a kill covers everything; stop-new-orders and pause take a scope")
         before = self.supervisor.dispatcher.holds.view().get(KILL_HOLD)
@@ -166,6 +172,7 @@ class CommandDesk:
             command.by,
             flatten=command.flatten,
             waited_ms=waited_ms,
+            origin=origin,
         )
         hold = self.supervisor.dispatcher.holds.view()[KILL_HOLD]
         text = f"killed: {hold.cause}; nothing that adds risk leaves until `resume --unlatch`"
@@ -260,7 +267,7 @@ class CommandDesk:
             hold
             for hold in in_force
             if _is_operators(hold)
-            and not hold.hold_id.startswith(QUARANTINE_HOLDS)
+            and not hold.hold_id.startswith(BY_NAME_ONLY)
             and command.scope in (EVERYTHING, hold.scope)
         ]
         if not wanted:

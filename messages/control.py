@@ -73,6 +73,9 @@ KILL_HOLD = "kill"
 RISK_HOLDS = "risk:"
 """How the ids of holds begin that a guard placed."""
 
+STRATEGY_PAUSES = "pause-trading:"
+"""How the ids of holds begin that a strategy asked for itself."""
+
 
 def is_kill(hold: Hold) -> bool:
     """Return whether a hold is a kill's: the operator's or a guard's."""

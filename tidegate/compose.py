@@ -253,11 +253,11 @@ def _strategy(asked: StrategySettings, universe: Universe, origin: str) -> Strat
             f"expected some of {', '.join(universe.listed)}"
         )
     loaded = load_strategy(asked.use)
-    share = share_of(asked.symbols, universe.listed, universe.limits)
     try:
         lot_method = resolve_lot_method(loaded, asked.lot_method)
     except StrategyLoadError as error:
         raise ConfigError(f"{origin}: {error}") from None
+    share = share_of(asked.symbols, universe.listed, universe.limits)
     return StrategySpec(
         asked.name,
         loaded.factory,

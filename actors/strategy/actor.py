@@ -21,8 +21,8 @@ import msgspec
 
 from actors.runtime import Actor, Effect, Effects, SetTimer
 from actors.runtime.cell import Handler
-from actors.strategy.blamed import Answer
-from actors.strategy.border import MalformedIntent, UnreadyState, listed, own_intents
+from actors.strategy.answers import Answers
+from actors.strategy.border import MalformedIntent, UnreadyState, own_intents
 from actors.strategy.house import House
 from actors.strategy.news import ends, rejection_of
 from actors.strategy.states import BookStates
@@ -89,8 +89,8 @@ class StrategyActor(Actor):
         self._wants_updates = kind.on_order_update is not Strategy.on_order_update
         self._plain = not has_states and not kind.uses_plans
         self.eager = self._wants_updates
-        self.answers: list[Answer] = []
-        """What each hook answered to the last news of an order: to tell whose slip is whose."""
+        self._answers = Answers(desk.strategy)
+        """What each hook answered to the last news of an order."""
         self._own: list[Effect] = []
         """What this actor has to say itself, before what the strategy asks for."""
         self._noted: Message | None = None
@@ -167,18 +167,15 @@ class StrategyActor(Actor):
         intent, rejection = self._note_report(report)
         planned = self._planned(intent, report, rejection) if self.plans and intent else ()
         fill = report.fill
-        self.answers = answers = []
+        answers = self._answers
+        answers.clear()
         if fill is not None and self._wants_fills:
-            answers.append(self._now("on_fill", strategy.on_fill(fill)))
+            answers.take("on_fill", strategy.on_fill(fill))
         if self._wants_updates:
-            answers.append(self._now("on_order_update", strategy.on_order_update(report)))
+            answers.take("on_order_update", strategy.on_order_update(report))
         if rejection is not None:
-            answers.append(self._now("on_order_rejected", strategy.on_order_rejected(rejection)))
-        return self._with_own(_joined(planned, *(said for _, said in answers)), report.symbol)
-
-    def _now(self, hook: str, effects: Iterable[Any] | None) -> Answer:
-        """Let a generator run here, before the next hook does; keep whose answer it is."""
-        return hook, () if effects is None else listed(self.desk.strategy, effects, hook)
+            answers.take("on_order_rejected", strategy.on_order_rejected(rejection))
+        return self._with_own(_joined(planned, *answers.said), report.symbol)
 
     def _note_report(self, report: ExecutionReport) -> tuple[Intent | None, Rejection | None]:
         """Let desk, backoff and rollback take a step of an order; return what it refuses."""
@@ -429,10 +426,8 @@ class StrategyActor(Actor):
         decision = RiskDecision(
             intent.intent_id, intent.strategy, intent.symbol, Verdict.DENIED, now, causes=causes
         )
-        hook = "on_order_rejected"
-        _, said = self._now(hook, self.strategy.on_order_rejected(rejection))
-        self.answers.append((hook, said))
-        then = own_intents(self.desk, said)
+        answer = self.strategy.on_order_rejected(rejection)
+        then = own_intents(self.desk, self._answers.take("on_order_rejected", answer))
         return (intent, decision, *chain.from_iterable(self._prepared(each) for each in then))
 
     # -- state
@@ -455,6 +450,12 @@ class StrategyActor(Actor):
             raise UnreadyState("snapshot", error) from error
         self.house.save(text)
         return SnapshotTaken(f"strategy:{self.desk.strategy}", self.desk.now, text)
+
+    # -- what went wrong
+
+    def place_of(self, message: Message | None, error: BaseException) -> str:
+        """Return the line of the strategy's own that an error came from; empty if none is known."""
+        return self._answers.place_of(type(self.strategy), message, error)
 
     def withdrawn(self, effects: Iterable[Effect]) -> None:
         """Take intents that will not be sent off the desk."""

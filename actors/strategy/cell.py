@@ -7,7 +7,6 @@ from typing import Any
 
 from actors.runtime import Cell, Effect
 from actors.strategy.actor import StrategyActor
-from actors.strategy.blamed import place_of as place_in
 from actors.strategy.house import House
 from messages import Lane, Message
 from strategies import Desk, Strategy
@@ -45,9 +44,8 @@ def strategy_cell(
         return cell.actor.checked(effects)
 
     def place_of(message: Message | None, error: BaseException) -> str:
-        actor = cell.actor
-        if isinstance(actor, StrategyActor):
-            return place_in(type(actor.strategy), actor.answers, message, error)
+        if isinstance(cell.actor, StrategyActor):
+            return cell.actor.place_of(message, error)
         return str(place_of_error(error, own_files(factory)) or name)
 
     cell = Cell(f"strategy:{name}", incarnation, bounds, check=check, place_of=place_of)
