@@ -67,10 +67,10 @@ class Room:
             and other.request.action in PROTECTIVE
         ]
         if is_stop(request):
-            others = [other for other in others if other.request.order_id == request.replaces]
+            others = [other for other in others if _replaces(request, other.request)]
         effects: list[Effect] = []
         for other in brackets.wait_for(request.order_id, others):
-            replaced = other.request.order_id == request.replaces
+            replaced = _replaces(request, other.request)
             code = ReasonCode.REPLACED if replaced else ReasonCode.BRACKET
             if not replaced:
                 brackets.displace(other)
@@ -146,3 +146,8 @@ class Room:
         """Put back what a timer is for."""
         strategy, symbol, side = key.removeprefix(TIMER).split("|")
         return self.put_back((strategy, symbol, PositionSide(side)), now)
+
+
+def _replaces(request: OrderRequest, other: OrderRequest) -> bool:
+    """Return whether an order takes another's place: that of its intent, whichever order it is."""
+    return bool(request.replaces) and request.replaces in (other.order_id, other.root_id)

@@ -126,7 +126,16 @@ class RiskMemory:
 class Reservation:
     """What one order may still do to the account."""
 
-    __slots__ = ("book", "cash_per_unit", "kind", "price", "quantity", "reducing", "side")
+    __slots__ = (
+        "book",
+        "cash_per_unit",
+        "kind",
+        "price",
+        "quantity",
+        "reducing",
+        "root_id",
+        "side",
+    )
 
     def __init__(
         self,
@@ -138,9 +147,11 @@ class Reservation:
         *,
         reducing: bool,
         kind: Kind = _NOW,
+        root_id: str = "",
     ) -> None:
         """Reserve ``quantity`` at ``price``; ``cash_per_unit`` is what each unit may cost."""
         self.kind = kind
+        self.root_id = root_id
         self.book = book
         self.side = side
         self.quantity = quantity
@@ -216,8 +227,10 @@ class RiskView:
         return self._reducing.get((book, kind), ZERO)
 
     def replaced(self, order_id: str, book: Book, kind: Kind) -> Decimal:
-        """Return what the order that another one takes the place of still counts for."""
-        reservation = self.reservations.get(order_id)
+        """Return what the intent that another one takes the place of still counts for."""
+        reservation = self.reservations.get(order_id) or next(
+            (found for found in self.reservations.values() if found.root_id == order_id), None
+        )
         if reservation is None or reservation.book != book or reservation.kind is not kind:
             return ZERO
         return reservation.quantity if reservation.reducing else ZERO
@@ -382,6 +395,7 @@ class RiskView:
             cash_per_unit,
             reducing=request.reduce_only,
             kind=kind,
+            root_id=request.root_id,
         )
         if cash_per_unit:
             self.reserved_cash += request.quantity * cash_per_unit
