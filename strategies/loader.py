@@ -28,7 +28,11 @@ from state.ledger import LotMethod
 from strategies.contract import Strategy, StrategyParams
 
 ENTRY_POINT_GROUP = "tidegate.strategies"
-SHIPPED: Mapping[str, str] = {"sma_cross": "strategies.sma_cross:SmaCross"}
+SHIPPED: Mapping[str, str] = {
+    "dual_dca": "strategies.dual_dca:DualDca",
+    "dual_dca_lifo": "strategies.dual_dca_lifo:DualDcaLifo",
+    "sma_cross": "strategies.sma_cross:SmaCross",
+}
 """Every shipped strategy by its name."""
 
 
