@@ -76,7 +76,7 @@ $(VENV)/.core: $(BIN)/python pyproject.toml requirements/core.txt
 	@touch $@
 
 $(VENV)/.test: $(BIN)/python pyproject.toml requirements/core.txt requirements/test.txt
-	$(PIP) install -c requirements/test.txt -e '.[ccxt,dev,indicators]'
+	$(PIP) install -c requirements/test.txt -e '.[ccxt,dev]'
 	@touch $@ $(VENV)/.core
 
 $(VENV)/.peers: $(VENV)/.test requirements/peers.txt

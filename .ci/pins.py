@@ -15,8 +15,8 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-LAYERS = {"core": "", "test": "[ccxt,dev,indicators]", "peers": "[bench,peers]"}
-EVERYTHING = "[bench,ccxt,dev,indicators,peers]"
+LAYERS = {"core": "", "test": "[ccxt,dev]", "peers": "[bench,peers]"}
+EVERYTHING = "[bench,ccxt,dev,peers]"
 
 
 def resolve(extras: str, constraints: Path | None = None) -> list[str]:

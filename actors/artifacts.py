@@ -80,6 +80,7 @@ class Artifacts:
                 ),
                 runtime={"python": platform.python_version(), "system": platform.system()},
                 places=dict(spec.places),
+                universe=dict(spec.universe),
             ),
         )
 

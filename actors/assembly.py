@@ -49,6 +49,7 @@ from brokers.paper import PaperBroker
 from feeds.contract import BarFeed
 from messages import (
     RISK_HOLDS,
+    STRATEGY_PAUSES,
     ApprovedCancel,
     ApprovedOpen,
     ApprovedReduce,
@@ -85,6 +86,8 @@ from state.journal import JournalWriter
 from state.ledger import Ledger, LedgerError, LotMethod
 from state.orders import OrderStore
 from strategies import Desk, Strategy, StrategyParams
+from strategies.blame import own_files, place_of_error, told
+from strategies.loader import StrategyLoadError
 from strategies.plans import PlanKeeper
 
 PROGRESS = frozenset(
@@ -104,9 +107,6 @@ FAILURE_HOLDS = ("failed:", "fatal:")
 venue and our books agree."""
 
 RECONCILIATION_HOLD = "reconciliation"
-
-STRATEGY_PAUSES = "pause-trading:"
-"""How the ids of holds begin that a strategy asked for itself."""
 
 VENUE = "paper"
 """What scopes call the venue."""
@@ -283,7 +283,8 @@ class Core:
     def house_of(self, spec: StrategySpec, prefix: str) -> House:
         """Return what every incarnation of a strategy's actor is given."""
         parts = self.parts
-        sides = {symbol: sides_of(symbol, parts) for symbol in spec.symbols}
+        mode = parts.engine.position_mode
+        sides = {symbol: sides_of(symbol, parts.instruments, mode) for symbol in spec.symbols}
         desk = Desk(
             spec.name,
             spec.symbols,
@@ -512,22 +513,35 @@ def _strategy_cell(
     bounds: dict[Lane, int] | None,
 ) -> Cell:
     def make() -> StrategyActor:
-        return StrategyActor(
-            house, lambda desk: spec.factory(desk, spec.params), saved.get(spec.name)
-        )
+        try:
+            return StrategyActor(
+                house, lambda desk: spec.factory(desk, spec.params), saved.get(spec.name)
+            )
+        except Exception as error:
+            if cell.incarnation:
+                raise  # one more failure of a strategy that has run
+            raise StrategyLoadError(
+                f"strategy {spec.name!r}: {place_of(None, error)}: {told(error)}"
+            ) from error
 
     def check(effects: Iterable[Any]) -> tuple[Effect, ...]:
         assert isinstance(cell.actor, StrategyActor), "whoever returned something lives"
         return cell.actor.checked(effects)
 
-    cell = Cell(f"strategy:{spec.name}", make, bounds, check=check)
+    def place_of(message: Message | None, error: BaseException) -> str:
+        if isinstance(cell.actor, StrategyActor):
+            return cell.actor.place_of(message, error)
+        return str(place_of_error(error, own_files(spec.factory)) or spec.source)
+
+    cell = Cell(f"strategy:{spec.name}", make, bounds, check=check, place_of=place_of)
     return cell
 
 
-def sides_of(symbol: str, parts: Parts) -> tuple[PositionSide, ...]:
+def sides_of(
+    symbol: str, instruments: Mapping[str, Instrument], mode: PositionMode
+) -> tuple[PositionSide, ...]:
     """Return the books of a symbol: one net book, or, of a perpetual in hedge mode, two."""
-    instrument = parts.instruments.get(symbol)
-    hedged = parts.engine.position_mode is PositionMode.HEDGE
-    if hedged and instrument is not None and not instrument.is_spot:
+    instrument = instruments.get(symbol)
+    if mode is PositionMode.HEDGE and instrument is not None and not instrument.is_spot:
         return (PositionSide.LONG, PositionSide.SHORT)
     return (PositionSide.BOTH,)

@@ -16,7 +16,7 @@ from typing import Any, assert_never
 import msgspec
 
 from actors.kill import KillSwitch
-from actors.runtime import Supervisor
+from actors.runtime import Origin, Supervisor
 from actors.runtime.clock import Clock
 from actors.runtime.limits import PAUSE_S_MAX, TEXT_MAX
 from messages import (
@@ -130,9 +130,9 @@ class CommandDesk:
             request.flatten,
             request.unlatch,
         )
-        self.supervisor.dispatcher.publish("operator", command)
+        origin = self.supervisor.dispatcher.publish("operator", command)
         try:
-            return self._carry_out(command, trouble, waited_ms)
+            return self._carry_out(command, trouble, waited_ms, origin)
         except Refused as refused:
             self.supervisor.dispatcher.publish(
                 "operator",
@@ -140,12 +140,14 @@ class CommandDesk:
             )
             return Answer(ok=False, text=str(refused))
 
-    def _carry_out(self, command: OperatorCommand, trouble: str, waited_ms: int) -> Answer:
+    def _carry_out(
+        self, command: OperatorCommand, trouble: str, waited_ms: int, origin: Origin
+    ) -> Answer:
         if trouble:
             raise Refused(trouble)
         match command.verb:
             case CommandVerb.KILL:
-                return self._kill(command, waited_ms)
+                return self._kill(command, waited_ms, origin)
             case CommandVerb.STOP_NEW_ORDERS:
                 return self._stop_new_orders(command)
             case CommandVerb.PAUSE:
@@ -157,7 +159,7 @@ class CommandDesk:
 
     # -- shutting
 
-    def _kill(self, command: OperatorCommand, waited_ms: int) -> Answer:
+    def _kill(self, command: OperatorCommand, waited_ms: int, origin: Origin) -> Answer:
         if command.scope != EVERYTHING:
             raise Refused("a kill covers everything; stop-new-orders and pause take a scope")
         before = self.supervisor.dispatcher.holds.view().get(KILL_HOLD)
@@ -166,6 +168,7 @@ class CommandDesk:
             command.by,
             flatten=command.flatten,
             waited_ms=waited_ms,
+            origin=origin,
         )
         hold = self.supervisor.dispatcher.holds.view()[KILL_HOLD]
         text = f"killed: {hold.cause}; nothing that adds risk leaves until `resume --unlatch`"

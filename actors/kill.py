@@ -22,7 +22,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from actors.execution import Books
-from actors.runtime import Supervisor, limits
+from actors.runtime import Origin, Supervisor, limits
 from brokers.contract import VenueSilent
 from messages import (
     KILL_HOLD,
@@ -88,6 +88,7 @@ class KillSwitch:
         self._cause = ""
         self._by = ""
         self._flatten = False
+        self._origin: Origin = None
         self._since = 0
         self._deadline = 0
         self._stages: dict[KillStage, int] = {}
@@ -108,13 +109,14 @@ class KillSwitch:
         flatten: bool = False,
         hold_id: str = KILL_HOLD,
         waited_ms: int = 0,
+        origin: Origin = None,
     ) -> str:
         """
         Latch, drain and start the sequence; return its id.
 
         Pulled again while latched it is the same kill: another ``hold_id`` is one more hold with
         its own cause, and ``flatten`` may be added, never taken away. ``waited_ms`` is how long
-        ago the trigger was.
+        ago the trigger was, ``origin`` the command that all the kill does follows from.
         """
         supervisor = self.supervisor
         again = bool(self._kill_id)
@@ -126,6 +128,7 @@ class KillSwitch:
             supervisor.hold_open(hold_id, cause, mode=HoldMode.DRAIN, set_by=by, latched=True)
         if not again or (flatten and not self._flatten):
             self._flatten = self._flatten or flatten
+            self._origin = origin
             self._start(cause, by, supervisor.answered - before)
         return self._kill_id
 
@@ -434,7 +437,7 @@ class KillSwitch:
         return self.stopwatch() - self._since
 
     def _publish(self, message: Message) -> None:
-        self.supervisor.dispatcher.publish("kill", message)
+        self.supervisor.dispatcher.publish("kill", message, self._origin)
 
 
 def _positions(view: AccountView) -> tuple[str, ...]:

@@ -25,11 +25,11 @@ class SessionSpec:
 
     ``out`` is the session's folder; without it the session gets
     ``runs_dir/<mode>/sessions/<session id>``. ``config`` is the configuration as merged,
-    without secrets and without places; ``places`` says where its inputs lie. ``session_id`` is
-    given only to run a recorded session again. ``account`` names whose holds outlive it.
-    ``events`` is one more place for a copy of ``events.ndjson``; ``sinks`` get the journal's
-    entries too. ``broker`` makes the way to the venue's engine. Without ``health`` nobody watches
-    tools, data and machine.
+    without secrets and without places; ``places`` says where its inputs lie, ``universe`` what
+    may be traded and whose word that is. ``session_id`` is given only to run a recorded session
+    again. ``account`` names whose holds outlive it. ``events`` is one more place for a copy of
+    ``events.ndjson``; ``sinks`` get the journal's entries too. ``broker`` makes the way to the
+    venue's engine. Without ``health`` nobody watches tools, data and machine.
     """
 
     mode: str
@@ -50,6 +50,7 @@ class SessionSpec:
     queued: bool = False
     sinks: tuple[Sink, ...] = ()
     places: Mapping[str, Any] = field(default_factory=dict)
+    universe: Mapping[str, Any] = field(default_factory=dict)
     account: str = "main"
     broker: Callable[[MatchingEngine], PaperBroker] = PaperBroker
     health: HealthPlan | None = None

@@ -29,13 +29,17 @@ from messages import (
     ApprovedCancel,
     ApprovedOpen,
     ApprovedReduce,
+    BackoffChanged,
     Bar,
     CancelIntent,
     ExecutionReport,
     FundingBooked,
     FundingSettled,
+    IntentEnded,
     Lane,
     Message,
+    MinimumOrder,
+    OpenFollowUp,
     OpenIntent,
     OperatorReduce,
     OrderCommitted,
@@ -43,10 +47,12 @@ from messages import (
     PortfolioMarked,
     Quote,
     ReasonCode,
+    ReduceFollowUp,
     ReduceIntent,
     RiskDecision,
     Tick,
     ToolReport,
+    VenueOrder,
     VenueReport,
     Wake,
     message_types,
@@ -79,6 +85,10 @@ SENDERS: Mapping[type[Message], str] = {
     OpenIntent: "strategy",
     ReduceIntent: "strategy",
     CancelIntent: "strategy",
+    BackoffChanged: "strategy",
+    OpenFollowUp: "execution",
+    ReduceFollowUp: "execution",
+    IntentEnded: "execution",
     OperatorReduce: "kill",
     RiskDecision: "risk",
     ApprovedOpen: "risk",
@@ -86,6 +96,8 @@ SENDERS: Mapping[type[Message], str] = {
     ApprovedCancel: "risk",
     ExecutionReport: "execution",
     VenueReport: "broker",
+    VenueOrder: "broker",
+    MinimumOrder: "broker",
     ToolReport: "broker",
     FundingSettled: "broker",
     FundingBooked: "execution",
@@ -289,7 +301,7 @@ def topology(assembly: Assembly) -> str:
         f'    {sender} -- "{"<br/>".join(names)}" --> {receiver}'
         for (sender, receiver), names in edges.items()
     ]
-    lines.append('    execution -- "submit, cancel" --> broker')
+    lines.append('    execution -- "submit, cancel, query" --> broker')
     lines.append('    everyone["every actor"] -- "journaled messages" --> journal')
     rows = (
         (
@@ -304,7 +316,8 @@ def topology(assembly: Assembly) -> str:
         "Topology",
         """\
         Who tells whom, taken from a session as it is assembled.
-        `strategy` stands for the one strategy that a message names.
+        `strategy` stands for the one strategy that a message names; of a `MinimumOrder` all hear.
+        Execution is told of prices only while a take-profit waits there for one.
         Of a `RiskDecision` only refusals are delivered.
         Of an `ExecutionReport`, the steps before the first fill or end go to a strategy only if
         it overrides `on_order_update`.
@@ -325,9 +338,10 @@ def deliveries(assembly: Assembly) -> Iterator[tuple[type[Message], list[str]]]:
             found[kind].append(name.partition(":")[0])
     routed = assembly.dispatcher.topology()
     for kind, receivers in found.items():
-        ordered = routed.get(kind.__name__, tuple(receivers))
+        told = routed.get(kind.__name__, tuple(receivers))
+        ordered = [name.partition(":")[0] for name in told]
         assert set(ordered) == set(receivers), f"{kind.__name__}: routes and handlers differ"
-        yield kind, list(ordered)
+        yield kind, ordered
 
 
 def supervision(assembly: Assembly) -> str:

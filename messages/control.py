@@ -73,6 +73,9 @@ KILL_HOLD = "kill"
 RISK_HOLDS = "risk:"
 """How the ids of holds begin that a guard placed."""
 
+STRATEGY_PAUSES = "pause-trading:"
+"""How the ids of holds begin that a strategy asked for itself."""
+
 
 def is_kill(hold: Hold) -> bool:
     """Return whether a hold is a kill's: the operator's or a guard's."""
@@ -158,12 +161,17 @@ class ActorStarted(LifecycleEvent, frozen=True):
 
 
 class ActorFailed(LifecycleEvent, frozen=True):
-    """A handler raised; the message that it failed on is a dead letter and never comes again."""
+    """
+    A handler raised; the message that it failed on is a dead letter and never comes again.
+
+    ``place`` is the line of the strategy's own file that is to blame, where the actor is one.
+    """
 
     incarnation: int
     error: str
     traceback: str
     message_type: str
+    place: str = ""
 
 
 class ActorRestarting(LifecycleEvent, frozen=True):

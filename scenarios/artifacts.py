@@ -17,7 +17,8 @@ from state.projections.tally import SummaryProjection
 def write_files(folder: Path, session: Session, entries: list[Entry]) -> None:
     """Write the CSV files and session.md of ``entries`` to ``folder``, which is made."""
     folder.mkdir(parents=True, exist_ok=True)
-    tables, summary = CsvArtifacts(folder), SummaryProjection()
+    tables = CsvArtifacts(folder)
+    summary = SummaryProjection(tables.executions)
     project(entries, tables, summary)
     facts = session_facts(session, session.spec.feed.fingerprints())
     summary.set_facts({**facts, "folder": str(folder), "wall_s": 0.0, "bars_per_s": None})

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from actors.assembly import StrategySpec
+from actors.assembly import StrategySpec, sides_of
 from actors.health.plan import HealthPlan, plan_of
 from actors.risk import RiskLimits
 from actors.settings import HealthSettings
 from actors.spec import SessionSpec
+from actors.universe import share_of
 from brokers.settings import VenueSettings
 from feeds.contract import BarFeed
+from messages import PositionMode
 from scenarios.errors import ScenarioError
 from scenarios.faults import FaultyBroker
 from scenarios.model import Scenario
@@ -29,6 +32,7 @@ from strategies.loader import (
     parse_params,
     resolve_lot_method,
 )
+from strategies.trial import Candidate
 
 
 @dataclass(slots=True)
@@ -102,14 +106,16 @@ def cast_of(scenario: Scenario, folder: Path) -> Cast:
             "expected one"
         )
     vitals = Instruments()
+    strategies = tuple(
+        _strategy(place, table, scenario, folder) for place, table in enumerate(scenario.strategies)
+    )
+    for place, spec in enumerate(strategies):
+        _try_out(place, spec, instruments, scenario.session.position_mode)
     return Cast(
         scenario,
         instruments,
         currencies[0],
-        tuple(
-            _strategy(place, table, scenario, folder)
-            for place, table in enumerate(scenario.strategies)
-        ),
+        strategies,
         limits_of(scenario),
         vitals,
         _health(scenario, vitals),
@@ -170,7 +176,7 @@ def _health(scenario: Scenario, vitals: Instruments) -> HealthPlan | None:
 
 
 def _strategy(place: int, table: StrategyTable, scenario: Scenario, folder: Path) -> StrategySpec:
-    symbols = table.symbols or tuple(scenario.market)
+    share = share_of(table.symbols, tuple(scenario.market), limits_of(scenario))
     if table.use == SCRIPTED:
         session = scenario.session
         script = Script(table.script, session.start_ms, session.timeframe_ms, table.backoff)
@@ -183,27 +189,44 @@ def _strategy(place: int, table: StrategyTable, scenario: Scenario, folder: Path
             table.name,
             make,
             StrategyParams(),
-            symbols,
+            share.symbols,
             table.lot_method or LotMethod.FIFO,
             SCRIPTED,
-            "",
+            restricted=share.restricted,
         )
-    try:
+    with _named(place):
         loaded = load_strategy(beside(table.use, folder))
         params = parse_params(loaded, table.params)
         lot_method = resolve_lot_method(loaded, table.lot_method)
-    except StrategyLoadError as error:
-        problems = [f"strategies[{place}]: {line}" for line in str(error).splitlines()]
-        raise ScenarioError(*problems) from error
     return StrategySpec(
         table.name,
         loaded.factory,
         params,
-        symbols,
+        share.symbols,
         lot_method,
         table.use,
         loaded.source_sha256,
+        share.restricted,
     )
+
+
+def _try_out(
+    place: int, spec: StrategySpec, instruments: Mapping[str, Instrument], mode: PositionMode
+) -> None:
+    """Have a strategy made once, so that one that cannot be is an error of the scenario."""
+    sides = {symbol: sides_of(symbol, instruments, mode) for symbol in spec.symbols}
+    with _named(place):
+        Candidate(spec.name, spec.factory, spec.params, sides, spec.restricted).made()
+
+
+@contextmanager
+def _named(place: int) -> Iterator[None]:
+    """Say of what a strategy is refused for which of the scenario's strategies it is."""
+    try:
+        yield
+    except StrategyLoadError as error:
+        problems = [f"strategies[{place}]: {line}" for line in str(error).splitlines()]
+        raise ScenarioError(*problems) from error
 
 
 def beside(use: str, folder: Path) -> str:

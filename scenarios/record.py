@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from messages import (
+    ActorFailed,
     ExecutionReport,
     HoldLifted,
     HoldPlaced,
@@ -59,6 +60,17 @@ class Record:
             for event in self.events
             if event.entry is not None and session in (None, event.session)
         ]
+
+    def failures(self) -> list[str]:
+        """Return a line for each different failure of an actor: when first, whose, where, what."""
+        found: dict[str, str] = {}
+        for event in self.events:
+            message = None if event.entry is None else event.entry.message
+            if isinstance(message, ActorFailed):
+                place = f"{message.place}: " if message.place else ""
+                what = f"{message.actor}: {place}{message.error}"
+                found.setdefault(what, f"{format_offset(event.at - self.start_ms)}  {what}")
+        return list(found.values())
 
     def ids_of(self, tag: str) -> list[str]:
         """Return the ids of the intents of ``tag``."""

@@ -24,6 +24,9 @@ from state.money import use_exact_context
 AROUND = 5
 """Lines of the timeline that a miss shows on either side."""
 
+FAILURES_SHOWN = 3
+"""Different errors of actors that a report of a failed scenario names."""
+
 
 @dataclass(frozen=True, slots=True)
 class ScenarioResult:
@@ -33,7 +36,8 @@ class ScenarioResult:
     ``misses`` is empty exactly when it ``passed``. ``timeline`` is the whole story, a line an
     event; ``story`` the journal's lines of all sessions, byte by byte what determinism is
     compared by. ``outcomes`` has (outcome, exit code) of each session; ``virtual_ms`` is how
-    much session time passed, ``wall_ms`` how much real time.
+    much session time passed, ``wall_ms`` how much real time. ``failures`` are the errors of actors
+    on the way, a line each: expected or not, they come before every other explanation of a miss.
     """
 
     path: Path | None
@@ -45,10 +49,18 @@ class ScenarioResult:
     outcomes: tuple[tuple[str, int], ...]
     virtual_ms: int
     wall_ms: float
+    failures: tuple[str, ...] = ()
 
     def report(self) -> str:
         """Return the misses in words, each with the timeline around it and how to run it again."""
         lines: list[str] = []
+        if self.misses and self.failures:
+            more = len(self.failures) - FAILURES_SHOWN
+            lines += [
+                "failed on the way:",
+                *(f"  {each}" for each in self.failures[:FAILURES_SHOWN]),
+            ]
+            lines += [f"  and {more} more", ""] if more > 0 else [""]
         for miss in self.misses:
             lines += [
                 miss.place,
@@ -112,6 +124,7 @@ def run_scenario(
         tuple((ending.outcome, ending.exit_code) for ending in director.endings),
         director.stage.clock.now - director.start_ms if director.stages else 0,
         (monotonic_s() - started_s) * 1000,
+        tuple(director.record.failures()),
     )
 
 

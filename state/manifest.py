@@ -53,8 +53,9 @@ class Manifest(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     ``config`` is the configuration as merged, ``data`` each input's name and fingerprint as its
     feed gives them, ``started_at`` and ``ended_at`` int ms UTC session time. ``runtime``
     (interpreter, platform, libraries) explains and decides nothing. ``places`` says where the
-    inputs lay, to find them again; ``facts`` what the runner counted and the journal does not
-    say, to make the report again.
+    inputs lay, to find them again; ``universe`` what could be traded, what was restricted for
+    whom, and which source said so: ``config`` has what follows from it. ``facts`` is what the
+    runner counted and the journal does not say, to make the report again.
     """
 
     manifest_version: int = MANIFEST_VERSION
@@ -71,6 +72,7 @@ class Manifest(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     strategies: tuple[StrategySource, ...] = ()
     runtime: dict[str, str] = {}
     places: dict[str, Any] = {}
+    universe: dict[str, Any] = {}
     ended_at: int | None = None
     outcome: str = ""
     exit_code: int | None = None

@@ -100,9 +100,11 @@ class Desk:
         "_drafted_at",
         "_drafts",
         "_filled",
+        "_moment",
         "_pending",
         "_positions",
         "_prefix",
+        "_said",
         "_sides",
         "instruments",
         "keep_book",
@@ -140,6 +142,8 @@ class Desk:
         self._count = 0
         self._drafts: dict[str, Intent] = {}
         self._drafted_at = 0
+        self._moment = -1
+        self._said = 0
         self._positions: dict[tuple[str, PositionSide], Decimal] = {}
         self._averages: dict[tuple[str, PositionSide], Decimal] = {}
         self._pending: dict[str, Intent] = {}
@@ -458,8 +462,16 @@ class Desk:
         self._drafted_at = self._clock.now
         self._drafts[intent.intent_id] = intent
         if intent.policy.rollback is not _NEVER:
-            book = (intent.symbol, intent.position_side)
-            self.kept[intent.intent_id] = Kept(*book, self.keep_book(*book))
+            self._keep(intent)
+
+    def _keep(self, intent: Intent) -> None:
+        book = (intent.symbol, intent.position_side)
+        state = self.keep_book(*book)
+        for earlier in self._drafts:
+            kept = self.kept.get(earlier)
+            if kept is not None and not kept.after and (kept.symbol, kept.position_side) == book:
+                kept.after = state  # to which a failure of this one leads back
+        self.kept[intent.intent_id] = Kept(*book, state)
 
     def _forget_drafts(self) -> None:
         if self.kept:
@@ -468,6 +480,14 @@ class Desk:
         self._drafts.clear()
 
     # -- kept up to date by the strategy actor, before the strategy's own hooks run
+
+    def said(self, count: int) -> int:
+        """Count intents that were returned; return how many there were at this session time."""
+        now = self._clock.now
+        if now != self._moment:
+            self._moment, self._said = now, 0
+        self._said += count
+        return self._said
 
     def settle_drafts(self, sent: Iterable[Any]) -> None:
         """Let the intents among ``sent`` be pending; what was made here and not sent never was."""

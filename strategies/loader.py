@@ -25,9 +25,13 @@ from typing import Any
 from pydantic import ValidationError
 
 from state.ledger import LotMethod
+from strategies.blame import own_files, place_of_class, place_of_error, told
 from strategies.contract import Strategy, StrategyParams
 
 ENTRY_POINT_GROUP = "tidegate.strategies"
+IMPORT_ERRORS = (Exception, SystemExit)
+"""What a module may raise when it is imported; a script that ends the process is no strategy."""
+
 SHIPPED: Mapping[str, str] = {
     "dual_dca": "strategies.dual_dca:DualDca",
     "dual_dca_lifo": "strategies.dual_dca_lifo:DualDcaLifo",
@@ -37,7 +41,7 @@ SHIPPED: Mapping[str, str] = {
 
 
 class StrategyLoadError(ValueError):
-    """A strategy cannot be found or loaded, or a parameter of it is wrong."""
+    """A strategy cannot be found, loaded or made, or a parameter of it is wrong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +82,11 @@ def parse_params(loaded: LoadedStrategy, params: Mapping[str, Any]) -> StrategyP
     except ValidationError as error:
         lines = [_param_problem(loaded.name, model, detail) for detail in error.errors()]
         raise StrategyLoadError("\n".join(lines)) from None
+    except Exception as error:  # a validator of the strategy's own that does not work
+        place = place_of_error(error, own_files(model)) or place_of_class(model)
+        raise StrategyLoadError(
+            f"strategy {loaded.name}: parameters: {place}: {told(error)}"
+        ) from error
 
 
 def resolve_lot_method(loaded: LoadedStrategy, asked: LotMethod | None) -> LotMethod:
@@ -141,9 +150,9 @@ def _executed(use: str, path: Path, module_name: str) -> ModuleType:
     sys.modules[module_name] = module
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except IMPORT_ERRORS as error:
         del sys.modules[module_name]
-        raise StrategyLoadError(_import_problem(use, error, path)) from error
+        raise StrategyLoadError(_import_problem(use, error, str(path))) from error
     return module
 
 
@@ -170,36 +179,43 @@ def _from_entry_point(use: str) -> LoadedStrategy:
         raise StrategyLoadError(
             f"strategy {use!r}: not a known name, and neither module:Class nor file.py:Class{hint}"
         )
+    point = offered[use]
     try:
-        factory = offered[use].load()
-    except Exception as error:
-        raise StrategyLoadError(_import_problem(use, error, None)) from error
-    return _described(use, _checked(use, factory), offered[use].value)
+        factory = point.load()
+    except IMPORT_ERRORS as error:
+        raise StrategyLoadError(_import_problem(use, error, _file_of(point.module))) from error
+    return _described(use, _checked(use, factory), point.value)
 
 
 def _imported(use: str, module_name: str) -> ModuleType:
     try:
         return importlib.import_module(module_name)
-    except Exception as error:
-        raise StrategyLoadError(_import_problem(use, error, None)) from error
+    except IMPORT_ERRORS as error:
+        raise StrategyLoadError(_import_problem(use, error, _file_of(module_name))) from error
 
 
-def _import_problem(use: str, error: Exception, path: Path | None) -> str:
-    """Name the file and line at fault: the strategy's own file if it is on the way there."""
-    what = f"{type(error).__name__}: {error}"
+def _file_of(module_name: str) -> str:
+    """Return the file of a module that cannot be imported, empty where that is not known."""
+    try:
+        spec = importlib.util.find_spec(module_name)
+    except (ImportError, ValueError, AttributeError):
+        return ""
+    return "" if spec is None else spec.origin or ""
+
+
+def _import_problem(use: str, error: BaseException, file: str) -> str:
+    """Name the line at fault: of the strategy's own ``file`` if the error came through it."""
     if isinstance(error, SyntaxError) and error.filename:
         return f"strategy {use!r}: {error.filename}:{error.lineno}: SyntaxError: {error.msg}"
+    what = told(error)
+    own = place_of_error(error, frozenset({file}))
+    if own is not None:
+        return f"strategy {use!r}: {own.file}:{own.line}: {what}"
     frames = traceback.extract_tb(error.__traceback__)
-    own = [frame for frame in frames if path is not None and frame.filename == str(path)]
-    outer = [
-        frame
-        for frame in frames
-        if frame.filename != __file__ and "importlib" not in frame.filename
-    ]
-    chosen = (own or outer)[-1:]
-    if not chosen:
+    others = [f for f in frames if f.filename != __file__ and "importlib" not in f.filename]
+    if not others:
         return f"strategy {use!r}: {what}"
-    return f"strategy {use!r}: {chosen[0].filename}:{chosen[0].lineno}: {what}"
+    return f"strategy {use!r}: {others[-1].filename}:{others[-1].lineno}: {what}"
 
 
 # ------------------------------------------------------------------------------------- the class
@@ -211,12 +227,15 @@ def _class_of(use: str, module: ModuleType, class_name: str) -> type[Strategy]:
         names = [kind.__name__ for kind in _strategies_in(module)]
         near = get_close_matches(class_name, names, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else f"; it has: {', '.join(names) or 'none'}"
-        raise StrategyLoadError(f"strategy {use!r}: no class {class_name!r} in its module{hint}")
+        where = getattr(module, "__file__", None) or "its module"
+        raise StrategyLoadError(f"strategy {use!r}: no class {class_name!r} in {where}{hint}")
     return _checked(use, found)
 
 
 def _only_class_of(use: str, module: ModuleType) -> type[Strategy]:
     found = _strategies_in(module)
+    if not found and len(unfinished := _strategies_in(module, abstract=True)) == 1:
+        return _checked(use, unfinished[0])  # which says what it lacks
     if len(found) != 1:
         names = ", ".join(kind.__name__ for kind in found) or "none"
         raise StrategyLoadError(
@@ -226,14 +245,14 @@ def _only_class_of(use: str, module: ModuleType) -> type[Strategy]:
     return _checked(use, found[0])
 
 
-def _strategies_in(module: ModuleType) -> list[type[Strategy]]:
-    """Return the strategies that ``module`` itself defines, in order of definition."""
+def _strategies_in(module: ModuleType, *, abstract: bool = False) -> list[type[Strategy]]:
+    """Return the strategies, whole or ``abstract``, that ``module`` itself defines, in order."""
     return [
         kind
         for kind in vars(module).values()
         if isinstance(kind, type)
         and issubclass(kind, Strategy)
-        and not inspect.isabstract(kind)
+        and inspect.isabstract(kind) is abstract
         and kind.__module__ == module.__name__
     ]
 
@@ -243,8 +262,21 @@ def _checked(use: str, found: Any) -> type[Strategy]:
         raise StrategyLoadError(f"strategy {use!r}: found {found!r}, expected a Strategy subclass")
     if inspect.isabstract(found):
         missing = ", ".join(sorted(found.__abstractmethods__))
-        raise StrategyLoadError(f"strategy {use!r}: class {found.__name__} lacks {missing}")
+        raise StrategyLoadError(
+            f"strategy {use!r}: {_at(found)}class {found.__name__} lacks {missing}"
+        )
+    params: Any = found.Params
+    if not (isinstance(params, type) and issubclass(params, StrategyParams)):
+        raise StrategyLoadError(
+            f"strategy {use!r}: {_at(found)}Params of {found.__name__} is {params!r}, "
+            "expected a subclass of StrategyParams"
+        )
     return found
+
+
+def _at(kind: type) -> str:
+    place = place_of_class(kind)
+    return "" if place is None else f"{place.file}:{place.line}: "
 
 
 def _described(name: str, factory: type[Strategy], source: str) -> LoadedStrategy:

@@ -155,7 +155,7 @@ class SmaCross(Strategy):
     The moving-average crossover, one position per symbol, market orders only.
 
     It orders when what it wants differs from what it holds and no order of its own is on the
-    way. It needs ``slow`` bars before the first decision.
+    way. It needs ``slow`` bars before the first decision, and opens nothing that is restricted.
     """
 
     Params = SmaCrossParams
@@ -194,6 +194,8 @@ class SmaCross(Strategy):
         if self.desk.pending(symbol):
             return None
         if wants_long:
+            if symbol in self.desk.restricted:
+                return None
             return (self.desk.open(symbol, Side.BUY, self._quantity, decision_price=bar.close),)
         held = self.desk.position(symbol)
         return (self.desk.reduce(symbol, Side.SELL, held, decision_price=bar.close),)

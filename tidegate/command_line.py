@@ -55,6 +55,11 @@ class CommandLine:
         section = {"name": load_strategy(use).name, "use": use, "params": values}
         self.put(("strategies",), [section], "--strategy")
 
+    def lists(self, allow: Sequence[str] | None, deny: Sequence[str] | None) -> None:
+        """Take ``--allow`` and ``--deny``: they are added to the universe's lists."""
+        self.put(("universe", "allow"), list(allow) if allow else None, "--allow")
+        self.put(("universe", "deny"), list(deny) if deny else None, "--deny")
+
     def layer(self) -> Layer:
         """Return the layer of all that was given."""
         return Layer("command line", self._values, self._origins)

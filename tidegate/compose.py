@@ -18,6 +18,7 @@ from actors.assembly import StrategySpec
 from actors.health import HealthPlan, plan_of
 from actors.risk import RiskLimits
 from actors.risk.defaults import LIVE_NEEDS
+from actors.universe import share_of
 from feeds.contract import BarFeed, Group
 from feeds.settings import build_feed
 from state.instruments import Instrument, load_instruments
@@ -27,8 +28,12 @@ from strategies.loader import (
     parse_params,
     resolve_lot_method,
 )
+from tidegate.candidates import missing_for_live as hooks_missing_for_live
+from tidegate.candidates import refuse_unmade
 from tidegate.config import TRADE_DEFAULT, Configuration, Settings, StrategySettings
 from tidegate.exits import ConfigError
+from tidegate.universe import Universe, described, universe_of
+from tidegate.universe_lists import LISTS
 
 DAY_MS = 86_400_000
 
@@ -48,6 +53,7 @@ class Parts:
     health: HealthPlan | None
     config: Mapping[str, Any]
     places: Mapping[str, Any]
+    universe: Mapping[str, Any]
 
 
 def compose(configuration: Configuration) -> Parts:
@@ -56,19 +62,22 @@ def compose(configuration: Configuration) -> Parts:
     if problems := not_in_force(configuration):
         raise ConfigError(*problems)
     feed = feed_of(configuration)
-    symbols = traded_symbols(configuration, feed)
-    refuse_idle_budgets(configuration, symbols)
-    instruments = instruments_of(configuration, symbols)
-    strategies = strategies_of(configuration, symbols)
+    limits = limits_of(settings)
+    universe = universe_of(configuration, feed, limits)
+    refuse_idle_budgets(configuration, universe.listed)
+    strategies = strategies_of(configuration, universe)
+    instruments = instruments_of(configuration, universe.needed(strategies))
+    refuse_unmade(strategies, instruments, settings.venue.position_mode)
     return Parts(
         feed,
         strategies,
         instruments,
         single_currency(instruments),
-        limits_of(settings),
+        limits,
         health_of(settings) if is_watched(configuration) else None,
         kept_config(configuration, strategies, instruments),
         _places(configuration, feed),
+        described(universe, configuration.lists, strategies),
     )
 
 
@@ -97,13 +106,17 @@ def missing_for_live(configuration: Configuration) -> list[str]:
     ]
 
 
-def refuse_live_without_limits(configuration: Configuration) -> None:
-    """Raise one ``ConfigError`` that names every limit a live session lacks."""
+def refuse_unready_for_live(configuration: Configuration) -> None:
+    """Raise one ``ConfigError`` that names every limit and every hook a live session lacks."""
+    problems: list[str] = []
     if missing := missing_for_live(configuration):
-        raise ConfigError(
+        problems.append(
             f"{configuration.origin('session', 'mode')}: session.mode: live needs limits that are "
             f"given, and found none for {', '.join(missing)}; expected each of them in [risk]"
         )
+    problems += hooks_missing_for_live(configuration)
+    if problems:
+        raise ConfigError(*problems)
 
 
 def is_watched(configuration: Configuration) -> bool:
@@ -177,25 +190,8 @@ def feed_of(configuration: Configuration) -> BarFeed:
     return FirstDay(feed) if settings.session.extent == "quick" else feed
 
 
-def traded_symbols(configuration: Configuration, feed: BarFeed) -> tuple[str, ...]:
-    """Return the symbols that may be traded, in the order of their listing."""
-    universe = configuration.settings.universe
-    listed = universe.symbols or feed.symbols
-    symbols = tuple(
-        symbol
-        for symbol in listed
-        if (not universe.allow or symbol in universe.allow) and symbol not in universe.deny
-    )
-    if not symbols:
-        raise ConfigError(
-            f"{configuration.origin('universe')}: universe: allow and deny leave none of "
-            f"{', '.join(listed)}"
-        )
-    return symbols
-
-
 def refuse_idle_budgets(configuration: Configuration, symbols: Sequence[str]) -> None:
-    """Raise one ``ConfigError`` for budgets of symbols that are not traded: slips of the pen."""
+    """Raise one ``ConfigError`` for budgets of symbols that are not listed: slips of the pen."""
     idle = [name for name in configuration.settings.risk.symbol_budgets if name not in symbols]
     if idle:
         raise ConfigError(
@@ -234,7 +230,7 @@ def single_currency(instruments: Mapping[str, Instrument]) -> str:
 # ------------------------------------------------------------------------------------ strategies
 
 
-def strategies_of(configuration: Configuration, symbols: Sequence[str]) -> tuple[StrategySpec, ...]:
+def strategies_of(configuration: Configuration, universe: Universe) -> tuple[StrategySpec, ...]:
     """Return the strategies, loaded, with their parameters checked."""
     asked = configuration.settings.strategies
     origin = configuration.origin("strategies")
@@ -246,29 +242,31 @@ def strategies_of(configuration: Configuration, symbols: Sequence[str]) -> tuple
     for name in names:
         if names.count(name) > 1:
             raise ConfigError(f"{origin}: strategies: the name {name!r} is given twice")
-    return tuple(_strategy(strategy, symbols, origin) for strategy in asked)
+    return tuple(_strategy(strategy, universe, origin) for strategy in asked)
 
 
-def _strategy(asked: StrategySettings, symbols: Sequence[str], origin: str) -> StrategySpec:
-    unknown = [symbol for symbol in asked.symbols if symbol not in symbols]
+def _strategy(asked: StrategySettings, universe: Universe, origin: str) -> StrategySpec:
+    unknown = [symbol for symbol in asked.symbols if symbol not in universe.listed]
     if unknown:
         raise ConfigError(
             f"{origin}: strategy {asked.name}: symbols: found {', '.join(unknown)}, "
-            f"expected some of {', '.join(symbols)}"
+            f"expected some of {', '.join(universe.listed)}"
         )
     loaded = load_strategy(asked.use)
     try:
         lot_method = resolve_lot_method(loaded, asked.lot_method)
     except StrategyLoadError as error:
         raise ConfigError(f"{origin}: {error}") from None
+    share = share_of(asked.symbols, universe.listed, universe.limits)
     return StrategySpec(
         asked.name,
         loaded.factory,
         parse_params(loaded, asked.params),
-        asked.symbols or tuple(symbols),
+        share.symbols,
         lot_method,
         _without_folder(asked.use),
         loaded.source_sha256,
+        share.restricted,
     )
 
 
@@ -289,6 +287,10 @@ def kept_config(
     """
     config = configuration.public()
     del config["session"]["dir"], config["universe"]["instruments"], config["feed"]["files"]
+    # Which source gave an entry, and in which order, decides nothing: the lists are sets.
+    del config["universe"]["files"]
+    for name in LISTS:
+        config["universe"][name] = sorted(config["universe"][name])
     del config["control"], config["telemetry"], config["venue"]["loopback_ca"]
     if not is_watched(configuration):
         del config["health"], config["feed"]["stale_after_s"]

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal
@@ -35,6 +35,7 @@ from tidegate.exits import ConfigError
 from tidegate.layers import Key, Layer, environment_layer, file_layer, leaves, merge
 from tidegate.redaction import exposed_secrets, is_secret, masked, secrets_in, without_secrets
 from tidegate.schema import model_at, nearest
+from tidegate.universe_lists import UniverseLists, lists_of
 
 DEFAULT_FILE = Path("tidegate.toml")
 TRADE_DEFAULT = "trade default"
@@ -74,8 +75,17 @@ class UniverseSettings(Section):
     """``[universe]``: what may be traded."""
 
     symbols: tuple[str, ...] = Field((), description="symbols; empty means all of the feed's")
-    allow: tuple[str, ...] = Field((), description="when given, only these of the symbols")
-    deny: tuple[str, ...] = Field((), description="never these")
+    allow: tuple[str, ...] = Field(
+        (), description="when given, only these may be opened; added up over all sources"
+    )
+    deny: tuple[str, ...] = Field(
+        (), description="these may not be opened, whoever allows them; added up over all sources"
+    )
+    files: tuple[str, ...] = Field(
+        (),
+        description="files with more of both lists: TOML, JSON or YAML with `allow` and `deny`, or "
+        "plain text with one symbol a line, `-SYMBOL` to deny it",
+    )
     instruments: str | None = Field(
         None, description="file with the instruments' rules; one it lacks has no limits at all"
     )
@@ -177,6 +187,8 @@ class Configuration:
     settings: Settings
     sources: Mapping[Key, str]
     given: Mapping[str, Any]
+    lists: UniverseLists = field(default_factory=UniverseLists)
+    """The universe's lists, each entry with its sources."""
 
     def origin(self, *key: str) -> str:
         """Return what to call the origin of ``key``, or of the nearest key above or below it."""
@@ -195,10 +207,27 @@ class Configuration:
         public: dict[str, Any] = without_secrets(self.settings.model_dump(mode="json"))
         return public
 
+    def origins(self) -> list[str]:
+        """Return every source that sets anything, each once."""
+        keys = (name for key, name in self.sources.items() if self.lists.known(key) is None)
+        return list(dict.fromkeys((*keys, *self.lists.origins())))
+
     def rows(self) -> list[tuple[str, Any, str]]:
-        """Return (key, value, origin) of every key, secrets masked, in the order of the model."""
+        """
+        Return (key, value, origin) of every key, secrets masked, in the order of the model.
+
+        A list that is added up over its sources has a row for each of its entries.
+        """
         values = masked(self.settings.model_dump(mode="json"))
-        return [(".".join(key), value, self.origin(*key)) for key, value in leaves(values)]
+        rows: list[tuple[str, Any, str]] = []
+        for key, value in leaves(values):
+            if found := self.lists.known(key):
+                rows += [
+                    (".".join(key), symbol, self.lists.origin(key, symbol)) for symbol in found
+                ]
+            else:
+                rows.append((".".join(key), value, self.origin(*key)))
+        return rows
 
     def secrets(self) -> list[str]:
         """Return every configured secret, for the log to keep silent about."""
@@ -216,7 +245,7 @@ def load(
     Load and check the configuration; later sources win, key by key.
 
     Order: ``files`` as given (without any: ``./tidegate.toml`` if it exists and ``default_file``
-    allows it), then the environment, then the command line.
+    allows it), then the environment, then the command line. The universe's lists are added up.
     """
     paths = list(files)
     if not paths and default_file and DEFAULT_FILE.exists():
@@ -233,12 +262,13 @@ def load(
     layers.append(environment_layer(Settings, os.environ if environ is None else environ))
     if command_line is not None:
         layers.append(command_line)
-    merged, sources = merge(layers)
+    lists = lists_of(layers)
+    merged, sources = merge([*layers, lists.layer()])
     try:
         settings = Settings.model_validate(merged)
     except ValidationError as error:
         raise ConfigError(*_problems(error, layers)) from None
-    return with_trade_defaults(Configuration(settings, sources, merged))
+    return with_trade_defaults(Configuration(settings, sources, merged, lists))
 
 
 def with_trade_defaults(configuration: Configuration) -> Configuration:
@@ -258,7 +288,9 @@ def with_trade_defaults(configuration: Configuration) -> Configuration:
     risk = settings.risk.model_copy(update=missing)
     sources = dict(configuration.sources)
     sources.update({("risk", name): TRADE_DEFAULT for name in missing})
-    return Configuration(settings.model_copy(update={"risk": risk}), sources, configuration.given)
+    return replace(
+        configuration, settings=settings.model_copy(update={"risk": risk}), sources=sources
+    )
 
 
 def _problems(error: ValidationError, layers: Sequence[Layer]) -> list[str]:

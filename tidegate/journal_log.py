@@ -175,7 +175,10 @@ def _ended(message: SessionEnded) -> Told:
 
 
 def _failed(message: ActorFailed) -> Told:
-    fields = {"actor": message.actor, "error": message.error, "on": message.message_type}
+    fields = {"actor": message.actor}
+    if message.place:
+        fields["place"] = message.place
+    fields |= {"error": message.error, "on": message.message_type}
     return "error", "actor_failed", {**fields, "exception": message.traceback.rstrip()}
 
 

@@ -21,6 +21,7 @@ from feeds.timeframe import format_timeframe
 from messages import BreachAction
 from state.instruments import InstrumentError
 from strategies.loader import StrategyLoadError
+from tidegate import candidates
 from tidegate.compose import (
     feed_of,
     instruments_of,
@@ -30,11 +31,11 @@ from tidegate.compose import (
     refuse_idle_budgets,
     single_currency,
     strategies_of,
-    traded_symbols,
 )
 from tidegate.config import Configuration
 from tidegate.exits import ConfigError
 from tidegate.places import unwritable
+from tidegate.universe import Universe, strangers, universe_of, why_restricted
 
 Status = Literal["ok", "warn", "fail"]
 
@@ -82,20 +83,22 @@ def _parts(configuration: Configuration) -> Iterator[Finding]:
         feed = feed_of(configuration)
         yield Finding("ok", subject, _described_feed(feed))
         subject = "universe"
-        symbols = traded_symbols(configuration, feed)
-        yield Finding("ok", subject, ", ".join(symbols))
+        universe = universe_of(configuration, feed, limits_of(configuration.settings))
+        yield from _universe(universe, configuration)
         subject = "limits"
-        refuse_idle_budgets(configuration, symbols)
+        refuse_idle_budgets(configuration, universe.listed)
+        subject = "strategies"
+        strategies = strategies_of(configuration, universe)
+        names = ", ".join(f"{spec.name} ({spec.source})" for spec in strategies)
+        yield Finding("ok", subject, names)
         subject = "instruments"
-        instruments = instruments_of(configuration, symbols)
+        instruments = instruments_of(configuration, universe.needed(strategies))
         currency = single_currency(instruments)
         yield Finding(
             "ok", subject, f"{_described_instruments(instruments)}; account in {currency}"
         )
-        subject = "strategies"
-        strategies = strategies_of(configuration, symbols)
-        names = ", ".join(f"{spec.name} ({spec.source})" for spec in strategies)
-        yield Finding("ok", subject, names)
+        for status, about, detail in candidates.findings(configuration, strategies, instruments):
+            yield Finding(status, about, detail)
     except (
         ConfigError,
         FeedError,
@@ -106,8 +109,20 @@ def _parts(configuration: Configuration) -> Iterator[Finding]:
         yield Finding("fail", subject, str(error))
 
 
+def _universe(universe: Universe, configuration: Configuration) -> Iterator[Finding]:
+    """Yield what may be traded and what may not, and which entries of the lists lead nowhere."""
+    lists = configuration.lists
+    detail = ", ".join(universe.tradable)
+    if universe.restricted:
+        told = ", ".join(why_restricted(symbol, lists) for symbol in universe.restricted)
+        detail += f"; not to be opened: {told}"
+    yield Finding("ok", "universe", detail)
+    for line in strangers(universe, lists):
+        yield Finding("warn", "universe", line)
+
+
 def _files(configuration: Configuration) -> str:
-    origins = list(dict.fromkeys(configuration.sources.values()))
+    origins = configuration.origins()
     return f"every key is known; from {', '.join(origins) if origins else 'defaults only'}"
 
 
@@ -151,12 +166,17 @@ def _limits(configuration: Configuration) -> Iterator[Finding]:
         if value:
             action = spec.action_in(limits)
             then = "" if action is BreachAction.REFUSE else f", then {action.value}"
-            origin = configuration.origin(*spec.setting.split("."))
-            yield Finding("ok", subject, f"{value}{then} ({origin})")
+            yield Finding("ok", subject, f"{value}{then} ({_given_by(spec, configuration)})")
         elif spec.name in limits.actions:
             yield Finding("warn", subject, "not set, although risk.actions names it")
         elif spec.name in LIVE_NEEDS:
             yield Finding("warn", subject, "not set: there is no such limit")
+
+
+def _given_by(spec: GuardSpec, configuration: Configuration) -> str:
+    if spec.name == "universe":
+        return ", ".join(configuration.lists.origins())
+    return configuration.origin(*spec.setting.split("."))
 
 
 def _limit(limits: RiskLimits, spec: GuardSpec) -> str:

@@ -42,10 +42,11 @@ def rebuild(recorded: Recorded) -> dict[str, str]:
     """
     with tempfile.TemporaryDirectory(dir=recorded.folder, prefix=".rebuild-") as name:
         fresh = Path(name)
-        projection = SummaryProjection()
+        tables = CsvArtifacts(fresh)
+        projection = SummaryProjection(tables.executions)
         with _readable(recorded):
             write_events(fresh / "events.ndjson", recorded.journal)
-            project(read_journal(recorded.journal), CsvArtifacts(fresh), projection)
+            project(read_journal(recorded.journal), tables, projection)
         projection.set_facts(recorded_facts(recorded.manifest, recorded.folder))
         summary = projection.summary()
         write_session_md(summary, fresh / "session.md")

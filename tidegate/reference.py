@@ -43,8 +43,9 @@ CONFIGURATION_OPENING = """\
 
 Sources, the later one wins, key by key: the files given by `-c` in order (without any,
 `./tidegate.toml`; `replay` reads only files given by `-c`), then the environment, then the
-command line. Files are TOML, JSON or YAML. Tables merge; lists are replaced whole. Relative
-paths start at the working directory. An unknown key is an error.
+command line. Files are TOML, JSON or YAML. Tables merge; lists are replaced whole, but for those
+of the [universe](../how-to/universe.md), which are added up. Relative paths start at the working
+directory. An unknown key is an error.
 
 In the environment a key is `TIDEGATE_SECTION__KEY`; a list or table is written as JSON.
 `TIDEGATE_SEED` is short for `TIDEGATE_SESSION__SEED`. `tidegate config show` prints every key

@@ -105,6 +105,7 @@ def session_spec(
         runs_dir=runs_dir,
         config=parts.config,
         places=parts.places,
+        universe=parts.universe,
         events=events,
         sinks=(JournalLog(open_log, live=session.mode != "replay"),),
     )

@@ -10,7 +10,7 @@ from types import FrameType
 import anyio
 
 from actors.session import SessionResult, run_paper
-from tidegate.compose import compose, refuse_live_without_limits
+from tidegate.compose import compose, refuse_unready_for_live
 from tidegate.config import Configuration
 from tidegate.control.around import Controls, controlled
 from tidegate.exits import UsageRefused
@@ -103,7 +103,7 @@ def _refuse_what_is_not_there(configuration: Configuration, *, acknowledged: boo
             "to real venues yet: it trades on paper only"
         )
     if mode == "live":
-        refuse_live_without_limits(configuration)
+        refuse_unready_for_live(configuration)
     if mode in {"live", "shadow"}:
         raise UsageRefused(
             f"{origin}: session.mode: found {mode!r}, expected 'paper': "

@@ -32,6 +32,7 @@ from tidegate.compose import (
 )
 from tidegate.config import Configuration, Settings
 from tidegate.exits import UsageRefused
+from tidegate.universe import universe_of
 
 OUTSIDE: Mapping[bytes, str] = {
     b'"type":"OperatorCommand"': "an operator's command",
@@ -99,18 +100,20 @@ def session_again(manifest: Manifest) -> SessionSpec:
     configuration = _configuration(manifest)
     settings = configuration.settings
     feed = feed_of(configuration)
+    limits = limits_of(settings)
+    universe = universe_of(configuration, feed, limits)
     instruments = kept_instruments(manifest.config)
     return SessionSpec(
         mode=settings.session.mode,
         name=settings.session.name,
         seed=settings.session.seed,
         feed=feed,
-        strategies=strategies_of(configuration, tuple(instruments)),
+        strategies=strategies_of(configuration, universe),
         instruments=instruments,
         currency=single_currency(instruments),
         cash=settings.session.cash,
         engine=settings.venue.engine_config(""),
-        limits=limits_of(settings),
+        limits=limits,
         health=health_of(settings) if "health" in manifest.config else None,
         config=manifest.config,
         session_id=manifest.session_id,

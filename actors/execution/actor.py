@@ -139,6 +139,7 @@ class ExecutionActor(Actor):
             *(effect for order in unsent if order.live for effect in self.give_up(order, cause)),
             *cancels,
             *pursued,
+            *self._canceller.unanswered(now),
             *self._room.put_back_all(now),
             SetTimer(MIDNIGHT, next_midnight(now)),
         )
@@ -389,7 +390,7 @@ class ExecutionActor(Actor):
         asked = self.books.inquiries.answered(answer.client_order_id)
         order = self.orders.by_client_id(answer.client_order_id)
         if order is None:
-            return None
+            return (self._unexplained(answer, "unknown_order", answer.client_order_id),)
         effects = list(self._missed(order, answer))
         if asked is not None:
             effects.extend(self._canceller.go_on(asked, order, answer))
@@ -443,9 +444,11 @@ class ExecutionActor(Actor):
             return None
         return self._moves(pursuit, pursuit.denied(decision.causes, self.clock.now))
 
-    def _unexplained(self, report: VenueReport, reason: str, detail: str) -> DeadLetter:
-        now = self.clock.now
-        return DeadLetter("execution", now, f"VenueReport:{report.event.value}", reason, detail)
+    def _unexplained(self, news: VenueReport | VenueOrder, reason: str, detail: str) -> DeadLetter:
+        kind = type(news).__name__
+        if isinstance(news, VenueReport):
+            kind += f":{news.event.value}"
+        return DeadLetter("execution", self.clock.now, kind, reason, detail)
 
     def _step(
         self, order: Order, event: OrderEvent, at: int, cause: Cause | None = None

@@ -136,6 +136,10 @@ class Brackets:
         """Return whether an order that was not sent is to stay as it is: it waits here."""
         return order_id in self.kept or order_id in self.waiting
 
+    def release(self, order_id: str) -> None:
+        """Let an order go out: it waits here no longer."""
+        self.kept.pop(order_id, None)
+
     # -- room
 
     def wait_for(self, order_id: str, others: Iterable[Order]) -> list[Order]:
@@ -147,6 +151,8 @@ class Brackets:
 
     def displace(self, order: Order) -> None:
         """Note that a protective order makes room, to be put back."""
+        if self.is_displaced(order):
+            return
         entry = Displaced(order.request, order.remaining)
         self.displaced.setdefault(book_of(order.request), []).append(entry)
 

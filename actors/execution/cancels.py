@@ -14,7 +14,7 @@ from actors.execution.bracket import book_of
 from actors.execution.hands import Hands
 from actors.execution.inquiry import TIMER, Inquiry
 from actors.execution.pursuit import Pursuit
-from actors.runtime import Clock, Effect, Effects, SetTimer
+from actors.runtime import Clock, Effect, SetTimer
 from brokers.contract import Broker
 from messages import (
     ApprovedCancel,
@@ -137,7 +137,7 @@ class Canceller:
         self._broker.cancel(name, self._clock.now)
         return ()
 
-    def unanswered(self, now: int) -> Effects:
+    def unanswered(self, now: int) -> tuple[Effect, ...]:
         """Go on without the answers that did not come."""
         effects: list[Effect] = []
         for asked in self._books.inquiries.overdue(now):

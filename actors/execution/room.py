@@ -57,26 +57,42 @@ class Room:
         if kept is not None and not kept.touched:
             kept.is_durable = True
             return None
-        others = [
+        held = self._held(book_of(request))
+        if not held or outlived(order, held):
+            return self._hands.give_up(order, Cause(ReasonCode.POSITION_CLOSED))
+        binding = self._binding(order)
+        bound = sum((other.remaining for other in binding), ZERO)
+        if bound + request.quantity <= abs(held):
+            brackets.release(request.order_id)
+            return self._hands.send(order)
+        effects: list[Effect] = []
+        for other in brackets.wait_for(request.order_id, binding):
+            effects.extend(self._make_way(other, request))
+        return effects or (None if binding else self._hands.send(order))
+
+    def _binding(self, order: Order) -> list[Order]:
+        """Return the orders at the venue that bind the position of ``order``."""
+        request = order.request
+        return [
             other
             for other in self._books.orders.live_of(request.strategy, request.symbol)
             if other is not order
             and book_of(other.request) == book_of(request)
             and other.request.reduce_only
             and other.status not in NOT_SENT
-            and other.request.action in PROTECTIVE
         ]
-        if is_stop(request):
-            others = [other for other in others if _replaces(request, other.request)]
-        effects: list[Effect] = []
-        for other in brackets.wait_for(request.order_id, others):
-            replaced = _replaces(request, other.request)
-            code = ReasonCode.REPLACED if replaced else ReasonCode.BRACKET
-            if not replaced:
-                brackets.displace(other)
-            cause = Cause(code, f"order_id={request.order_id}")
-            effects.extend(self._hands.cancel(other, cause))
-        return effects if others else self._hands.send(order)
+
+    def _make_way(self, other: Order, request: OrderRequest) -> Iterable[Effect]:
+        """Cancel an order that is in the way of ``request``, or let it leave first."""
+        if _replaces(request, other.request):
+            cause = Cause(ReasonCode.REPLACED, f"order_id={request.order_id}")
+            return self._hands.cancel(other, cause)
+        leaves_now = other.request.action not in PROTECTIVE or not is_stop(other.request)
+        if leaves_now or is_stop(request):
+            return ()  # what leaves now is over at the next price, one way or the other
+        self._books.brackets.displace(other)
+        cause = Cause(ReasonCode.BRACKET, f"order_id={request.order_id}")
+        return self._hands.cancel(other, cause)
 
     def see(self, seen: Bar | Quote | Tick) -> Effects:
         """Let take-profits whose price was touched go out; told only while any waits here."""
@@ -128,19 +144,13 @@ class Room:
         for order_id in brackets.ended(order):
             waiting = self._books.orders.by_order_id(order_id)
             if waiting is not None and waiting.status is OrderStatus.JOURNALED:
-                effects.extend(self._is_there(waiting))
+                effects.extend(self.send(waiting) or ())
         book = book_of(order.request)
         if book in brackets.displaced:
             strategy, symbol, side = book
             # Once all that follows from this has happened: the strategy may set its own anew.
             effects.append(SetTimer(f"{TIMER}{strategy}|{symbol}|{side.value}", self._clock.now))
         return effects
-
-    def _is_there(self, order: Order) -> Iterable[Effect]:
-        held = self._held(book_of(order.request))
-        if outlived(order, held) or not held:
-            return self._hands.give_up(order, Cause(ReasonCode.POSITION_CLOSED))
-        return self._hands.send(order)
 
     def wake(self, key: str, now: int) -> Effects:
         """Put back what a timer is for."""

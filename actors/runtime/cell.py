@@ -128,6 +128,7 @@ class Cell:
         "incarnation",
         "mailbox",
         "name",
+        "place_of",
         "refused",
         "state",
     )
@@ -138,15 +139,18 @@ class Cell:
         factory: Callable[[], Actor],
         bounds: dict[Lane, int] | None = None,
         check: Callable[[Iterable[Any]], tuple[Effect, ...]] | None = None,
+        place_of: Callable[[Message | None, BaseException], str] | None = None,
     ) -> None:
         """
         Make the place; ``factory`` makes each incarnation's actor.
 
         ``check`` turns what a handler returned into its effects, or raises: it is where code
-        that is not ours, a strategy, is kept to what it may say.
+        that is not ours, a strategy, is kept to what it may say. ``place_of`` tells, of an error
+        on a message, the line of that code which it came from.
         """
         self.name = name
         self.check = check
+        self.place_of = place_of
         self.factory = factory
         self.mailbox = Mailbox(name, bounds)
         self.state = CellState.STARTING

@@ -134,9 +134,13 @@ class Dispatcher:
         self._unclaimed += 1
         self.pending = True
 
-    def publish(self, source: str, message: Message, origin: Origin = None) -> None:
-        """Journal and route a message that comes from no actor's handler."""
-        self._send(source, message, origin)
+    def publish(self, source: str, message: Message, origin: Origin = None) -> Origin:
+        """
+        Journal and route a message that comes from no actor's handler.
+
+        Return its own place in the journal: the origin of whatever is done because of it.
+        """
+        return self._send(source, message, origin)
 
     def settle(self) -> None:
         """
@@ -363,14 +367,16 @@ class Dispatcher:
             message,
         )
 
-    def _send(self, source: str, message: Message, origin: Origin) -> None:
+    def _send(self, source: str, message: Message, origin: Origin) -> Origin:
         kind = type(message)
         route = self._routes.get(kind)
         if route is None:
             route = self._routes[kind] = Route((), None, kind)
         receivers = self._addressed(source, route, message, origin)
+        following: Origin = self.journal.seq if route.journaled else origin
         if receivers:
             self._to_all(receivers)
+        return following
 
     def _addressed(
         self, source: str, route: Route, message: Message, origin: Origin

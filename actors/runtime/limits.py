@@ -24,6 +24,10 @@ the same intent is stopped here and not by the interpreter's recursion limit."""
 EFFECTS_MAX = 1_024
 """Intents that one call of a strategy may return: an answer without an end must not eat memory."""
 
+INTENTS_PER_MOMENT_MAX = 8_192
+"""Intents of one strategy at one session time: answers that breed two answers each are endless too,
+however short each chain of them is."""
+
 DEAD_LETTERS_KEPT = 256
 """Dead letters kept in memory for the operator; all are counted and journaled."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from operator import attrgetter
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from actors.runtime.cell import Cell
 from actors.runtime.mailbox import Origin
@@ -45,9 +45,7 @@ class Route:
         self.matters = matters
         self.by_strategy = by_strategy
         self.journaled = kind.journaled
-        fields = kind.__struct_fields__
-        name = next((name for name in ("order_id", "intent_id") if name in fields), None)
-        self.correlation: Callable[[Any], str] = attrgetter(name) if name else _uncorrelated
+        self.correlation = correlation_of(kind)
 
 
 class Deep:
@@ -63,6 +61,36 @@ class Deep:
         """Keep both."""
         self.origin = origin
         self.depth = depth
+
+
+CHAINS: Final = ("root_id", "order_id", "intent_id", "plan_id", "kill_id", "command_id")
+"""The fields that name the chain of events that a message belongs to, the foremost first."""
+
+MAY_BE_EMPTY: Final = frozenset({"root_id", "order_id"})
+"""Those that not every message of a class has a value for: then the next one names its chain."""
+
+
+def correlation_of(kind: type[Message]) -> Callable[[Any], str]:
+    """
+    Return what gives the correlation id of a class's messages.
+
+    All that becomes of an intent carries its id: its orders, the further ones that its policy
+    permits, their reports, its end. An event of something else carries the id of that, or none.
+    """
+    fields = kind.__struct_fields__
+    names = [name for name in CHAINS if name in fields]
+    if not names:
+        return _uncorrelated
+    if names[0] not in MAY_BE_EMPTY or len(names) == 1:
+        return attrgetter(names[0])
+    return _first_of(attrgetter(names[0]), attrgetter(names[1]))
+
+
+def _first_of(first: Callable[[Any], str], otherwise: Callable[[Any], str]) -> Callable[[Any], str]:
+    def correlation(message: Any) -> str:
+        return first(message) or otherwise(message)
+
+    return correlation
 
 
 def _uncorrelated(_message: Any) -> str:

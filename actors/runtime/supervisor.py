@@ -138,11 +138,13 @@ class Supervisor:
         text = portable_traceback(error)
         name = type(message).__name__ if message is not None else ""
         where = f"{type(error).__name__}: {error}"
+        place = "" if cell.place_of is None else cell.place_of(message, error)
         self.dispatcher.publish(
-            "supervisor", ActorFailed(cell.name, now, cell.incarnation, where, text, name)
+            "supervisor", ActorFailed(cell.name, now, cell.incarnation, where, text, name, place)
         )
         if message is not None:
-            self.dead_letter(cell, message, "handler_raised", where)
+            detail = f"{place}: {where}" if place else where
+            self.dead_letter(cell, message, "handler_raised", detail)
         if isinstance(error, self.fatal):
             self.apply(HoldOpen(f"fatal:{cell.name}", where))
             self.apply(Halt(where))

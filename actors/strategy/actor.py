@@ -14,15 +14,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import chain, islice
+from itertools import chain
 from typing import Any, TypeVar
 
 import msgspec
 
 from actors.runtime import Actor, Effect, Effects, SetTimer
 from actors.runtime.cell import Handler
-from actors.runtime.limits import EFFECTS_MAX
-from actors.strategy.border import MalformedIntent, own_intents
+from actors.strategy.answers import Answers
+from actors.strategy.border import MalformedIntent, UnreadyState, own_intents
 from actors.strategy.house import House
 from actors.strategy.news import ends, rejection_of
 from actors.strategy.states import BookStates
@@ -89,6 +89,8 @@ class StrategyActor(Actor):
         self._wants_updates = kind.on_order_update is not Strategy.on_order_update
         self._plain = not has_states and not kind.uses_plans
         self.eager = self._wants_updates
+        self._answers = Answers(desk.strategy)
+        """What each hook answered to the last news of an order."""
         self._own: list[Effect] = []
         """What this actor has to say itself, before what the strategy asks for."""
         self._noted: Message | None = None
@@ -165,14 +167,15 @@ class StrategyActor(Actor):
         intent, rejection = self._note_report(report)
         planned = self._planned(intent, report, rejection) if self.plans and intent else ()
         fill = report.fill
-        parts: list[Iterable[Any] | None] = [planned]
+        answers = self._answers
+        answers.clear()
         if fill is not None and self._wants_fills:
-            parts.append(_now(strategy.on_fill(fill)))
+            answers.take("on_fill", strategy.on_fill(fill))
         if self._wants_updates:
-            parts.append(_now(strategy.on_order_update(report)))
+            answers.take("on_order_update", strategy.on_order_update(report))
         if rejection is not None:
-            parts.append(_now(strategy.on_order_rejected(rejection)))
-        return self._with_own(_joined(*parts), report.symbol)
+            answers.take("on_order_rejected", strategy.on_order_rejected(rejection))
+        return self._with_own(_joined(planned, *answers.said), report.symbol)
 
     def _note_report(self, report: ExecutionReport) -> tuple[Intent | None, Rejection | None]:
         """Let desk, backoff and rollback take a step of an order; return what it refuses."""
@@ -382,7 +385,10 @@ class StrategyActor(Actor):
         if intent.intent_id in self.desk.kept:
             if self.states is None:
                 raise MalformedIntent(
-                    "policy.rollback", intent.policy.rollback.value, "a book_state to go back to"
+                    "policy.rollback",
+                    intent.policy.rollback.value,
+                    "a book_state to go back to",
+                    effect=intent,
                 )
             before = (self.states.arm(intent),)
         if self._asks and isinstance(intent, OpenIntent):
@@ -393,7 +399,9 @@ class StrategyActor(Actor):
 
     def _prepared_plan(self, intent: PlanIntent) -> Iterable[Effect]:
         if not type(self.strategy).uses_plans:
-            raise MalformedIntent("uses_plans", found=False, expected="True, to have plans")
+            raise MalformedIntent(
+                "uses_plans", found=False, expected="True, to have plans", effect=intent
+            )
         problems, told = self.plans.take(intent)
         if problems:
             return self._invalid(intent, problems)
@@ -418,7 +426,8 @@ class StrategyActor(Actor):
         decision = RiskDecision(
             intent.intent_id, intent.strategy, intent.symbol, Verdict.DENIED, now, causes=causes
         )
-        then = own_intents(self.desk, self.strategy.on_order_rejected(rejection) or ())
+        answer = self.strategy.on_order_rejected(rejection)
+        then = own_intents(self.desk, self._answers.take("on_order_rejected", answer))
         return (intent, decision, *chain.from_iterable(self._prepared(each) for each in then))
 
     # -- state
@@ -435,9 +444,18 @@ class StrategyActor(Actor):
                 for (symbol, side), text in sorted(self.house.books.items())
             ],
         }
-        text = json.dumps(state, separators=(",", ":"), sort_keys=True)
+        try:
+            text = json.dumps(state, separators=(",", ":"), sort_keys=True)
+        except (TypeError, ValueError) as error:  # of the strategy's own part: ours is plain
+            raise UnreadyState("snapshot", error) from error
         self.house.save(text)
         return SnapshotTaken(f"strategy:{self.desk.strategy}", self.desk.now, text)
+
+    # -- what went wrong
+
+    def place_of(self, message: Message | None, error: BaseException) -> str:
+        """Return the line of the strategy's own that an error came from; empty if none is known."""
+        return self._answers.place_of(type(self.strategy), message, error)
 
     def withdrawn(self, effects: Iterable[Effect]) -> None:
         """Take intents that will not be sent off the desk."""
@@ -455,11 +473,6 @@ def _are_plain(asked: Sequence[Asked]) -> bool:
         elif kind is PlanIntent or kind is PauseIntent:
             return False
     return True
-
-
-def _now(effects: Iterable[Any] | None) -> Iterable[Any] | None:
-    """Let a generator run here, before the next hook does."""
-    return None if effects is None else tuple(islice(effects, EFFECTS_MAX + 1))
 
 
 def _joined(*parts: Iterable[Any] | None) -> Iterable[Any] | None:

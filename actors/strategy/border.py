@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import msgspec
 
-from actors.runtime.limits import EFFECTS_MAX
+from actors.runtime.limits import EFFECTS_MAX, INTENTS_PER_MOMENT_MAX
 from messages import (
     MARKET,
     OPENING,
@@ -61,16 +61,52 @@ _REDUCE: Final = IntentAction.REDUCE
 _EXPLICIT: Final = Sizing.EXPLICIT
 
 
-class MalformedIntent(Exception):
+class StrategyFault(Exception):
+    """
+    What a strategy's hook gave us cannot be; noticed here, after the hook has returned.
+
+    ``effect`` is what the hook returned, or ``hook`` its name, as far as either is known: so that
+    the place to mend can be told.
+    """
+
+    def __init__(self, text: str, *, effect: object = None, hook: str = "") -> None:
+        """Say what is wrong."""
+        super().__init__(text)
+        self.effect = effect
+        self.hook = hook
+
+
+class MalformedIntent(StrategyFault):
     """An intent whose fields are not what they must be: says which, what it is, what is needed."""
 
-    def __init__(self, name: str, found: object, expected: str) -> None:
+    def __init__(self, name: str, found: object, expected: str, *, effect: object = None) -> None:
         """Name the field."""
-        super().__init__(f"{name} is {found!r}, expected {expected}")
+        super().__init__(f"{name} is {found!r}, expected {expected}", effect=effect)
 
 
-class ForeignEffect(Exception):
+class ForeignEffect(StrategyFault):
     """A strategy returned something that is not an intent of its own."""
+
+
+class UnreadyState(StrategyFault):
+    """A strategy's state cannot be kept: it has no form in JSON."""
+
+    def __init__(self, hook: str, error: Exception) -> None:
+        """Name the hook that returned it."""
+        super().__init__(f"{hook} is not JSON-ready: {error}", hook=hook)
+
+
+def listed(strategy: str, effects: Iterable[Any], hook: str = "") -> tuple[Any, ...]:
+    """Return what a hook returned as a tuple, cut where it is seen to be too long."""
+    try:
+        each = iter(effects)
+    except TypeError:
+        raise ForeignEffect(
+            f"strategy {strategy!r} returned {effects!r}, expected intents in a list, or None",
+            effect=effects,
+            hook=hook,
+        ) from None
+    return tuple(islice(each, EFFECTS_MAX + 1))
 
 
 def own_intents(desk: Desk, effects: Iterable[Any]) -> tuple[Asked, ...]:
@@ -80,7 +116,7 @@ def own_intents(desk: Desk, effects: Iterable[Any]) -> tuple[Asked, ...]:
     Intents that were made at the desk and not returned are withdrawn from it.
     """
     strategy = desk.strategy
-    checked = tuple(islice(effects, EFFECTS_MAX + 1))
+    checked = listed(strategy, effects)
     if len(checked) > EFFECTS_MAX:
         raise ForeignEffect(f"strategy {strategy!r} returned more than {EFFECTS_MAX} intents")
     for effect in checked:
@@ -88,21 +124,32 @@ def own_intents(desk: Desk, effects: Iterable[Any]) -> tuple[Asked, ...]:
         if kind not in ALLOWED:
             raise ForeignEffect(
                 f"strategy {strategy!r} returned {kind.__name__}, expected OpenIntent, "
-                f"ReduceIntent, CancelIntent, PlanIntent or PauseIntent"
+                f"ReduceIntent, CancelIntent, PlanIntent or PauseIntent",
+                effect=effect,
             )
         if effect.strategy != strategy:
             raise ForeignEffect(
-                f"strategy {strategy!r} returned an intent in the name of {effect.strategy!r}"
+                f"strategy {strategy!r} returned an intent in the name of {effect.strategy!r}",
+                effect=effect,
             )
         if not str(effect.intent_id).startswith(desk.id_prefix):
             raise ForeignEffect(
                 f"strategy {strategy!r} returned the id {effect.intent_id!r}, expected one of its "
-                f"desk's, which start with {desk.id_prefix!r}"
+                f"desk's, which start with {desk.id_prefix!r}",
+                effect=effect,
             )
-        if kind is OpenIntent or kind is ReduceIntent:
-            check_intent(effect)
-        else:
-            _check_other(effect)
+        try:
+            if kind is OpenIntent or kind is ReduceIntent:
+                check_intent(effect)
+            else:
+                _check_other(effect)
+        except MalformedIntent as error:
+            error.effect = effect
+            raise
+    if desk.said(len(checked)) > INTENTS_PER_MOMENT_MAX:
+        raise ForeignEffect(
+            f"strategy {strategy!r} returned more than {INTENTS_PER_MOMENT_MAX} intents at one time"
+        )
     desk.settle_drafts(checked)
     return checked
 

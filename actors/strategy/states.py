@@ -7,6 +7,7 @@ whose policy rolls back, the state of the book is kept as it is *at that moment*
 first, then change the state. If the intent comes to nothing, the book's state goes back to that,
 provided that nothing else has changed it meanwhile; if something has, going back would undo that
 as well, so the state stays, the fact is journaled, and the strategy hears of the failure anyway.
+Of several such intents of one hook, each covers what was changed until the next one was made.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
+from actors.strategy.border import UnreadyState
 from messages import Intent, PositionSide, StateOccasion, StrategyState
 from strategies import Desk, Strategy
 
@@ -52,7 +54,11 @@ class BookStates:
         desk.keep_book = self._text
 
     def _text(self, symbol: str, side: PositionSide) -> str:
-        return _encode(self.strategy.book_state(symbol, side)).decode()
+        state = self.strategy.book_state(symbol, side)
+        try:
+            return _encode(state).decode()
+        except (TypeError, ValueError, OverflowError) as error:
+            raise UnreadyState("book_state", error) from error
 
     def changes(self, symbols: Iterable[str]) -> list[StrategyState]:
         """Return what has changed of the books of ``symbols`` since the last look."""
@@ -69,7 +75,7 @@ class BookStates:
         """Return what a failure of ``intent`` goes back to, and note what it must find."""
         kept = self.desk.kept[intent.intent_id]
         book = (intent.symbol, intent.position_side)
-        kept.after = self._text(*book)
+        kept.after = kept.after or self._text(*book)
         return self._state(*book, StateOccasion.BEFORE_INTENT, kept.before, intent.intent_id)
 
     def over(self, intent_id: str, *, unfilled: bool) -> StrategyState | None:

@@ -90,7 +90,9 @@ class StrategyTable(Table):
 
     name: str = Field(pattern=NAME_FORM, description="its name in orders and holds; unique")
     use: str = Field(min_length=1, description="which strategy")
-    symbols: tuple[str, ...] = Field((), description="default: all symbols of the market")
+    symbols: tuple[str, ...] = Field(
+        (), description="default: all symbols of the market that may be opened"
+    )
     params: dict[str, Any] = Field(
         default_factory=dict, description="its parameters, checked by the strategy itself"
     )

@@ -54,7 +54,9 @@ class IncidentTally:
     def on_failure(self, failed: ActorFailed) -> None:
         """Note a failed handler."""
         self._life(failed.actor).failures += 1
-        text = f"{failed.error} (on {failed.message_type})" if failed.message_type else failed.error
+        text = f"{failed.place}: {failed.error}" if failed.place else failed.error
+        if failed.message_type:
+            text += f" (on {failed.message_type})"
         self._note(failed.at, "failed", failed.actor, text)
 
     def on_restart(self, restarting: ActorRestarting) -> None:

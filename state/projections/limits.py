@@ -6,8 +6,11 @@ CACHED_TIMES_MAX = 4_096
 """Timestamps whose text is remembered: one batch of the journal repeats few of them."""
 
 WAITING_ROWS_MAX = 8_192
-"""Finished rows of ``orders.csv`` kept in memory behind an unfinished order: about 2 MB; more of
-them wait in a file."""
+"""Finished rows of ``orders.csv``, and of ``intents.csv``, kept in memory behind an unfinished one:
+about 2 MB each; more of them wait in a file."""
+
+TRIP_PLANS_MAX = 16
+"""Plans named in one row of ``round_trips.csv``; a strategy may hand in a new one at every bar."""
 
 PARKED_PIECE_BYTES = 1 << 20
 """Rows that waited in a file come back in pieces of about this size."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from decimal import Decimal
 from itertools import chain
 from pathlib import Path
@@ -119,19 +120,26 @@ class OrderRows:
     An order begins with its intent, or, without one, where the journal first shows its
     request. Its row waits until it is finished; refused and suppressed ones have a row too. A
     fill that comes after its order's end still has its row in ``trades.csv``; the order's row
-    is written by then and stays as it was at the end. Call everything under ``EXACT``.
+    is written by then and stays as it was at the end. ``on_news`` is told of fills and of ends,
+    which are few of an order's steps. Call everything under ``EXACT``.
     """
 
-    __slots__ = ("_orders", "_positions", "_repeats", "_rows", "_trades", "_words")
+    __slots__ = ("_on_news", "_orders", "_positions", "_repeats", "_rows", "_trades", "_words")
 
     def __init__(
-        self, orders: CsvFile, trades: CsvFile, positions: PositionRows, folder: Path
+        self,
+        orders: CsvFile,
+        trades: CsvFile,
+        positions: PositionRows,
+        folder: Path,
+        on_news: Callable[[ExecutionReport], object],
     ) -> None:
         self._orders: dict[str, _Order] = {}
         self._repeats: dict[str, list[_Order]] = {}
         self._rows = OrderedRows(orders, folder)
         self._trades = trades.lines
         self._positions = positions
+        self._on_news = on_news
         self._words = Words()
 
     def on_intent(self, intent: OpenIntent | ReduceIntent) -> None:
@@ -163,16 +171,20 @@ class OrderRows:
         order = self._orders.get(report.order_id)
         if report.fill is not None:
             self._on_fill(order, report, report.fill)
+            self._on_news(report)
             return
         if report.order is not None:
             if order is None:
                 order = self._orders[report.order_id] = _Order(None, self._rows.take_place())
             order.request = report.order
+        over = report.status in TERMINAL
         if order is not None:
             order.report = report
-            if report.status in TERMINAL:
+            if over:
                 del self._orders[report.order_id]
                 self._rows.put(order.place, self._finished_row(order))
+        if over:
+            self._on_news(report)
 
     def finish(self) -> None:
         """Write the unfinished orders as they stand, in order of creation."""

@@ -21,6 +21,22 @@ Place = list[str]
 """A row's place in the file: empty until the row is known. A list is the cheapest such cell."""
 
 
+class NoRows:
+    """Take places and rows and keep none: for whoever only counts."""
+
+    __slots__ = ()
+
+    def take_place(self) -> Place:
+        """Return a place like any other."""
+        return []
+
+    def put(self, place: Place, row: str) -> None:
+        """Drop the row."""
+
+    def close(self) -> None:
+        """Do nothing: there is no file."""
+
+
 class _Parked:
     """A run of neighbouring rows that wait in the file: its pieces as (offset, length)."""
 
@@ -128,3 +144,6 @@ class OrderedRows:
             offset += len(data)
         self._places = kept
         self._waiting = 0
+
+
+Rows = OrderedRows | NoRows

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+from state.projections.execution_tables import execution_tables, is_plain
 from state.projections.report_text import (
     NONE,
     amount,
@@ -30,13 +31,14 @@ def summary_table(summary: Summary) -> tuple[Table, ...]:
     """
     Return what the terminal shows at the end of a session: the short form, with its speed.
 
-    Tables that would be empty are left out.
+    Tables that would be empty are left out, and how orders were made where each intent is one.
     """
     session = session_facts(summary)
     tables = (
         Table(session.title, (), session.rows + _run_rows(summary.facts), note=session.note),
         result_facts(summary),
         strategy_table(summary),
+        *(() if is_plain(summary) else execution_tables(summary)),
         refusal_table(summary),
         *(section[0] for section in kill_sections(summary)),
         hold_table(summary),
@@ -247,6 +249,8 @@ def next_steps(summary: Summary) -> Table:
     rows = [
         ("orders.csv", "every order with its end and the reason for it"),
         ("trades.csv", "every fill with its realised profit, lots and slippage"),
+        ("intents.csv", "everything a strategy asked for, how it was carried out, what came of it"),
+        ("round_trips.csv", "every stay in the market, with its fees, funding and slippage"),
         (
             "positions.csv, account.csv",
             "positions and account after each fill, at midnights, at the end",

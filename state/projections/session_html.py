@@ -17,6 +17,7 @@ from pathlib import Path
 
 import msgspec
 
+from state.projections.execution_tables import execution_tables
 from state.projections.report_tables import (
     SYNTHETIC,
     actor_table,
@@ -128,6 +129,7 @@ def _body(summary: Summary, title: str) -> str:
     if charts.symbols:
         parts.append(_price_card(summary))
     parts.append(_table(strategy_table(summary), empty="No strategy sent an order."))
+    parts += [_table(table) for table in execution_tables(summary)]
     parts.append(_table(hold_table(summary), empty="None: nothing was held."))
     parts += [_table(table) for table in safety_tables(summary)]
     parts.append(_table(refusal_table(summary), empty="None."))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from state.projections.execution_tables import execution_tables
 from state.projections.report_tables import (
     SYNTHETIC,
     actor_table,
@@ -53,6 +54,7 @@ def session_md(summary: Summary) -> str:
         parts += [_section(table, level=3) for table in others if table.rows]
     parts.append(_section(result_facts(summary)))
     parts.append(_section(strategy_table(summary), empty="No strategy sent an order."))
+    parts += [_section(table) for table in execution_tables(summary)]
     parts.append(_section(position_table(summary), empty="None."))
     parts.append(_section(hold_table(summary), empty="None: nothing was held."))
     parts += [_section(table) for table in safety_tables(summary)]

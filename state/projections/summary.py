@@ -10,6 +10,7 @@ import msgspec
 
 from messages import ReasonCode
 from state.money import plain
+from state.projections.execution_summary import ExecutionResult
 from state.projections.safety_summary import HoldCount, HoldResult, SafetyResult
 from state.projections.timestamps import iso_ms
 
@@ -227,6 +228,7 @@ class Summary(msgspec.Struct, frozen=True):
     fills: int
     volume: Decimal
     refusals: tuple[RefusalCount, ...]
+    executions: tuple[ExecutionResult, ...]
     strategies: tuple[StrategyResult, ...]
     positions: tuple[PositionResult, ...]
     holds: tuple[HoldResult, ...]

@@ -7,9 +7,8 @@ journal; so everything here is a running total or a bounded list.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from decimal import localcontext
-from typing import Any
 
 import msgspec
 
@@ -33,7 +32,9 @@ from state.journal import Entry
 from state.money import EXACT
 from state.orders import TERMINAL
 from state.projections.account_tally import AccountTally
+from state.projections.artifacts import Handler, both
 from state.projections.chart_tally import ChartTally
+from state.projections.executions import Executions
 from state.projections.incident_tally import IncidentTally
 from state.projections.limits import REASON_KINDS_MAX
 from state.projections.safety_tally import SafetyTally
@@ -56,7 +57,8 @@ class SummaryProjection:
     and unfinished orders, not on the session's length.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, executions: Executions | None = None) -> None:
+        """Add up; ``executions`` are counted by whoever has read the same journal already."""
         self._facts = RunFacts()
         self._started: SessionStarted | None = None
         self._ended: SessionEnded | None = None
@@ -70,7 +72,10 @@ class SummaryProjection:
         self._charts = ChartTally()
         self._sampled_equity: BoundedSeries[float] = BoundedSeries()
         self._sampled: EquitySampled | None = None
-        self._handlers = self._dispatch()
+        self._handlers: dict[type, Handler] = self._dispatch()
+        self._executions = Executions() if executions is None else executions
+        if executions is None:
+            self._handlers = both(self._handlers, self._executions.handlers())
 
     def set_facts(self, facts: Mapping[str, object] | RunFacts) -> None:
         """Take what the runner knows; an unknown or wrong fact raises ``FactsInvalid``."""
@@ -94,11 +99,13 @@ class SummaryProjection:
         with localcontext(EXACT):
             return self._summary()
 
-    def _dispatch(self) -> dict[type, Callable[[Any], None]]:
+    def _dispatch(self) -> dict[type, Handler]:
         incidents = self._incidents
         return {
             OpenIntent: self._on_intent,
             ReduceIntent: self._on_intent,
+            m.OpenFollowUp: self._on_intent,
+            m.ReduceFollowUp: self._on_intent,
             m.OperatorReduce: self._on_intent,
             RiskDecision: self._on_decision,
             ExecutionReport: self._on_report,
@@ -232,6 +239,7 @@ class SummaryProjection:
             fills=self._strategies.fills,
             volume=self._strategies.volume,
             refusals=tuple(self._refusals.values()),
+            executions=self._executions.results(ended_at),
             strategies=self._strategies.results(marks, last.currency if last is not None else ""),
             positions=self._strategies.positions(marks),
             holds=holds.results(),

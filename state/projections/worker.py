@@ -39,9 +39,11 @@ EXIT_FAILED = 3
 
 SEALED = (
     "account.csv",
+    "intents.csv",
     "orders.csv",
     "positions.csv",
     "quarantine.csv",
+    "round_trips.csv",
     "session.md",
     "trades.csv",
 )
@@ -97,7 +99,7 @@ def work(stream: BinaryIO) -> Answer | None:
 
         files.append(SqliteSink(out / "journal.sqlite"))
     tables = CsvArtifacts(out)
-    summary = SummaryProjection()
+    summary = SummaryProjection(tables.executions)
     events = hashlib.sha256()  # as they come: at the end it would be waited for
     facts: bytes | None = None
     while facts is None and (item := read_frame(stream)) is not None:

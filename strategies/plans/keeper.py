@@ -235,9 +235,10 @@ class PlanKeeper:
         return at is not None and self.desk.now >= at
 
     def _close(self, standing: Standing, why: str) -> list[Told]:
-        step = standing.closing
-        if self._live(step) is not None:
+        now = self.desk.now
+        if standing.closed_at == now or self._live(standing.closing) is not None:
             return []
+        standing.closed_at = now
         return [self._changed(standing, PlanStatus.STEP, why), self._make.close(standing, why)]
 
     def _protect(self, standing: Standing, held: Decimal) -> list[Told]:

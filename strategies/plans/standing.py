@@ -50,6 +50,8 @@ class Standing:
     targets: list[Step] = field(default_factory=list)
     adds: list[Step] = field(default_factory=list)
     closing: Step = field(default_factory=Step)
+    closed_at: int = -1
+    """When the close was asked for last: once in a moment, whatever became of it."""
 
     @property
     def book(self) -> BookKey:
@@ -90,6 +92,7 @@ class Standing:
             "stop": _kept(self.stop),
             "trail": _kept(self.trail),
             "closing": _kept(self.closing),
+            "closed_at": self.closed_at,
             "targets": [_kept(step) for step in self.targets],
             "adds": [_kept(step) for step in self.adds],
         }
@@ -113,6 +116,7 @@ class Standing:
             [_step(step) for step in kept["targets"]],
             [_step(step) for step in kept["adds"]],
             _step(kept["closing"]),
+            kept["closed_at"],
         )
 
 

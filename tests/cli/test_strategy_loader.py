@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 import sys
 from decimal import Decimal
 from pathlib import Path
@@ -10,8 +11,12 @@ from pathlib import Path
 import pytest
 
 import strategies.sma_cross
+from messages import PositionSide
+from strategies.contract import missing_hooks
 from strategies.loader import StrategyLoadError, load_strategy, parse_params
 from strategies.sma_cross import SmaCross, SmaCrossParams
+from strategies.trial import Candidate
+from tidegate.templates import fill
 
 GOOD = """
 from strategies.contract import Strategy, StrategyParams
@@ -24,6 +29,37 @@ class NightOwl(Strategy):
     def on_bar(self, bar):
         return None
 """
+
+UNTYPED = """from strategies.contract import Strategy, StrategyParams
+
+class Params(StrategyParams):
+    depth = 3
+"""
+ABSTRACT = """from strategies.contract import Strategy
+class Owl(Strategy):
+    pass
+"""
+ODD_PARAMS = """from strategies.contract import Strategy
+class Owl(Strategy):
+    Params = dict
+    def on_bar(self, bar):
+        return None
+"""
+BAD_VALIDATOR = """
+from pydantic import model_validator
+from strategies.contract import Strategy, StrategyParams
+
+class Params(StrategyParams):
+    @model_validator(mode="after")
+    def _check(self):
+        return 1 / 0
+
+class Owl(Strategy):
+    Params = Params
+    def on_bar(self, bar):
+        return None
+"""
+BOOKS = {"BTC/USDT": (PositionSide.BOTH,)}
 
 
 def written(folder: Path, text: str, name: str = "owl.py") -> Path:
@@ -73,6 +109,63 @@ def test_a_module_in_the_working_directory_is_found(
     assert load_strategy("owl_of_the_house:NightOwl").name == "night_owl"
 
 
+def test_a_strategy_of_an_installed_package_is_found_by_its_entry_point(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A package that offers `tidegate.strategies` needs no path: its name is enough."""
+    installed(tmp_path, monkeypatch, "offered_owl", GOOD)
+
+    loaded = load_strategy("offered_owl")
+
+    assert loaded.name == "offered_owl"
+    assert loaded.factory.__name__ == "NightOwl"
+    assert loaded.source == "module_of_offered_owl:NightOwl"
+    assert loaded.source_sha256 == hashlib.sha256(GOOD.encode()).hexdigest()
+    assert parse_params(loaded, {"depth": "7"}).model_dump() == {"depth": 7}
+
+
+@pytest.mark.parametrize("how", ["file", "module", "entry point"])
+def test_a_strategy_of_the_whole_contract_runs_however_it_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """All three ways give a class whose state comes back and that has every live hook."""
+    text = fill("strategy.py.txt", {"NAME": "whole", "CLASS": "Whole", "FOLDER": "x"})
+    if how == "file":
+        use = str(written(tmp_path, text, "whole.py"))
+    elif how == "module":
+        written(tmp_path, text, "whole_of_the_house.py")
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(sys, "path", list(sys.path))
+        use = "whole_of_the_house:Whole"
+    else:
+        installed(tmp_path, monkeypatch, "whole_owl", text, "Whole")
+        use = "whole_owl"
+
+    loaded = load_strategy(use)
+    candidate = Candidate("whole", loaded.factory, parse_params(loaded, {}), BOOKS)
+
+    assert [] == candidate.problems()
+    assert [] == missing_hooks(loaded.factory)
+
+
+def installed(
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    text: str,
+    class_name: str = "NightOwl",
+) -> Path:
+    """Put a package with a strategy where installed packages are looked for; return its file."""
+    file = written(folder, text, f"module_of_{name}.py")
+    info = folder / f"{name}-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+    point = f"{name} = module_of_{name}:{class_name}"
+    (info / "entry_points.txt").write_text(f"[tidegate.strategies]\n{point}\n")
+    monkeypatch.setattr(sys, "path", [*sys.path, str(folder)])
+    return file
+
+
 def test_an_edited_file_is_loaded_anew(tmp_path: Path) -> None:
     """What runs is what the file says now, not what it said before."""
     path = written(tmp_path, GOOD)
@@ -103,6 +196,11 @@ def test_a_digest_is_that_of_what_was_loaded(tmp_path: Path) -> None:
         ("import nothing_of_that_name\n", "owl.py:1: ModuleNotFoundError"),
         ("x = 1\ny = x / 0\n", "owl.py:2: ZeroDivisionError: division by zero"),
         ("x = 1\ndef broken(:\n", "owl.py:2: SyntaxError"),
+        ("x = 1\nimport sys\nsys.exit('bye')\n", "owl.py:3: SystemExit: bye"),
+        ("import json\njson.loads('{')\n", "owl.py:2: JSONDecodeError"),
+        (UNTYPED, "owl.py:3: PydanticUserError"),
+        (ABSTRACT, "owl.py:2: class Owl lacks on_bar"),
+        (ODD_PARAMS, "owl.py:2: Params of Owl is <class 'dict'>, expected a subclass of"),
         ("x = 1\n", "found 0 strategies in the file (none), expected one"),
         (GOOD + "class Second(NightOwl):\n    pass\n", "found 2 strategies"),
     ],
@@ -114,6 +212,41 @@ def test_a_broken_file_is_refused_by_file_and_line(tmp_path: Path, text: str, sa
     with pytest.raises(StrategyLoadError) as caught:
         load_strategy(str(path))
 
+    assert said in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("import nothing_of_that_name\n", "broken_owl.py:1: ModuleNotFoundError"),
+        ("import json\njson.loads('{')\n", "broken_owl.py:2: JSONDecodeError"),
+        ("x = 1\ndef broken(:\n", "broken_owl.py:2: SyntaxError"),
+        ("x = 1\n", "broken_owl.py; it has: none"),
+    ],
+)
+@pytest.mark.parametrize("how", ["module", "entry point"])
+def test_a_broken_module_is_refused_by_its_own_file_and_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, said: str, how: str
+) -> None:
+    """Not by that of the library in which its error was raised."""
+    if how == "module":
+        written(tmp_path, text, "broken_owl.py")
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(sys, "path", list(sys.path))
+        use = "broken_owl:Owl"
+    else:
+        installed(tmp_path, monkeypatch, "broken_owl", text)
+        use = "broken_owl"
+    importlib.invalidate_caches()
+
+    with pytest.raises(StrategyLoadError) as caught:
+        load_strategy(use)
+    for name in ("broken_owl", "module_of_broken_owl"):
+        sys.modules.pop(name, None)
+
+    if how == "entry point" and text == "x = 1\n":
+        said = "AttributeError: module 'module_of_broken_owl' has no attribute 'NightOwl'"
     assert said in str(caught.value)
     assert len(str(caught.value).splitlines()) == 1
 
@@ -143,6 +276,14 @@ def test_parameters_are_checked_by_the_strategys_own_model() -> None:
     params = parse_params(load_strategy("sma_cross"), {"fast": "5", "quantity": "0.25"})
 
     assert params == SmaCrossParams(fast=5, slow=30, quantity=Decimal("0.25"))
+
+
+def test_a_validator_that_does_not_work_is_named_by_its_line(tmp_path: Path) -> None:
+    """An error in the user's own check of parameters is theirs, and so is its line."""
+    path = written(tmp_path, BAD_VALIDATOR)
+
+    with pytest.raises(StrategyLoadError, match=r"owl\.py:8 in _check: ZeroDivisionError"):
+        parse_params(load_strategy(str(path)), {})
 
 
 @pytest.mark.parametrize(

@@ -118,6 +118,7 @@ class Bench:
         symbol: str = BTC,
         strategy: str = "one",
         valid_until: int | None = None,
+        worst_price: Decimal | None = None,
     ) -> OrderRequest:
         """Hand over an approved order and return it."""
         order_id = f"o-{next(self._numbers)}"
@@ -134,6 +135,7 @@ class Bench:
             self.clock.now,
             reduce,
             valid_until=valid_until,
+            worst_price=worst_price,
         )
         self.tell(ApprovedReduce(request) if reduce else ApprovedOpen(request))
         return request

@@ -119,6 +119,45 @@ def test_the_last_look_minds_the_deadline(reduce: bool) -> None:
     assert bench.said[-1].cause.code is ReasonCode.INTENT_EXPIRED
 
 
+@pytest.mark.parametrize(
+    ("side", "worst", "mark", "leaves"),
+    [
+        (Side.BUY, "101", 101.0, True),
+        (Side.BUY, "101", 101.01, False),
+        (Side.BUY, "101", 90.0, True),
+        (Side.SELL, "99", 99.0, True),
+        (Side.SELL, "99", 98.99, False),
+        (Side.SELL, "99", 110.0, True),
+    ],
+)
+@pytest.mark.parametrize("reduce", [False, True])
+def test_the_last_look_minds_the_slippage_that_its_policy_allows(
+    side: Side, worst: str, mark: float, leaves: bool, reduce: bool
+) -> None:
+    """The market may have moved since Risk looked; what reduces keeps its policy as well."""
+    bench = Bench()
+    request = bench.approve(side, worst_price=Decimal(worst), reduce=reduce)
+    bench.mark(BTC, mark)
+    bench.commit()
+
+    assert bench.life(request)[-1] == ("sent" if leaves else "suppressed")
+    if not leaves:
+        cause = bench.said[-1].cause
+        assert cause.code is ReasonCode.SLIPPAGE_LIMIT
+        assert f"worst={worst}" in cause.detail
+
+
+def test_the_last_look_has_no_slippage_without_a_market() -> None:
+    """Where nothing is known of the price, nothing is known of its slippage."""
+    bench = Bench()
+    request = bench.approve(worst_price=Decimal(101))
+    bench.board.last.clear()
+    bench.commit()
+
+    assert bench.life(request)[-1] == "suppressed"
+    assert "mark=none" in bench.said[-1].cause.detail
+
+
 def test_a_hold_before_the_journal_suppresses_and_is_answered() -> None:
     """An order that is drained from the mailbox ends SUPPRESSED, with every cause."""
     bench = Bench()

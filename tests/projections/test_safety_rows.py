@@ -471,6 +471,7 @@ def test_markdown_tells_the_whole_dark_day() -> None:
         "Held at s-1-K1",
         "Result",
         "Strategies",
+        "Execution",
         "Open positions",
         "Holds and halts",
         "Breached limits",

@@ -149,6 +149,8 @@ def test_markdown_tells_what_ran_what_came_out_and_what_was_held() -> None:
     assert [
         "Result",
         "Strategies",
+        "Execution",
+        "Round trips",
         "Open positions",
         "Holds and halts",
         "Refused and ended orders",

@@ -19,7 +19,7 @@ from tidegate.compose import (
     limits_of,
     missing_for_live,
     not_in_force,
-    refuse_live_without_limits,
+    refuse_unready_for_live,
 )
 from tidegate.config import TRADE_DEFAULT, Configuration, Settings, load
 from tidegate.exits import ConfigError
@@ -207,7 +207,7 @@ GIVEN = {
 def test_live_is_refused_without_limits_of_its_own() -> None:
     """A default made of a simulated account's cash is none: each that is missing is named."""
     with pytest.raises(ConfigError) as refused:
-        refuse_live_without_limits(configured('[session]\nmode = "live"\n'))
+        refuse_unready_for_live(configured('[session]\nmode = "live"\n'))
 
     assert all(f"risk.{name}" in str(refused.value) for name in LIVE_NEEDS)
     assert 1 == len(str(refused.value).splitlines())
@@ -231,7 +231,7 @@ def test_live_with_all_four_is_not_refused_for_its_limits() -> None:
         f'[session]\nmode = "live"\n[risk]\n{text}\n', TIDEGATE_RISK__MAX_DRAWDOWN_PCT="10"
     )
 
-    refuse_live_without_limits(given)
+    refuse_unready_for_live(given)
     assert [] == missing_for_live(given)
 
 
@@ -259,4 +259,4 @@ def test_check_of_a_replay_warns_of_what_bounds_nothing() -> None:
     given = configured(RUNNABLE, TIDEGATE_SESSION__MODE="replay")
     warned = [finding.subject for finding in check(given) if finding.status == "warn"]
 
-    assert {f"risk.{name}" for name in LIVE_NEEDS} == set(warned)
+    assert {f"risk.{name}" for name in LIVE_NEEDS} == set(warned) - {"strategy sma"}

@@ -17,6 +17,7 @@ from messages import (
     Intent,
     OrderEvent,
     OrderRequest,
+    PlanIntent,
     PortfolioMarked,
     PositionSide,
     RiskDecision,
@@ -60,7 +61,12 @@ def check_all(world: World, watch: Watch) -> None:
 def check_each_intent_is_decided_once(world: World) -> None:
     """Every intent has exactly one verdict, and a refusal has causes."""
     asked = Counter(intent.intent_id for intent in world.all(Intent))
-    decided = Counter(decision.intent_id for decision in world.all(RiskDecision))
+    plans = {intent.intent_id for intent in world.all(PlanIntent)}  # refused by their own host
+    decided = Counter(
+        decision.intent_id
+        for decision in world.all(RiskDecision)
+        if decision.intent_id not in plans
+    )
 
     assert asked == decided
     assert set(asked.values()) <= {1}
@@ -150,8 +156,11 @@ def check_books(world: World) -> None:
 
     assert {key: held for key, held in ours.items() if held} == theirs
     assert flow == venue_flow
+    # A take-profit that waits here is live and not at the venue.
     assert {order.client_order_id for order in engine.open_orders()} == {
-        order.request.client_order_id for order in books.orders.live()
+        order.request.client_order_id
+        for order in books.orders.live()
+        if not books.brackets.stays(order.request.order_id)
     }
 
 

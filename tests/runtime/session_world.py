@@ -106,6 +106,8 @@ class Scripted(Strategy):
     ``seen`` and its kind belong to the script, not to the incarnation: they survive restarts.
     """
 
+    uses_plans = True
+
     def __init__(self, desk: Desk, params: StrategyParams, script: Script) -> None:
         super().__init__(desk, params)
         self.script = script

@@ -35,17 +35,22 @@ from messages import (
     ExecutionReport,
     HoldMode,
     Intent,
+    IntentEnded,
     Message,
+    OpenFollowUp,
     OpenIntent,
     OrderCommitted,
     OrderEvent,
     OrderType,
     Reconciled,
+    ReduceFollowUp,
     ReduceIntent,
     RiskDecision,
     Side,
     StrategyQuarantined,
+    VenueOrder,
     VenueReport,
+    Wake,
 )
 
 BUSY = 24  # each strategy's bars on which it does something; the rest of the market is calm
@@ -62,9 +67,15 @@ VICTIMS: list[tuple[str, type[Message]]] = [
     ("execution", ApprovedCancel),
     ("execution", OrderCommitted),
     ("execution", VenueReport),
+    ("execution", VenueOrder),
+    ("execution", RiskDecision),
+    ("execution", Wake),
+    ("risk", OpenFollowUp),
+    ("risk", ReduceFollowUp),
     ("telemetry", ExecutionReport),
     ("strategy:one", Bar),
     ("strategy:one", ExecutionReport),
+    ("strategy:one", IntentEnded),
     ("strategy:two", RiskDecision),
 ]
 
@@ -123,13 +134,14 @@ def story(world: World) -> list[tuple[Any, ...]]:
 
 
 @settings(max_examples=80)
-@given(steps, steps, failures, st.booleans())
+@given(steps, steps, failures, st.booleans(), st.booleans())
 def test_fused_and_queued_agree_on_any_failure(
-    first: list[Step], second: list[Step], planted: Failures, alone: bool
+    first: list[Step], second: list[Step], planted: Failures, alone: bool, brackets: bool
 ) -> None:
     """Restarts, refusals, holds and what waited for them: one order, however it is dispatched."""
-    fused, _ = failing_world(first, second, planted, alone=alone, queued=False)
-    queued, _ = failing_world(first, second, planted, alone=alone, queued=True)
+    terms = {"alone": alone, "brackets": brackets}
+    fused, _ = failing_world(first, second, planted, **terms, queued=False)
+    queued, _ = failing_world(first, second, planted, **terms, queued=True)
 
     for one, other in zip(story(fused.run()), story(queued.run()), strict=False):
         assert one == other
@@ -160,12 +172,14 @@ def test_fused_and_queued_agree_when_a_failure_drains_what_a_pause_kept() -> Non
 
 
 @settings(max_examples=120)
-@given(steps, steps, failures, st.booleans())
+@given(steps, steps, failures, st.booleans(), st.booleans())
 def test_what_holds_whatever_fails(
-    first: list[Step], second: list[Step], planted: Failures, alone: bool
+    first: list[Step], second: list[Step], planted: Failures, alone: bool, brackets: bool
 ) -> None:
     """Books audit, no order twice, none while held, every intent answered, money explained."""
-    world, watch = failing_world(first, second, planted, alone=alone, queued=False)
+    world, watch = failing_world(
+        first, second, planted, alone=alone, brackets=brackets, queued=False
+    )
 
     check_despite_failures(world.run_out(calm=True), watch)
 
@@ -198,7 +212,9 @@ def test_no_schedule_and_failure_together_break_it() -> None:
     for seed in range(60):
         first, second = (busy_steps(10 * seed + n, BUSY, 1.0) for n in range(2))
         planted = [(VICTIMS[seed % len(VICTIMS)], 1 + seed % 7)]
-        world, watch = failing_world(first, second, planted, tape=SeededTape(seed))
+        world, watch = failing_world(
+            first, second, planted, tape=SeededTape(seed), brackets=bool(seed % 2)
+        )
         try:
             check_despite_failures(world.run_out(calm=True), watch)
         except AssertionError as error:

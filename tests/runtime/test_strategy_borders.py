@@ -9,6 +9,7 @@ import pytest
 from message_examples import concrete_classes, example
 from session_world import BTC, PERP, START, Script, World, flat, make_world, on_bars
 
+from actors.strategy.border import INTENTS_PER_MOMENT_MAX
 from messages import (
     ActorFailed,
     ApprovedOpen,
@@ -16,17 +17,28 @@ from messages import (
     DeadLetter,
     ExecutionPolicy,
     ExecutionReport,
+    FallbackOn,
     Fill,
     HoldLifted,
+    IntentAction,
+    Maker,
+    MarketFallback,
     Message,
     OpenIntent,
     OrderRequest,
     OrderType,
+    Plan,
+    PlanStop,
     PositionSide,
+    ReasonCode,
     ReduceIntent,
+    Reprice,
+    Retry,
     RiskDecision,
+    Rollback,
     Scope,
     Side,
+    StrategyQuarantined,
     TimeInForce,
     Verdict,
 )
@@ -203,6 +215,114 @@ def test_a_malformed_intent_is_its_strategys_failure_and_not_risks(
     assert world.life("abc-2-1")[-1] == "filled"
 
 
+LIMIT_TERMS: dict[str, Any] = {"order_type": OrderType.LIMIT, "limit_price": Decimal(50)}
+
+
+@pytest.mark.parametrize(
+    ("terms", "named"),
+    [
+        ({"timeout_ms": 0}, "policy.timeout_ms"),
+        ({"timeout_ms": 2**60}, "policy.timeout_ms"),
+        ({"timeout_ms": 0.5}, "policy"),
+        ({"slippage_bps_max": Decimal(-1)}, "policy.slippage_bps_max"),
+        ({"slippage_bps_max": 5.0}, "policy.slippage_bps_max"),
+        ({"order_type": OrderType.MARKET, "maker": Maker.PREFER}, "policy.maker"),
+        (
+            {"order_type": OrderType.MARKET, "fallback": MarketFallback((FallbackOn.TIMEOUT,))},
+            "policy.fallback",
+        ),
+        ({"fallback": MarketFallback(on=())}, "policy.fallback.on"),
+        ({"fallback": True}, "policy"),
+        (
+            {"order_type": OrderType.MARKET, "reprice": Reprice(1_000, 1, Decimal(60))},
+            "policy.reprice",
+        ),
+        ({"reprice": Reprice(0, 1, Decimal(60))}, "policy.reprice.every_ms"),
+        ({"reprice": Reprice(1_000, 0, Decimal(60))}, "policy.reprice.times"),
+        ({"reprice": Reprice(1_000, 10**6, Decimal(60))}, "policy.reprice.times"),
+        ({"reprice": Reprice(1_000, 1, Decimal(0))}, "policy.reprice.worst_price"),
+        ({"reprice": Reprice(1_000, 1, 60.5)}, "policy"),
+        (
+            {"reprice": Reprice(1_000, 1, Decimal(60), Decimal(-1))},
+            "policy.reprice.offset_bps",
+        ),
+        ({"retry": Retry(0, (ReasonCode.VENUE_REJECTED,))}, "policy.retry.times"),
+        ({"retry": Retry(1, ())}, "policy.retry.codes"),
+        (
+            {"retry": Retry(1, (ReasonCode.VENUE_REJECTED,), delay_ms=10, delay_ms_max=5)},
+            "policy.retry.delay_ms",
+        ),
+        ({"retry": Retry(1, (ReasonCode.VENUE_REJECTED,), factor=0)}, "policy.retry.factor"),
+        ({"partial": "accept_some"}, "policy"),
+        ({"rollback": Rollback.IF_UNFILLED}, "policy.rollback"),
+    ],
+    ids=lambda value: str(value)[:50],
+)
+def test_a_policy_that_contradicts_itself_fails_its_strategy_and_is_named(
+    terms: dict[str, Any], named: str
+) -> None:
+    """What was found and what was expected of which term, before anything of it is journaled."""
+    policy = ExecutionPolicy(**{**LIMIT_TERMS, **terms})
+    script = on_bars({1: lambda desk: [market(desk, policy=policy)]})
+    world = beside_a_neighbour(script).run()
+
+    check_only_evil_failed(world)
+    (failed,) = world.all(ActorFailed)
+    assert f"MalformedIntent: {named}" in failed.error
+    assert "expected" in failed.error
+
+
+@pytest.mark.parametrize(
+    ("changed", "named"),
+    [
+        ({"action": IntentAction.CLOSE}, "action"),
+        ({"action": "entry"}, "action"),
+        ({"notional": 5.0}, "notional"),
+        ({"notional": Decimal("NaN")}, "notional"),
+        ({"plan_id": None}, "plan_id"),
+        ({"planned_stop": Decimal("Infinity")}, "planned_stop"),
+    ],
+    ids=str,
+)
+def test_an_action_or_a_size_of_another_kind_is_named(changed: dict[str, Any], named: str) -> None:
+    """An opening intent cannot call itself a close."""
+    script = on_bars({1: lambda desk: [market(desk, **changed)]})
+    world = beside_a_neighbour(script).run()
+
+    check_only_evil_failed(world)
+    assert f"MalformedIntent: {named}" in world.all(ActorFailed)[0].error
+
+
+def test_a_close_cannot_be_an_opening() -> None:
+    """Every action that adds is refused in an intent that only reduces."""
+    script = on_bars(
+        {1: lambda desk: [desk.reduce(BTC, Side.SELL, ONE, action=IntentAction.ENTRY)]}
+    )
+    check_only_evil_failed(beside_a_neighbour(script).run())
+
+
+@pytest.mark.parametrize("queued", [False, True], ids=["fused", "queued"])
+def test_a_strategy_that_answers_its_own_refusals_forever_is_cut_off(queued: bool) -> None:
+    """At one session time only so much may be said, however many turns it takes to say it."""
+    script = Script()
+    said = [0]
+
+    def again(strategy: Any, _message: Any) -> Any:
+        said[0] += 200
+        return [market(strategy.desk, quantity=Decimal(-1)) for _ in range(200)]
+
+    script.on_bar = lambda strategy, bar: again(strategy, bar) if len(script.seen) == 2 else None
+    script.on_refusal = again
+    world = beside_a_neighbour(script, queued=queued).run()
+
+    # Each incarnation gets that far, and there are only so many before the quarantine.
+    assert said[0] <= 5 * INTENTS_PER_MOMENT_MAX
+    assert 1 == len(world.all(StrategyQuarantined))
+    assert {failed.actor for failed in world.all(ActorFailed)} == {"strategy:evil"}
+    assert "at one time" in world.all(ActorFailed)[0].error
+    assert world.life("abc-2-1")[-1] == "filled"
+
+
 @pytest.mark.parametrize(
     "malformed",
     [
@@ -211,6 +331,12 @@ def test_a_malformed_intent_is_its_strategys_failure_and_not_risks(
         lambda desk: desk.cancel(BTC, 5),
         lambda desk: desk.cancel(BTC, "abc-1-1", tag=None),
         lambda desk: CancelIntent("abc-1-9", "evil", BTC, "now"),  # type: ignore[arg-type]
+        lambda desk: desk.pause(START, "over already"),
+        lambda desk: desk.pause(None, "until when?"),
+        lambda desk: desk.pause(START + 10**9, None),
+        lambda desk: desk.update_plan(BTC, "a plan"),
+        lambda desk: desk.update_plan(BTC, Plan(stop=PlanStop(price=99.5))),
+        lambda desk: desk.update_plan(BTC, Plan(), position_side="both"),
         lambda desk: OpenIntent("abc-1-9", "evil", BTC, Side.BUY, ONE, None),  # type: ignore[arg-type]
         lambda desk: OpenIntent(None, "evil", BTC, Side.BUY, ONE, START),  # type: ignore[arg-type]
     ],
@@ -220,6 +346,12 @@ def test_a_malformed_intent_is_its_strategys_failure_and_not_risks(
         "number",
         "no tag",
         "cancel's time",
+        "pause that is over",
+        "pause without an end",
+        "pause without a reason",
+        "no plan",
+        "plan with a float",
+        "plan's side",
         "intent's time",
         "no intent id",
     ],

@@ -14,15 +14,28 @@ from messages import (
     Bar,
     ExecutionPolicy,
     ExecutionReport,
+    FallbackOn,
     Fill,
+    IfAbsent,
     Maker,
+    MarketFallback,
     OrderEvent,
     OrderType,
-    RiskDecision,
+    PartialFill,
+    Plan,
+    PlanAdd,
+    PlanPlace,
+    PlanStop,
+    PlanTarget,
+    PlanTrail,
+    ReasonCode,
+    Reprice,
+    Retry,
     Side,
     TimeInForce,
 )
 from strategies import Desk
+from strategies.contract import Rejection
 
 SYMBOLS = (BTC, ETH, PERP)
 KINDS = (
@@ -43,6 +56,21 @@ KINDS = (
     "unknown_symbol",
     "expiring",
     "too_late",
+    "pursued",
+    "repriced",
+    "retried",
+    "prefers",
+    "worth",
+    "unsized",
+    "set_stop",
+    "set_target",
+    "trail",
+    "close_all",
+    "close_what_is_there",
+    "plan",
+    "plan_here",
+    "no_plan",
+    "pause",
 )
 
 
@@ -76,6 +104,7 @@ def act(desk: Desk, bar: Bar, step: Step, last: str) -> Any:
             OrderType.LIMIT, limit_price=price, expire_at=desk.now + 3 * bar.timeframe_ms
         ),
     }
+    policies |= pursuing(price, bar)
     policy = policies.get(step.kind)
     if policy is not None:
         return desk.open(symbol, side, quantity, policy=policy, decision_price=bar.close)
@@ -92,10 +121,81 @@ def act(desk: Desk, bar: Bar, step: Step, last: str) -> Any:
             return desk.cancel(symbol)
         case "cancel_unknown":
             return desk.cancel(symbol, "nobody's")
+        case "worth":
+            return desk.add(symbol, side, notional=quantity * 100)
+        case "unsized":
+            return desk.open(symbol, side)
+        case "pause":
+            return desk.pause(desk.now + 2 * bar.timeframe_ms, "a bad day", symbol=symbol)
         case "nothing_asked":
             return desk.open(symbol, side, Decimal(0))
-        case _:
+        case "unknown_symbol":
             return desk.open("DOGE/USDT", side, quantity)
+        case _:
+            return leave(desk, symbol, price, held, step)
+
+
+def pursuing(price: Decimal, bar: Bar) -> dict[str, ExecutionPolicy]:
+    """Return the policies that permit more than one order, around ``price``."""
+    both = MarketFallback((FallbackOn.REJECT, FallbackOn.TIMEOUT))
+    minute = bar.timeframe_ms
+    return {
+        "pursued": ExecutionPolicy(
+            OrderType.LIMIT,
+            limit_price=price,
+            timeout_ms=2 * minute,
+            fallback=both,
+            slippage_bps_max=Decimal(80),
+        ),
+        "repriced": ExecutionPolicy(
+            OrderType.LIMIT,
+            limit_price=price,
+            timeout_ms=5 * minute,
+            reprice=Reprice(minute, 2, price * 2, Decimal(5)),
+        ),
+        "retried": ExecutionPolicy(
+            OrderType.LIMIT,
+            TimeInForce.IOC,
+            limit_price=price,
+            retry=Retry(2, (ReasonCode.IOC_REMAINDER,), minute),
+            partial=PartialFill.ACCEPT,
+            fallback=both,
+        ),
+        "prefers": ExecutionPolicy(OrderType.LIMIT, maker=Maker.PREFER, limit_price=price),
+    }
+
+
+def leave(desk: Desk, symbol: str, price: Decimal, held: Decimal, step: Step) -> Any:
+    """Return an intent that protects or leaves a position, or plans to."""
+    away = Decimal(1 + step.lots) / 4
+    sign = 1 if held > 0 else -1
+    match step.kind:
+        case "set_stop":
+            return desk.set_stop(symbol, price - sign * away)
+        case "set_target":
+            return desk.set_take_profit(symbol, price + sign * away)
+        case "trail":
+            return desk.trail(symbol, Decimal(20))
+        case "close_all":
+            return desk.close(symbol)
+        case "close_what_is_there":
+            policy = ExecutionPolicy(if_absent=IfAbsent.SYNC)
+            return desk.partial_close(symbol, abs(held) + away, policy=policy)
+        case "no_plan":
+            return desk.update_plan(symbol, None)
+        case _:
+            plan = Plan(
+                PlanStop(distance_bps=away * 40),
+                (
+                    PlanTarget(distance_bps=away * 30, share=Decimal("0.5")),
+                    PlanTarget(distance_bps=away * 60, share=Decimal("0.5")),
+                ),
+                PlanTrail(Decimal(15), activate_distance_bps=away * 20),
+                (PlanAdd(distance_bps=away * 20, quantity=Decimal("0.5")),),
+                desk.now + 8 * 60_000,
+                place=PlanPlace.HERE if step.kind == "plan_here" else PlanPlace.VENUE,
+            )
+            return desk.update_plan(symbol, plan)
 
 
 def trader(steps: Sequence[Step], *, reacts: bool = True) -> Script:
@@ -127,10 +227,10 @@ def trader(steps: Sequence[Step], *, reacts: bool = True) -> Script:
         if report.event is OrderEvent.SENT:
             newest[0] = report.order_id
 
-    def on_refusal(strategy: Scripted, decision: RiskDecision) -> Any:
+    def on_refusal(strategy: Scripted, rejection: Rejection) -> Any:
         if not reacts or len(script.told) % 3:
             return None
-        return [strategy.desk.open(decision.symbol, Side.BUY, Decimal("0.25"))]
+        return [strategy.desk.open(rejection.symbol, Side.BUY, Decimal("0.25"))]
 
     script.on_bar, script.on_fill = on_bar, on_fill
     script.on_update, script.on_refusal = on_update, on_refusal

@@ -20,6 +20,7 @@ FAMILIES = (
     "kill",
     "lifecycle",
     "supervision",
+    "universe",
     "venue",
 )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from tidegate.commands.options import ConfigFiles, Json
+from tidegate.commands.options import Allow, ConfigFiles, Deny, Json, ManyValues
 from tidegate.exits import Exit
 from tidegate.output import say_document, say_table
 
@@ -12,17 +12,25 @@ from tidegate.output import say_document, say_table
 def register(app: typer.Typer) -> None:
     """Add the command to ``app``."""
 
-    @app.command("check", short_help="Check that a session could start.")
-    def check(config: ConfigFiles = None, as_json: Json = False) -> int:
+    @app.command("check", cls=ManyValues, short_help="Check that a session could start.")
+    def check(
+        config: ConfigFiles = None,
+        allow: Allow = None,
+        deny: Deny = None,
+        as_json: Json = False,
+    ) -> int:
         """
         Check that a session with this configuration could start; no venue is asked.
 
         Exits with 1 when anything fails.
         """
+        from tidegate.command_line import CommandLine
         from tidegate.config import load
         from tidegate.preflight import check as findings_of
 
-        findings = findings_of(load(config or ()))
+        line = CommandLine()
+        line.lists(allow, deny)
+        findings = findings_of(load(config or (), command_line=line.layer()))
         wanting = any(finding.status == "fail" for finding in findings)
         code = Exit.WANTING if wanting else Exit.DONE
         if as_json:

@@ -16,16 +16,25 @@ def register(app: typer.Typer) -> None:
 
     @group.command("show")
     def show(config: ConfigFiles = None, as_json: Json = False) -> None:
-        """Print the merged configuration and which source each key has; secrets are masked."""
+        """
+        Print the merged configuration and which source each key has; secrets are masked.
+
+        A list that is added up over its sources has a row for each entry, with all of them.
+        """
         from tidegate.config import load
         from tidegate.redaction import masked
+        from tidegate.universe_lists import LISTS
 
         loaded = load(config or ())
         if as_json:
+            added_up = {f"universe.{name}": loaded.lists.of(name) for name in LISTS}
+            sources = {key: origin for key, _, origin in loaded.rows()}
+            sources |= {key: loaded.origin(*key.split(".")) for key in added_up}
             say_document(
                 {
                     "values": masked(loaded.settings.model_dump(mode="json")),
-                    "sources": {key: origin for key, _, origin in loaded.rows()},
+                    "sources": sources,
+                    "lists": added_up,
                 }
             )
             return

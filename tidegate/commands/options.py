@@ -33,17 +33,39 @@ RunsDir = Annotated[
 ]
 
 
+Allow = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="SYMBOL",
+        help="Let these be opened, and nothing that no list allows; one or several.",
+        show_default=False,
+    ),
+]
+Deny = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="SYMBOL",
+        help="Let these not be opened, whoever allows them; one or several.",
+        show_default=False,
+    ),
+]
+
+
 class ManyValues(TyperCommand):
     """
-    A command whose ``--data`` takes every value up to the next option.
+    A command with options that take every value up to the next option.
 
     ``--data a.csv b.csv`` is what a shell makes of ``--data *.csv``; it is read as
     ``--data a.csv --data b.csv``.
     """
 
+    many = ("--data", "--allow", "--deny")
+
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Repeat ``--data`` before each of its values, then parse as ever."""
-        return super().parse_args(ctx, spread(args, "--data"))
+        """Repeat such an option before each of its values, then parse as ever."""
+        for option in self.many:
+            args = spread(args, option)
+        return super().parse_args(ctx, args)
 
 
 def spread(args: list[str], option: str) -> list[str]:

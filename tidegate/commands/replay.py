@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from tidegate.commands.options import ConfigFiles, Json, ManyValues
+from tidegate.commands.options import Allow, ConfigFiles, Deny, Json, ManyValues
 from tidegate.exits import UsageRefused
 
 
@@ -110,6 +110,8 @@ def register(app: typer.Typer) -> None:
         position_mode: PositionModeName = None,
         seed: Seed = None,
         mode: Mode = None,
+        allow: Allow = None,
+        deny: Deny = None,
         config: ConfigFiles = None,
         out: Out = None,
         events: Events = None,
@@ -131,6 +133,7 @@ def register(app: typer.Typer) -> None:
         line.put(("feed", "speed"), 0, "replay")
         line.data(data, symbol)
         line.strategy(strategy, param)
+        line.lists(allow, deny)
         options: list[tuple[tuple[str, ...], Any, str]] = [
             (("feed", "timeframe"), timeframe, "--timeframe"),
             (("feed", "max_bad_rows"), max_bad_rows, "--max-bad-rows"),

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from tidegate.commands.options import ConfigFiles, Json
+from tidegate.commands.options import Allow, ConfigFiles, Deny, Json, ManyValues
 
 
 class TradeMode(StrEnum):
@@ -41,7 +41,11 @@ New = Annotated[bool, typer.Option("--new", help="Start a new session (the defau
 def register(app: typer.Typer) -> None:
     """Add the command to ``app``."""
 
-    @app.command("trade", short_help="Run the daemon: a paper session at real time, or faster.")
+    @app.command(
+        "trade",
+        cls=ManyValues,
+        short_help="Run the daemon: a paper session at real time, or faster.",
+    )
     def trade(
         config: ConfigFiles = None,
         mode: Mode = None,
@@ -49,6 +53,8 @@ def register(app: typer.Typer) -> None:
         resume: Resume = False,
         session: SessionOption = None,
         new: New = False,
+        allow: Allow = None,
+        deny: Deny = None,
         i_acknowledge_risk: Acknowledged = False,
         as_json: Json = False,
     ) -> int:
@@ -64,6 +70,7 @@ def register(app: typer.Typer) -> None:
         line = CommandLine()
         line.put(("session", "mode"), None if mode is None else mode.value, "--mode")
         line.put(("feed", "speed"), speed, "--speed")
+        line.lists(allow, deny)
         configuration = load(config or (), command_line=line.layer())
         return trade_session(
             configuration,

@@ -1,0 +1,457 @@
+"""One intent and the orders that its policy permits: decided from values alone."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from actors.execution.pursuit import CancelOrder, Pursuit, Stage, WakeAt
+from messages import (
+    MARKET,
+    Cause,
+    ExecutionPolicy,
+    FallbackOn,
+    FollowUpReason,
+    IntentEnded,
+    Maker,
+    MarketFallback,
+    OpenFollowUp,
+    OpenIntent,
+    OrderEvent,
+    OrderType,
+    PartialFill,
+    PositionSide,
+    ReasonCode,
+    ReduceFollowUp,
+    ReduceIntent,
+    Reprice,
+    Retry,
+    Side,
+    TimeInForce,
+)
+
+NOW = 1_000_000
+HUNDRED = Decimal(100)
+BOTH = MarketFallback((FallbackOn.REJECT, FallbackOn.TIMEOUT))
+REFUSED = Cause(ReasonCode.VENUE_REJECTED)
+TIMED_OUT = Cause(ReasonCode.TIMED_OUT)
+
+
+def intent(policy: ExecutionPolicy, **terms: Any) -> OpenIntent:
+    return OpenIntent(
+        "abc-1-7", "one", "BTC/USDT", Side.BUY, Decimal(3), NOW, policy=policy, **terms
+    )
+
+
+def limit(**terms: Any) -> ExecutionPolicy:
+    return ExecutionPolicy(OrderType.LIMIT, limit_price=HUNDRED, **terms)
+
+
+def working(policy: ExecutionPolicy, **terms: Any) -> Pursuit:
+    """Return a pursuit whose first order is at the venue."""
+    pursuit = Pursuit(intent(policy, **terms), Decimal(3))
+    pursuit.sent(NOW)
+    return pursuit
+
+
+def only(moves: list[Any], kind: type[Any]) -> Any:
+    (found,) = [move for move in moves if isinstance(move, kind)]
+    return found
+
+
+# -- timeouts
+
+
+def test_the_timeout_counts_from_the_first_sending() -> None:
+    """Neither the verdict nor the journal's commit shortens an order's time."""
+    pursuit = Pursuit(intent(limit(timeout_ms=5_000)), Decimal(3))
+
+    assert [WakeAt(NOW + 5_000)] == pursuit.sent(NOW)
+    assert [WakeAt(NOW + 5_000)] == pursuit.woken(NOW + 4_999, HUNDRED)
+
+
+def test_an_order_whose_time_is_over_is_cancelled_first() -> None:
+    """Nothing follows before the venue has ended it."""
+    pursuit = working(limit(timeout_ms=5_000, fallback=BOTH))
+    moves = pursuit.woken(NOW + 5_000, HUNDRED)
+
+    assert "abc-1-7" == only(moves, CancelOrder).order_id
+    assert ReasonCode.TIMED_OUT is only(moves, CancelOrder).cause.code
+    assert Stage.CANCELLING is pursuit.stage
+    assert not [move for move in moves if isinstance(move, OpenFollowUp)]
+
+
+def test_what_is_left_goes_out_at_market_where_that_is_permitted() -> None:
+    """The rest and no more, in the intent's own book, with its validity and its decision."""
+    pursuit = working(
+        limit(timeout_ms=5_000, fallback=MarketFallback((FallbackOn.TIMEOUT,), Decimal(20))),
+        valid_until=NOW + 60_000,
+        decision_price=HUNDRED,
+        tag="entry",
+    )
+    pursuit.filled_by(Decimal(1), NOW, whole=False)
+    pursuit.woken(NOW + 5_000, HUNDRED)
+    then, moves = pursuit.ended(OrderEvent.CANCELLED, TIMED_OUT, NOW + 5_010, HUNDRED)
+    follow = only(moves, OpenFollowUp)
+
+    assert FollowUpReason.FALLBACK_TIMEOUT is then
+    assert ("abc-1-7-2", "abc-1-7", Decimal(2)) == (
+        follow.intent_id,
+        follow.root_id,
+        follow.quantity,
+    )
+    assert ExecutionPolicy(OrderType.MARKET, slippage_bps_max=Decimal(20)) == follow.policy
+    assert (NOW + 60_000, HUNDRED, "entry", NOW + 5_010) == (
+        follow.valid_until,
+        follow.decision_price,
+        follow.tag,
+        follow.created_at,
+    )
+
+
+def test_a_fallback_that_is_on_its_way_has_no_timeout() -> None:
+    """The time of the intent is over: it must not end the very order that makes up for it."""
+    pursuit = working(limit(timeout_ms=5_000, fallback=BOTH))
+    pursuit.woken(NOW + 5_000, HUNDRED)
+    pursuit.ended(OrderEvent.CANCELLED, TIMED_OUT, NOW + 5_000, HUNDRED)
+    pursuit.taken_up("abc-1-7-2")
+
+    assert [] == pursuit.sent(NOW + 5_000)
+    assert [] == pursuit.woken(NOW + 99_000, HUNDRED)
+
+
+def test_a_fill_that_crosses_the_cancel_leaves_nothing_to_pursue() -> None:
+    """Filled whole by the time the venue has ended it, it is over and nothing is missing."""
+    pursuit = working(limit(timeout_ms=5_000, fallback=BOTH))
+    pursuit.woken(NOW + 5_000, HUNDRED)
+    pursuit.filled_by(Decimal(3), NOW + 5_001, whole=False)
+    then, moves = pursuit.ended(OrderEvent.CANCELLED, TIMED_OUT, NOW + 5_010, HUNDRED)
+
+    assert then is None
+    assert (Decimal(3), None) == (only(moves, IntentEnded).filled, only(moves, IntentEnded).cause)
+
+
+def test_without_a_fallback_the_time_ends_it() -> None:
+    """What was filled stands, the rest is given up, and the end says why."""
+    pursuit = working(limit(timeout_ms=5_000))
+    pursuit.filled_by(Decimal(1), NOW, whole=False)
+    pursuit.woken(NOW + 5_000, HUNDRED)
+    then, moves = pursuit.ended(OrderEvent.CANCELLED, TIMED_OUT, NOW + 5_010, HUNDRED)
+    ended = only(moves, IntentEnded)
+
+    assert then is None
+    assert (Decimal(1), 1, TIMED_OUT) == (ended.filled, ended.orders, ended.cause)
+
+
+@pytest.mark.parametrize("code", [ReasonCode.IOC_REMAINDER, ReasonCode.FOK_UNFILLABLE])
+def test_what_had_to_be_filled_at_once_and_was_not_is_out_of_time(code: ReasonCode) -> None:
+    """Its timeout was zero: a fallback for timeouts covers it, one for refusals does not."""
+    for permitted, reasons in ((True, FallbackOn.TIMEOUT), (False, FallbackOn.REJECT)):
+        pursuit = working(limit(time_in_force=TimeInForce.IOC, fallback=MarketFallback((reasons,))))
+        then, _ = pursuit.ended(OrderEvent.CANCELLED, Cause(code), NOW, HUNDRED)
+
+        assert (FollowUpReason.FALLBACK_TIMEOUT if permitted else None) is then
+
+
+def test_an_accepted_part_is_not_pursued() -> None:
+    """`partial = accept`: a part is enough, nothing at all is not."""
+    for filled, expected in ((Decimal(1), None), (Decimal(0), FollowUpReason.FALLBACK_TIMEOUT)):
+        pursuit = working(limit(timeout_ms=1, fallback=BOTH, partial=PartialFill.ACCEPT))
+        if filled:
+            pursuit.filled_by(filled, NOW, whole=False)
+        pursuit.woken(NOW + 1, HUNDRED)
+        then, _ = pursuit.ended(OrderEvent.CANCELLED, TIMED_OUT, NOW + 1, HUNDRED)
+
+        assert expected is then
+
+
+# -- refusals
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        ReasonCode.VENUE_INSUFFICIENT_FUNDS,
+        ReasonCode.VENUE_REDUCE_ONLY,
+        ReasonCode.VENUE_RATE_LIMITED,
+        ReasonCode.DUPLICATE_CLIENT_ORDER_ID,
+        ReasonCode.ANSWER_LOST,
+    ],
+)
+def test_a_refusal_that_a_market_order_would_meet_too_has_none_follow(code: ReasonCode) -> None:
+    """A fallback is for orders that could not be, not for accounts that cannot pay."""
+    pursuit = working(limit(fallback=BOTH))
+    then, moves = pursuit.ended(OrderEvent.REJECTED, Cause(code), NOW, HUNDRED)
+
+    assert then is None
+    assert code is only(moves, IntentEnded).cause.code
+
+
+def test_retries_wait_longer_each_time_and_end() -> None:
+    """Delays grow by the factor up to the bound; past the last one the refusal stands."""
+    retry = Retry(3, (ReasonCode.VENUE_REJECTED,), 1_000, 4, 9_000)
+    pursuit = working(limit(retry=retry))
+    delays = []
+    now = NOW
+    for number in range(2, 5):
+        then, moves = pursuit.ended(OrderEvent.REJECTED, REFUSED, now, HUNDRED)
+        at = only(moves, WakeAt).at
+        delays.append(at - now)
+
+        assert FollowUpReason.RETRY is then
+        assert [WakeAt(at)] == pursuit.woken(at - 1, HUNDRED)
+        now = at
+        follow = only(pursuit.woken(now, HUNDRED), OpenFollowUp)
+        assert (f"abc-1-7-{number}", limit()) == (follow.intent_id, follow.policy)
+        pursuit.taken_up(follow.intent_id)
+        pursuit.sent(now)
+    then, moves = pursuit.ended(OrderEvent.REJECTED, REFUSED, now, HUNDRED)
+
+    assert [1_000, 4_000, 9_000] == delays
+    assert then is None
+    assert (4, 3) == (only(moves, IntentEnded).orders, only(moves, IntentEnded).retries)
+
+
+def test_a_timeout_ends_the_wait_for_a_retry() -> None:
+    """Whatever is permitted is permitted within the intent's time."""
+    retry = Retry(3, (ReasonCode.VENUE_REJECTED,), 10_000)
+    pursuit = working(limit(timeout_ms=5_000, retry=retry))
+    _, moves = pursuit.ended(OrderEvent.REJECTED, REFUSED, NOW, HUNDRED)
+
+    assert [WakeAt(NOW + 5_000)] == moves
+    assert ReasonCode.TIMED_OUT is only(pursuit.woken(NOW + 5_000, HUNDRED), IntentEnded).cause.code
+
+
+def test_a_preference_to_make_is_tried_once_and_then_takes() -> None:
+    """The second order has the same limit and is not post-only; there is no third."""
+    pursuit = working(limit(maker=Maker.PREFER))
+    would_take = Cause(ReasonCode.POST_ONLY_WOULD_TAKE)
+    then, moves = pursuit.ended(OrderEvent.REJECTED, would_take, NOW, HUNDRED)
+    follow = only(moves, OpenFollowUp)
+
+    assert FollowUpReason.TAKE is then
+    assert (Maker.ANY, HUNDRED) == (follow.policy.maker, follow.policy.limit_price)
+
+
+def test_a_retry_of_an_order_that_prefers_to_make_still_does() -> None:
+    """A refusal for another reason takes nothing away from the preference."""
+    retry = Retry(1, (ReasonCode.VENUE_REJECTED,), 1)
+    pursuit = working(limit(maker=Maker.PREFER, retry=retry))
+    pursuit.ended(OrderEvent.REJECTED, REFUSED, NOW, HUNDRED)
+    follow = only(pursuit.woken(NOW + 1, HUNDRED), OpenFollowUp)
+
+    assert Maker.ONLY is follow.policy.maker
+
+
+# -- new prices
+
+
+@pytest.mark.parametrize(
+    ("side", "mark", "worst", "expected"),
+    [
+        (Side.BUY, "200", "300", "199"),
+        (Side.BUY, "200", "150", "150"),
+        (Side.SELL, "200", "100", "201"),
+        (Side.SELL, "200", "250", "250"),
+    ],
+)
+def test_a_new_price_is_passive_and_never_beyond_the_worst(
+    side: Side, mark: str, worst: str, expected: str
+) -> None:
+    """A buy stays below the mark and its bound, a sale above both."""
+    policy = limit(reprice=Reprice(1_000, 5, Decimal(worst), Decimal(50)))
+    root = ReduceIntent("abc-1-7", "one", "BTC/USDT", side, Decimal(3), NOW, policy=policy)
+    pursuit = Pursuit(root, Decimal(3))
+    pursuit.sent(NOW)
+    cancel = only(pursuit.woken(NOW + 1_000, Decimal(mark)), CancelOrder)
+    then, moves = pursuit.ended(OrderEvent.CANCELLED, cancel.cause, NOW + 1_010, Decimal(mark))
+
+    assert (ReasonCode.REPRICED, FollowUpReason.REPRICE) == (cancel.cause.code, then)
+    assert Decimal(expected) == only(moves, ReduceFollowUp).policy.limit_price
+
+
+def test_an_unchanged_price_is_left_where_it_is() -> None:
+    """Losing the place in the queue for the same price helps nobody."""
+    pursuit = working(limit(reprice=Reprice(1_000, 5, Decimal(300))))
+
+    assert [WakeAt(NOW + 2_000)] == pursuit.woken(NOW + 1_000, HUNDRED)
+    assert [WakeAt(NOW + 3_000)] == pursuit.woken(NOW + 2_000, None)
+
+
+def test_a_timeout_overtakes_a_new_price() -> None:
+    """The time is over while the cancel is on its way: what follows is the timeout's."""
+    pursuit = working(
+        limit(timeout_ms=1_500, reprice=Reprice(1_000, 5, Decimal(300)), fallback=BOTH)
+    )
+    pursuit.woken(NOW + 1_000, Decimal(110))
+    pursuit.woken(NOW + 1_500, Decimal(110))
+    then, moves = pursuit.ended(
+        OrderEvent.CANCELLED, Cause(ReasonCode.REPRICED), NOW + 1_600, Decimal(110)
+    )
+
+    assert FollowUpReason.FALLBACK_TIMEOUT is then
+    assert OrderType.MARKET is only(moves, OpenFollowUp).policy.order_type
+
+
+# -- ends
+
+
+def test_whoever_stops_it_has_nothing_follow() -> None:
+    """At the venue it waits for its cancel; anywhere else it is over at once."""
+    cause = Cause(ReasonCode.CANCEL_REQUESTED)
+    at_the_venue = working(limit(timeout_ms=5_000, fallback=BOTH))
+
+    assert [] == at_the_venue.stop(cause, NOW)
+    assert [] == at_the_venue.woken(NOW + 5_000, HUNDRED)
+    then, moves = at_the_venue.ended(OrderEvent.CANCELLED, cause, NOW + 1, HUNDRED)
+    assert (None, cause) == (then, only(moves, IntentEnded).cause)
+
+    waiting = working(limit(retry=Retry(1, (ReasonCode.VENUE_REJECTED,))))
+    waiting.ended(OrderEvent.REJECTED, REFUSED, NOW, HUNDRED)
+    assert cause == only(waiting.stop(cause, NOW), IntentEnded).cause
+    assert [] == waiting.woken(NOW + 99_000, HUNDRED)
+
+
+def test_a_refusal_by_risk_ends_it() -> None:
+    """What must not go out now is not tried again behind Risk's back."""
+    pursuit = working(limit(timeout_ms=1, fallback=BOTH))
+    pursuit.woken(NOW + 1, HUNDRED)
+    pursuit.ended(OrderEvent.CANCELLED, TIMED_OUT, NOW + 1, HUNDRED)
+    held = Cause(ReasonCode.HELD)
+
+    assert held == only(pursuit.denied((held,), NOW + 1), IntentEnded).cause
+    assert [] == pursuit.denied((held,), NOW + 1)
+
+
+def test_a_plain_intent_is_not_pursued() -> None:
+    """One order that lives and ends by itself needs nobody."""
+    with pytest.raises(AssertionError, match="needs nobody"):
+        Pursuit(intent(MARKET), Decimal(3))
+
+
+def test_its_repr_shows_where_it_stands() -> None:
+    """One line for whoever debugs it."""
+    pursuit = working(limit(timeout_ms=1))
+
+    assert "<Pursuit abc-1-7 working 0/3 orders=1>" == repr(pursuit)
+
+
+# -- whatever happens
+
+policies = st.builds(
+    limit,
+    maker=st.sampled_from(Maker),
+    timeout_ms=st.none() | st.integers(1, 50),
+    reprice=st.none() | st.builds(Reprice, st.integers(1, 20), st.integers(1, 3), st.just(HUNDRED)),
+    fallback=st.none()
+    | st.builds(
+        MarketFallback, st.lists(st.sampled_from(FallbackOn), min_size=1, max_size=2).map(tuple)
+    ),
+    retry=st.none()
+    | st.builds(
+        Retry,
+        st.integers(1, 3),
+        st.just((ReasonCode.VENUE_REJECTED, ReasonCode.ANSWER_LOST)),
+        st.integers(1, 10),
+    ),
+    partial=st.sampled_from(PartialFill),
+).filter(lambda policy: policy.pursues)
+
+CODES = (
+    ReasonCode.VENUE_REJECTED,
+    ReasonCode.POST_ONLY_WOULD_TAKE,
+    ReasonCode.IOC_REMAINDER,
+    ReasonCode.VENUE_INSUFFICIENT_FUNDS,
+    ReasonCode.ORDER_EXPIRED,
+)
+happenings = st.lists(
+    st.tuples(
+        st.sampled_from(("fill", "end", "time", "deny", "stop")),
+        st.integers(1, 60),
+        st.sampled_from(CODES),
+    ),
+    max_size=40,
+)
+
+
+@given(policies, happenings)
+def test_whatever_happens_no_more_is_asked_for_than_was_meant(
+    policy: ExecutionPolicy, happened: list[tuple[str, int, ReasonCode]]
+) -> None:
+    """
+    One order at a time, each for the rest, of a kind and so often as the policy permits.
+
+    And when it is over it stays over, having said so exactly once.
+    """
+    pursuit = Pursuit(intent(policy), Decimal(3))
+    pursuit.sent(NOW)
+    now, live, ends = NOW, Decimal(3), 0
+    reasons: list[FollowUpReason] = []
+    for what, amount, code in happened:
+        now += amount
+        moves: list[Any] = []
+        match what:
+            case "fill" if live:
+                part = min(live, Decimal(amount) / 40)
+                live -= part
+                moves = pursuit.filled_by(part, now, whole=not live)
+            case "end" if live:
+                cancelling = pursuit.stage is Stage.CANCELLING
+                event = OrderEvent.CANCELLED if cancelling else OrderEvent.REJECTED
+                cause = Cause(ReasonCode.TIMED_OUT if cancelling else code)
+                live = Decimal(0)
+                _, moves = pursuit.ended(event, cause, now, Decimal(99))
+            case "time":
+                moves = pursuit.woken(now, Decimal(amount))
+            case "deny" if not live:
+                moves = pursuit.denied((Cause(code),), now)
+            case "stop":
+                moves = pursuit.stop(Cause(ReasonCode.CANCEL_REQUESTED), now)
+                live = Decimal(0) if pursuit.stage is Stage.OVER else live
+        for move in moves:
+            if isinstance(move, IntentEnded):
+                ends += 1
+            elif isinstance(move, OpenFollowUp):
+                assert not live, "one order at a time"
+                assert pursuit.quantity - pursuit.filled == move.quantity
+                assert not move.policy.pursues or move.policy.maker is Maker.PREFER
+                reasons.append(move.because)
+                live = move.quantity
+                pursuit.taken_up(move.intent_id)
+                pursuit.sent(now)
+
+    retries, reprices = policy.retry, policy.reprice
+    assert ends == (pursuit.stage is Stage.OVER)
+    assert pursuit.filled <= pursuit.quantity
+    assert reasons.count(FollowUpReason.RETRY) <= (retries.times if retries else 0)
+    assert reasons.count(FollowUpReason.REPRICE) <= (reprices.times if reprices else 0)
+    fallbacks = [r for r in reasons if r.value.startswith("fallback")]
+    assert len(fallbacks) <= (policy.fallback is not None)
+    for reason in fallbacks:
+        assert policy.fallback is not None
+        assert reason.value.removeprefix("fallback_") in policy.fallback.on
+    assert FollowUpReason.TAKE not in reasons or policy.maker is Maker.PREFER
+
+
+def test_a_follow_up_of_a_reduction_can_only_reduce() -> None:
+    """Its class is the intent's: no hold on openings covers it, and it cannot open."""
+    root = ReduceIntent(
+        "abc-1-7",
+        "one",
+        "BTC/USDT",
+        Side.SELL,
+        Decimal(3),
+        NOW,
+        PositionSide.LONG,
+        limit(timeout_ms=1, fallback=BOTH),
+    )
+    pursuit = Pursuit(root, Decimal(3))
+    pursuit.sent(NOW)
+    pursuit.woken(NOW + 1, HUNDRED)
+    _, moves = pursuit.ended(OrderEvent.CANCELLED, TIMED_OUT, NOW + 1, HUNDRED)
+
+    assert PositionSide.LONG is only(moves, ReduceFollowUp).position_side
