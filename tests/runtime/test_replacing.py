@@ -146,3 +146,36 @@ def test_a_stop_that_was_put_back_is_replaced_by_its_intents_id() -> None:
     assert ["journaled", "sent", "accepted", "cancelled"] == world.life(f"{older}-b1")
     assert ReasonCode.REPLACED is world.reports(f"{older}-b1")[-1].cause.code  # type: ignore[union-attr]
     assert newer in [order.request.order_id for order in live(world)]
+
+
+def test_a_further_try_still_takes_the_place_that_the_first_was_to_take() -> None:
+    """What was refused has replaced nothing; the order that is accepted does."""
+    ids: list[str] = []
+
+    def protect(desk: Desk, price: int, policy: ExecutionPolicy) -> Any:
+        intent = desk.set_take_profit(
+            PERP, Decimal(price), policy=policy, replaces=ids[-1] if ids else ""
+        )
+        ids.append(intent.intent_id)
+        return [intent]
+
+    world = world_of(
+        flat(PERP, 10),
+        {
+            0: lambda desk: [desk.open(PERP, Side.BUY, ONE)],
+            2: lambda desk: protect(desk, 110, ExecutionPolicy(OrderType.LIMIT)),
+            6: lambda desk: protect(desk, 120, TRYING_AGAIN),
+        },
+    )
+    broker = world.assembly.broker
+    assert isinstance(broker, Refusing)
+
+    def refuse(_world: World) -> None:
+        broker.refusals = 1
+
+    world.before_turn(6, refuse).run()
+    older, newer = ids
+
+    assert ["journaled", "sent", "rejected"] == world.life(newer)
+    assert ["journaled", "sent", "accepted", "cancelled"] == world.life(older)
+    assert [f"{newer}-2"] == [order.request.order_id for order in live(world)]
