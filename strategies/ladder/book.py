@@ -88,7 +88,7 @@ class Order:
 
     ``number`` is the rung's (0 the base order) or the lot's; ``quantity`` is what was asked for,
     ``None`` where a notional was. ``there`` says that the venue has it; that is no part of the
-    book's state, which an acceptance does not change.
+    book's state, which an acceptance does not change, and after a restart it is taken for granted.
     """
 
     purpose: Purpose
@@ -198,14 +198,6 @@ class Book:
         if order.purpose is Purpose.RUNG:
             self.taken.add(order.number)
         self.changed = True
-
-    def adopt(self, unfinished: Iterable[Intent], filled: Callable[[str], Decimal]) -> None:
-        """Take up what the desk knows of this book and the book itself has forgotten."""
-        for intent in unfinished:
-            if intent.intent_id not in self.orders:
-                order = order_of(intent, filled(intent.intent_id))
-                if order is not None:
-                    self.asked(intent.intent_id, order)
 
     # -- what came of it
 
@@ -368,8 +360,13 @@ class Book:
             ],
         }
 
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Take back what ``state`` gave."""
+    def restore(
+        self,
+        state: Mapping[str, Any],
+        unfinished: Iterable[Intent] = (),
+        filled: Callable[[str], Decimal] = lambda _intent_id: ZERO,
+    ) -> None:
+        """Take back what ``state`` gave, and what the desk knows to be ``unfinished`` besides."""
         self.base = None if state["base"] is None else Decimal(state["base"])
         self.rest_until = int(state["rest_until"])
         self.taken = {int(rung) for rung in state["taken"]}
@@ -378,15 +375,18 @@ class Book:
             Lot(int(number), tuple(map(int, rungs)), Decimal(quantity), Decimal(cost))
             for number, rungs, quantity, cost in state["lots"]
         ]
-        self.orders = {
-            name: Order(
-                Purpose(purpose),
-                int(number),
-                None if quantity is None else Decimal(quantity),
-                None if price is None else Decimal(price),
-                Decimal(filled),
-                Decimal(cost),
+        before, self.orders = self.orders, {}
+        for name, purpose, number, *figures in state["orders"]:
+            quantity, price, brought, cost = (None if f is None else Decimal(f) for f in figures)
+            order = Order(
+                Purpose(purpose), int(number), quantity, price, brought or ZERO, cost or ZERO
             )
-            for name, purpose, number, quantity, price, filled, cost in state["orders"]
-        }
+            self.asked(name, order)
+        for intent in unfinished:
+            if intent.intent_id not in self.orders:
+                own = order_of(intent, filled(intent.intent_id))
+                if own is not None:
+                    self.asked(intent.intent_id, own)
+        for name, order in self.orders.items():
+            order.there = before[name].there if name in before else True
         self.changed = True

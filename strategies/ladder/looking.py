@@ -173,6 +173,8 @@ class Looker:
             newest = next(reversed(orders), "")
             if newest and _is(orders[newest], exit_.number, exit_.quantity, exit_.price):
                 asked.extend(self._make_room(book, orders, newest, bar))
+            elif newest and not orders[newest].there:
+                book.changed = True  # what nobody has accepted yet cannot be replaced
             elif exit_.quantity >= least:
                 asked.append(self._rest_exit(book, exit_, newest))
         for orders in there.values():
@@ -246,6 +248,9 @@ class Looker:
             # A venue takes off no more than there is: a larger one will do.
             if order.price == price and (order.rest or ZERO) >= held:
                 return self._make_room(book, orders, newest, bar)
+            if not order.there:
+                book.changed = True
+                return []
         intent = self.desk.set_stop(
             book.symbol,
             price,

@@ -121,18 +121,15 @@ class LadderStrategy(Strategy):
         if report.status in FINAL and report.then is None:
             self._over(report.symbol, report.root_id or report.order_id)
         fill = report.fill
-        if fill is None:
-            if report.event is _ACCEPTED:
-                self._there(report.symbol, report.root_id or report.order_id)
+        if fill is None and report.event is not _ACCEPTED:
             return None
-        book = self._book(fill.symbol, fill.position_side)
-        return None if book is None else self._looker.look(book, None) or None
-
-    def _there(self, symbol: str, intent_id: str) -> None:
-        for book in self._books.get(symbol, ()):
-            order = book.orders.get(intent_id)
+        for book in self._books.get(report.symbol, ()):
+            order = book.orders.get(report.root_id or report.order_id)
             if order is not None:
                 order.there = True
+            if book.changed and (order is not None or (fill and fill.position_side is book.side)):
+                return self._looker.look(book, None) or None
+        return None
 
     def on_order_rejected(self, rejection: Rejection) -> Intents:
         """Take the end of a refused intent into its book; the next close goes on from there."""
@@ -202,5 +199,5 @@ class LadderStrategy(Strategy):
         """Take a book back, with whatever the desk knows to be under way besides."""
         book = self._book(symbol, position_side)
         if book is not None and state is not None:
-            book.restore(state)
-            book.adopt(self.desk.unfinished(symbol, position_side), self.desk.filled)
+            unfinished = self.desk.unfinished(symbol, position_side)
+            book.restore(state, unfinished, self.desk.filled)
