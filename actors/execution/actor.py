@@ -362,6 +362,8 @@ class ExecutionActor(Actor):
             effects = (alarm, told, marked)
         if self.books.pursuits:
             effects += tuple(self._pursued_fill(order, fill, whole=whole))
+        if order.request.replaces:  # what trades is there, whether it was said to be or not
+            effects += tuple(self._replace(order.request))
         # Flat, or turned round: a closing fill that opens as well names more than one lot.
         if self.orders.any_live and (not booking.quantity or len(booking.lot_ids) > 1):
             effects += tuple(self._end_with_the_position(fill, booking))

@@ -32,6 +32,18 @@ ONE = Decimal(1)
 TRYING_AGAIN = ExecutionPolicy(OrderType.LIMIT, retry=Retry(2, (ReasonCode.VENUE_REJECTED,)))
 
 
+class Silent(PaperBroker):
+    """Says nothing when it accepts an order that takes another's place."""
+
+    def submit(self, request: OrderRequest, now: int) -> None:
+        if not request.replaces:
+            super().submit(request, now)
+            return
+        self.engine.submit(request, now)
+        cause = Cause(ReasonCode.ANSWER_LOST)
+        self._deliver(VenueReport(request.client_order_id, OrderEvent.SILENCE, now, None, cause))
+
+
 class Refusing(PaperBroker):
     """Rejects the first so many take-profits."""
 
@@ -179,3 +191,33 @@ def test_a_further_try_still_takes_the_place_that_the_first_was_to_take() -> Non
     assert ["journaled", "sent", "rejected"] == world.life(newer)
     assert ["journaled", "sent", "accepted", "cancelled"] == world.life(older)
     assert [f"{newer}-2"] == [order.request.order_id for order in live(world)]
+
+
+def test_a_replacement_in_doubt_that_trades_has_taken_its_place() -> None:
+    """A fill is evidence enough: the older one goes although no acceptance ever came."""
+    ids: list[str] = []
+
+    def protect(desk: Desk, price: int) -> Any:
+        intent = desk.set_take_profit(
+            PERP, Decimal(price), Decimal(2), replaces=ids[-1] if ids else ""
+        )
+        ids.append(intent.intent_id)
+        return [intent]
+
+    bars = [
+        *flat(PERP, 7),
+        *(make_bar(PERP, bar.timestamp, 106.0, volume=1.0) for bar in flat(PERP, 10)[7:]),
+    ]
+    plans = {
+        0: lambda desk: [desk.open(PERP, Side.BUY, Decimal(2))],
+        2: lambda desk: protect(desk, 110),
+        4: lambda desk: protect(desk, 105),
+    }
+    spec = make_spec(MemoryFeed({PERP: bars}), on_bars(plans).spec(symbols=(PERP,)))
+    spec = replace(spec, engine=replace(spec.engine, participation=Decimal("0.5")))
+    world = World(replace(spec, broker=Silent)).run()
+    older, newer = ids
+
+    assert ["journaled", "sent", "silence", "filled_partly"] == world.life(newer)[:4]
+    assert ["journaled", "sent", "accepted", "cancelled"] == world.life(older)
+    assert ReasonCode.REPLACED is world.reports(older)[-1].cause.code  # type: ignore[union-attr]
