@@ -88,7 +88,7 @@ class Order:
 
     ``number`` is the rung's (0 the base order) or the lot's; ``quantity`` is what was asked for,
     ``None`` where a notional was. ``there`` says that the venue has it; that is no part of the
-    book's state, which an acceptance does not change, and after a restart it is taken for granted.
+    book's state, which an acceptance does not change, and after a restart it is a guess.
     """
 
     purpose: Purpose
@@ -387,6 +387,16 @@ class Book:
                 own = order_of(intent, filled(intent.intent_id))
                 if own is not None:
                     self.asked(intent.intent_id, own)
+        self._guess_what_is_there(before)
+
+    def _guess_what_is_there(self, before: Mapping[str, Order]) -> None:
+        """
+        Take it for granted that the venue has an order, unless it was to replace another one.
+
+        The one that it replaces would be gone by now.
+        """
+        places: set[tuple[Purpose, int]] = set()
         for name, order in self.orders.items():
-            order.there = before[name].there if name in before else True
-        self.changed = True
+            place = (order.purpose, ALL if self.newest_first else order.number)
+            order.there = before[name].there if name in before else place not in places
+            places.add(place)

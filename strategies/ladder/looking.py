@@ -171,9 +171,10 @@ class Looker:
         for exit_ in wanted:
             orders = there.pop(self._rule.place(exit_.number), {})
             newest = next(reversed(orders), "")
+            asked.extend(self._make_room(book, orders, bar))
             if newest and _is(orders[newest], exit_.number, exit_.quantity, exit_.price):
-                asked.extend(self._make_room(book, orders, newest, bar))
-            elif newest and not orders[newest].there:
+                continue
+            if newest and not orders[newest].there:
                 book.changed = True  # what nobody has accepted yet cannot be replaced
             elif exit_.quantity >= least:
                 asked.append(self._rest_exit(book, exit_, newest))
@@ -196,11 +197,10 @@ class Looker:
         book.asked(intent.intent_id, order)
         return intent
 
-    def _make_room(
-        self, book: Book, orders: Mapping[str, Order], newest: str, bar: Bar | None
-    ) -> list[Asked]:
+    def _make_room(self, book: Book, orders: dict[str, Order], bar: Bar | None) -> list[Asked]:
         """Cancel what the newest order has not replaced although it is there: news can get lost."""
-        if bar is None or not orders[newest].there:
+        newest = next(reversed(orders), "")
+        if bar is None or not newest or not orders[newest].there:
             return []
         return self._cancel(book, {name: orders[name] for name in orders if name != newest})
 
@@ -243,14 +243,15 @@ class Looker:
         price = loss_price(self._average(book), bps, book.sign)
         orders = book.live(Purpose.STOP)
         newest = next(reversed(orders), "")
+        asked = self._make_room(book, orders, bar)
         if newest:
             order = orders[newest]
             # A venue takes off no more than there is: a larger one will do.
             if order.price == price and (order.rest or ZERO) >= held:
-                return self._make_room(book, orders, newest, bar)
+                return asked
             if not order.there:
                 book.changed = True
-                return []
+                return asked
         intent = self.desk.set_stop(
             book.symbol,
             price,
@@ -261,7 +262,7 @@ class Looker:
             replaces=newest,
         )
         book.asked(intent.intent_id, Order(Purpose.STOP, 0, held, price))
-        return [intent]
+        return [*asked, intent]
 
     # -- adds
 
