@@ -333,6 +333,7 @@ class Pursuit:
             planned_target=intent.planned_target,
             action=intent.action,
             plan_id=intent.plan_id,
+            replaces=intent.replaces,
             root_id=intent.intent_id,
             because=why,
         )
