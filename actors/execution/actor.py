@@ -20,7 +20,7 @@ from actors.board import Board
 from actors.execution import bracket, inquiry
 from actors.execution.account import book_funding, valuation
 from actors.execution.books import Books
-from actors.execution.bracket import outlived
+from actors.execution.bracket import is_put_back, outlived
 from actors.execution.cancels import NOT_SENT, Canceller
 from actors.execution.pursuit import CancelOrder, Move, Pursuit, WakeAt
 from actors.execution.reports import executed, joined, report_of
@@ -199,13 +199,10 @@ class ExecutionActor(Actor):
 
     def _take_up(self, request: OrderRequest) -> bool:
         """Let the pursuit of a follow-up's intent go on with it; return whether it still does."""
-        if request.order_id.startswith(f"{request.root_id}-b"):
-            return True  # put back, not pursued
         pursuit = self.books.pursuits.get(request.root_id)
-        if pursuit is None:
-            return False
-        pursuit.taken_up(request.order_id)
-        return True
+        if pursuit is not None:
+            pursuit.taken_up(request.order_id)
+        return pursuit is not None or is_put_back(request)
 
     def on_committed(self, committed: OrderCommitted) -> Effects:
         """Take the last look and, in the same step, hand the order to the broker."""
@@ -257,12 +254,12 @@ class ExecutionActor(Actor):
         now, cause = self.clock.now, Cause(ReasonCode(cancel.code))
         live = self._canceller.orders_of(cancel)
         pursuits = self._canceller.pursuits_of(cancel)
-        effects: list[Effect] = []
+        effects = self._room.let_go(cancel, cause)
         for pursuit in pursuits:
             effects.extend(self._moves(pursuit, pursuit.stop(cause, now)))
         for order in live:
             effects.extend(self._canceller.cancel(order, cause))
-        if not live and not pursuits:
+        if not live and not effects:
             detail = f"cancel {cancel.intent_id}: no live order"
             effects.append(DeadLetter("execution", now, "ApprovedCancel", "unknown_order", detail))
         return effects
@@ -332,10 +329,13 @@ class ExecutionActor(Actor):
         then: FollowUpReason | None = None
         moves: list[Move] = []
         pursuit = self._pursuit_of(order.request) if books.pursuits else None
-        if pursuit is not None and pursuit.order_id == order.request.order_id:
-            then, moves = pursuit.ended(event, cause, self.clock.now, self._mark(pursuit))
-        elif books.brackets.displaced and books.brackets.is_displaced(order):
+        own = pursuit if pursuit and pursuit.order_id == order.request.order_id else None
+        if books.brackets.displaced and books.brackets.is_displaced(order):
             then = FollowUpReason.RESTORE
+            if own is not None:
+                own.makes_room()
+        elif own is not None:
+            then, moves = own.ended(event, cause, self.clock.now, self._mark(own))
         effects: list[Effect] = [report_of(order, event, at, cause, then)]
         if pursuit is not None:
             effects.extend(self._moves(pursuit, moves))
