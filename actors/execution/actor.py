@@ -20,7 +20,7 @@ from actors.board import Board
 from actors.execution import bracket, inquiry
 from actors.execution.account import book_funding, valuation
 from actors.execution.books import Books
-from actors.execution.bracket import is_put_back, outlived
+from actors.execution.bracket import outlived
 from actors.execution.cancels import NOT_SENT, Canceller
 from actors.execution.pursuit import CancelOrder, Move, Pursuit, WakeAt
 from actors.execution.reports import executed, joined, report_of
@@ -147,8 +147,10 @@ class ExecutionActor(Actor):
     def lost(self, message: Message) -> Effects:
         """Suppress an order that the failed handler did not send; a sent one is the venue's."""
         if isinstance(message, ApprovedOpen | ApprovedReduce):
-            order_id = message.request.order_id
-            order = self.orders.by_order_id(order_id) or self.orders.add(message.request)
+            known = self.orders.by_order_id(message.request.order_id)
+            if known is None:
+                self.books.take_up(message)
+            order = known or self.orders.add(message.request)
         elif isinstance(message, ApprovedCancel):
             self.books.lost_cancels.append(message)
             return None
@@ -168,14 +170,12 @@ class ExecutionActor(Actor):
     def on_approved(self, approved: ApprovedOpen | ApprovedReduce) -> Effects:
         """Journal the order; it goes on when the record is durable."""
         request = approved.request
-        if request.root_id and not self._take_up(request):
+        if not self.books.take_up(approved):
             cause = Cause(_CANCEL_REQUESTED, f"the intent {request.root_id} is over")
             return self.give_up(self.orders.add(request), cause)
         if request.action in PROTECTIVE and not self.broker.brackets:
             request = self._room.form_of(request)
         order = self.orders.add(request)
-        if approved.intent is not None and not request.root_id:
-            self.books.pursuits[request.order_id] = Pursuit(approved.intent, request.quantity)
         now = self.clock.now
         status = order.journal(now)
         return (
@@ -196,13 +196,6 @@ class ExecutionActor(Actor):
             ),
             AfterCommit(OrderCommitted(request.order_id)),
         )
-
-    def _take_up(self, request: OrderRequest) -> bool:
-        """Let the pursuit of a follow-up's intent go on with it; return whether it still does."""
-        pursuit = self.books.pursuits.get(request.root_id)
-        if pursuit is not None:
-            pursuit.taken_up(request.order_id)
-        return pursuit is not None or is_put_back(request)
 
     def on_committed(self, committed: OrderCommitted) -> Effects:
         """Take the last look and, in the same step, hand the order to the broker."""
@@ -488,6 +481,7 @@ class ExecutionActor(Actor):
     def refuse(self, message: Message, causes: tuple[Cause, ...]) -> Effects:
         """Suppress an approved order that a hold turned away before it was journaled."""
         assert isinstance(message, ApprovedOpen), f"only openings are refused, not {message!r}"
+        self.books.take_up(message)
         return self.give_up(self.orders.add(message.request), joined(causes))
 
     def give_up(self, order: Order, cause: Cause) -> tuple[Effect, ...]:
