@@ -21,6 +21,7 @@ from messages import (
     ExecutionReport,
     FollowUp,
     Intent,
+    IntentEnded,
     KillStep,
     OpenFollowUp,
     OpenIntent,
@@ -112,6 +113,7 @@ class _Check:
             PlanIntent: self.on_plan,
             RiskDecision: self.on_decision,
             ExecutionReport: self.on_report,
+            IntentEnded: self.on_end,
             OperatorCommand: self.on_command,
             KillStep: self.on_kill,
         }
@@ -186,6 +188,13 @@ class _Check:
             return ()
         return self._order(report, report.order, again=again)
 
+    def on_end(self, ended: IntentEnded) -> Found:
+        """Take note of an intent's end: nothing may follow from it."""
+        root = self.roots.get(ended.intent_id)
+        if root is not None:
+            root.is_over = True
+        return ()
+
     def _order(self, report: ExecutionReport, request: OrderRequest, *, again: bool) -> Found:
         order_id = report.order_id
         intent = self.intents.get(order_id)
@@ -200,6 +209,9 @@ class _Check:
             root_id = intent.root_id if isinstance(intent, OpenFollowUp | ReduceFollowUp) else ""
             if request.root_id != root_id:
                 yield order_id, ("root_id", root_id, request.root_id)
+            root = self.roots.get(root_id or order_id)
+            if root is not None and root.is_over:
+                yield order_id, ("when", "before the end of its intent", "after it")
             instrument = self.instruments.get(intent.symbol)
             held = self._held_by(intent)
             for fault in order_faults(request, intent, decision, held, instrument):

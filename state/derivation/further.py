@@ -63,6 +63,7 @@ def _own(follow: FollowUp, root: RootLife) -> Iterator[Fault]:
         ("action", follow.action, intent.action),
         ("valid_until", follow.valid_until, intent.valid_until),
         ("decision_price", follow.decision_price, intent.decision_price),
+        ("replaces", follow.replaces, "" if follow.because is R.RESTORE else intent.replaces),
         ("opens", isinstance(follow, OpenFollowUp), isinstance(intent, OpenIntent)),
     ):
         if found != expected:

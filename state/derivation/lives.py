@@ -66,6 +66,8 @@ class RootLife:
     denied: set[str] = field(default_factory=set)
     quantity: Decimal | None = None
     """What Risk approved of it."""
+    is_over: bool = False
+    """Whether its end was told, where it does not follow from its only order's."""
 
     @property
     def filled(self) -> Decimal:

@@ -13,7 +13,7 @@ from session_world import BTC, World, flat, make_world, on_bars
 from wishing import instruments, unruly_world
 
 from actors.commands import Request
-from actors.execution import ExecutionActor
+from actors.execution import Books, ExecutionActor
 from actors.execution.bracket import Brackets
 from actors.execution.pursuit import Pursuit
 from actors.risk import RiskActor
@@ -248,6 +248,17 @@ def change_the_type(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(RiskActor, "_approve", at_once)
 
 
+def go_on_after_the_end(patch: pytest.MonkeyPatch) -> None:
+    """Take up further orders of intents that are over."""
+    take_up = Books.take_up
+
+    def always(self: Books, approved: Any) -> bool:
+        take_up(self, approved)
+        return True
+
+    patch.setattr(Books, "take_up", always)
+
+
 PLANTED: dict[str, tuple[Plant, str, bool]] = {
     "a fallback without permission": (permit_anything, "because", True),
     "a further order larger than the rest": (ask_for_all_again, "quantity", True),
@@ -261,6 +272,7 @@ PLANTED: dict[str, tuple[Plant, str, bool]] = {
     "a stop that nobody asked for": (invent_a_stop, "intent", True),
     "a step that its plan does not have": (plan_a_stop, "step", True),
     "another type of order": (change_the_type, "order_type", True),
+    "an order after its intent's end": (go_on_after_the_end, "when", True),
 }
 
 
