@@ -27,11 +27,13 @@ SMALL = ("--strategy", "sma_cross", "--param", "fast=3", "--param", "slow=8")
 FILES = {
     "account.csv",
     "events.ndjson",
+    "intents.csv",
     "journal.sqlite",
     "logs",
     "manifest.json",
     "orders.csv",
     "positions.csv",
+    "round_trips.csv",
     "session.html",
     "session.md",
     "state.json",
@@ -244,7 +246,7 @@ def test_the_same_replay_elsewhere_is_the_same_session(
     )
 
     assert (first.returncode, again.returncode) == (0, 0)
-    for name in ("events.ndjson", "orders.csv", "trades.csv", "positions.csv", "account.csv"):
+    for name in ("events.ndjson", "session.md", *(name for name in FILES if name.endswith(".csv"))):
         assert Path("o1", name).read_bytes() == Path("deep/o2", name).read_bytes()
 
 

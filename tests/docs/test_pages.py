@@ -15,8 +15,10 @@ from markdown_pages import ROOT, anchors, links, pages, prose, spans, text_of
 
 from feeds.flaws import Flaw
 from state.projections.account_rows import ACCOUNT_COLUMNS
+from state.projections.intent_rows import INTENT_COLUMNS
 from state.projections.order_rows import ORDER_COLUMNS, TRADE_COLUMNS
 from state.projections.position_rows import POSITION_COLUMNS
+from state.projections.trip_rows import TRIP_COLUMNS
 from tidegate.cli import app
 
 GENERATE = "python docs/generate.py"
@@ -25,6 +27,8 @@ COLUMNS = {
     "trades.csv": TRADE_COLUMNS,
     "positions.csv": POSITION_COLUMNS,
     "account.csv": ACCOUNT_COLUMNS,
+    "intents.csv": INTENT_COLUMNS,
+    "round_trips.csv": TRIP_COLUMNS,
     "quarantine.csv": ("file", "line", "reason", "row"),
 }
 # Letters in brackets, so that this file does not hold what it forbids.

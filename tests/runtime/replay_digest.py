@@ -27,7 +27,15 @@ from messages import Bar  # noqa: E402
 from strategies.contract import Intents  # noqa: E402
 
 BARS = 160
-FILES = ("events.ndjson", "orders.csv", "trades.csv", "positions.csv", "account.csv")
+FILES = (
+    "events.ndjson",
+    "orders.csv",
+    "trades.csv",
+    "positions.csv",
+    "account.csv",
+    "intents.csv",
+    "round_trips.csv",
+)
 
 
 def spec(out: Path, *, queued: bool, fails: bool) -> SessionSpec:
