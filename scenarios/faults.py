@@ -19,7 +19,16 @@ from actors.runtime.clock import SimulatedClock
 from brokers.contract import VenueSilent
 from brokers.matching import MatchingEngine
 from brokers.paper import PaperBroker
-from messages import Cause, Hold, OrderEvent, OrderRequest, ReasonCode, ToolReport, VenueReport
+from messages import (
+    Cause,
+    Fill,
+    Hold,
+    OrderEvent,
+    OrderRequest,
+    ReasonCode,
+    ToolReport,
+    VenueReport,
+)
 from scenarios.model.steps import FaultKind, VenueFault
 from state.reconciliation import AccountView
 
@@ -72,6 +81,7 @@ class FaultyBroker(PaperBroker):
         self.deliver_late: Callable[[VenueReport], object] = _nobody
         self._symbols: dict[str, str] = {}
         self._detained: list[VenueReport] = []
+        self._pieces: dict[str, list[Fill]] = {}
         self._under_way = 0
 
     def strike(self, fault: VenueFault) -> None:
@@ -133,7 +143,11 @@ class FaultyBroker(PaperBroker):
         if self._struck(FaultKind.DOWN, client_order_id):
             return
         if not self._struck(FaultKind.MUTE_ORDERS, client_order_id):
-            super().query(client_order_id, now)
+            answer = self.engine.order(client_order_id, now)
+            # Asked about a fill, the venue tells of the same pieces in which it was told before.
+            told = [self._pieces.get(fill.trade_id, [fill]) for fill in answer.fills]
+            fills = tuple(fill for pieces in told for fill in pieces)
+            self._deliver(msgspec.structs.replace(answer, fills=fills))
 
     def _no_answer(self, client_order_id: str, now: int, detail: str = "") -> None:
         self._say(client_order_id, OrderEvent.SILENCE, now, ReasonCode.ANSWER_LOST, detail)
@@ -165,6 +179,9 @@ class FaultyBroker(PaperBroker):
         name = report.client_order_id
         split = self._struck(FaultKind.SPLIT_FILLS, name)
         pieces = [report] if split is None else pieces_of(report, split.parts)
+        if len(pieces) > 1 and report.fill is not None:
+            told = [piece.fill for piece in pieces if piece.fill is not None]
+            self._pieces[report.fill.trade_id] = told
         if self._struck(FaultKind.DUPLICATE_FILLS, name):
             pieces = [piece for one in pieces for piece in (one, one)]
         if self._struck(FaultKind.REORDER_FILLS, name):

@@ -32,7 +32,11 @@ ENTRY_POINT_GROUP = "tidegate.strategies"
 IMPORT_ERRORS = (Exception, SystemExit)
 """What a module may raise when it is imported; a script that ends the process is no strategy."""
 
-SHIPPED: Mapping[str, str] = {"sma_cross": "strategies.sma_cross:SmaCross"}
+SHIPPED: Mapping[str, str] = {
+    "dual_dca": "strategies.dual_dca:DualDca",
+    "dual_dca_lifo": "strategies.dual_dca_lifo:DualDcaLifo",
+    "sma_cross": "strategies.sma_cross:SmaCross",
+}
 """Every shipped strategy by its name."""
 
 

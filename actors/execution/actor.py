@@ -20,7 +20,7 @@ from actors.board import Board
 from actors.execution import bracket, inquiry
 from actors.execution.account import book_funding, valuation
 from actors.execution.books import Books
-from actors.execution.bracket import book_of, outlived
+from actors.execution.bracket import outlived
 from actors.execution.cancels import NOT_SENT, Canceller
 from actors.execution.pursuit import CancelOrder, Move, Pursuit, WakeAt
 from actors.execution.reports import executed, joined, report_of
@@ -305,13 +305,15 @@ class ExecutionActor(Actor):
         return (told,)
 
     def _replace(self, request: OrderRequest) -> Iterable[Effect]:
-        """Cancel the order in whose place another one is now."""
-        older = self.orders.by_order_id(request.replaces)
-        if older is None or not older.live or book_of(older.request) != book_of(request):
-            return ()
-        return self._canceller.cancel(
-            older, Cause(ReasonCode.REPLACED, f"order_id={request.order_id}")
-        )
+        """End the intent in whose place another one is now, by whichever order it has."""
+        cause = Cause(ReasonCode.REPLACED, f"order_id={request.order_id}")
+        effects: list[Effect] = []
+        older, pursuits = self._canceller.replaced_by(request)
+        for pursuit in pursuits:
+            effects.extend(self._moves(pursuit, pursuit.stop(cause, self.clock.now)))
+        for order in older:
+            effects.extend(self._canceller.cancel(order, cause))
+        return effects
 
     def _why_cancelled(self, order: Order, report: VenueReport) -> Cause | None:
         """Return the cause of a report: the venue knows that we asked it to cancel, not why."""
@@ -360,6 +362,8 @@ class ExecutionActor(Actor):
             effects = (alarm, told, marked)
         if self.books.pursuits:
             effects += tuple(self._pursued_fill(order, fill, whole=whole))
+        if order.request.replaces:  # what trades is there, whether it was said to be or not
+            effects += tuple(self._replace(order.request))
         # Flat, or turned round: a closing fill that opens as well names more than one lot.
         if self.orders.any_live and (not booking.quantity or len(booking.lot_ids) > 1):
             effects += tuple(self._end_with_the_position(fill, booking))

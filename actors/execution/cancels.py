@@ -10,12 +10,21 @@ from collections.abc import Iterable
 from typing import Final
 
 from actors.execution.books import Books
+from actors.execution.bracket import book_of
 from actors.execution.hands import Hands
 from actors.execution.inquiry import TIMER, Inquiry
 from actors.execution.pursuit import Pursuit
 from actors.runtime import Clock, Effect, SetTimer
 from brokers.contract import Broker
-from messages import ApprovedCancel, Cause, OrderStatus, ReasonCode, VenueOrder, VenueReport
+from messages import (
+    ApprovedCancel,
+    Cause,
+    OrderRequest,
+    OrderStatus,
+    ReasonCode,
+    VenueOrder,
+    VenueReport,
+)
 from state.orders import Order
 
 NOT_SENT: Final = frozenset({OrderStatus.INTENDED, OrderStatus.APPROVED, OrderStatus.JOURNALED})
@@ -71,6 +80,15 @@ class Canceller:
                 if cancel.symbol in ("", pursuit.intent.symbol)
             ]
         return [p for p in found if cancel.strategy in ("", p.intent.strategy)]
+
+    def replaced_by(self, request: OrderRequest) -> tuple[list[Order], list[Pursuit]]:
+        """Return the live orders, and the pursuits, of the intent whose place an order takes."""
+        cancel = ApprovedCancel(
+            request.order_id, request.strategy, request.symbol, request.replaces
+        )
+        orders = [o for o in self.orders_of(cancel) if book_of(o.request) == book_of(request)]
+        side = request.position_side
+        return orders, [p for p in self.pursuits_of(cancel) if p.intent.position_side is side]
 
     def _put_back_of(self, root_id: str) -> Order | None:
         """Return the live order that was made of an intent by being put back, if there is one."""

@@ -84,7 +84,7 @@ class Room:
 
     def _make_way(self, other: Order, request: OrderRequest) -> Iterable[Effect]:
         """Cancel an order that is in the way of ``request``, or let it leave first."""
-        if other.request.order_id == request.replaces:
+        if _replaces(request, other.request):
             cause = Cause(ReasonCode.REPLACED, f"order_id={request.order_id}")
             return self._hands.cancel(other, cause)
         leaves_now = other.request.action not in PROTECTIVE or not is_stop(other.request)
@@ -156,3 +156,8 @@ class Room:
         """Put back what a timer is for."""
         strategy, symbol, side = key.removeprefix(TIMER).split("|")
         return self.put_back((strategy, symbol, PositionSide(side)), now)
+
+
+def _replaces(request: OrderRequest, other: OrderRequest) -> bool:
+    """Return whether an order takes another's place: that of its intent, whichever order it is."""
+    return bool(request.replaces) and request.replaces in (other.order_id, other.root_id)

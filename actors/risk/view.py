@@ -134,6 +134,7 @@ class Reservation:
         "quantity",
         "reducing",
         "replaces",
+        "root_id",
         "side",
     )
 
@@ -147,10 +148,12 @@ class Reservation:
         *,
         reducing: bool,
         kind: Kind = _NOW,
+        root_id: str = "",
         replaces: str = "",
     ) -> None:
         """Reserve ``quantity`` at ``price``; ``cash_per_unit`` is what each unit may cost."""
         self.kind = kind
+        self.root_id = root_id
         self.replaces = replaces
         self.book = book
         self.side = side
@@ -228,7 +231,7 @@ class RiskView:
 
     def replaced(self, order_id: str, book: Book, kind: Kind) -> Decimal:
         """
-        Return what the order that another one takes the place of still counts for.
+        Return what the intent that another one takes the place of still counts for.
 
         It may itself be about to take the place of one that has not gone yet: of a stop that is
         made smaller and then replaced by a trail in the same step, all but the last one go.
@@ -237,7 +240,9 @@ class RiskView:
         seen: set[str] = set()
         while order_id and order_id not in seen:
             seen.add(order_id)
-            reservation = self.reservations.get(order_id)
+            reservation = self.reservations.get(order_id) or next(
+                (found for found in self.reservations.values() if found.root_id == order_id), None
+            )
             if reservation is None or reservation.book != book or reservation.kind is not kind:
                 break
             total += reservation.quantity if reservation.reducing else ZERO
@@ -404,6 +409,7 @@ class RiskView:
             cash_per_unit,
             reducing=request.reduce_only,
             kind=kind,
+            root_id=request.root_id,
             replaces=request.replaces,
         )
         if cash_per_unit:

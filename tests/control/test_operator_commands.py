@@ -367,7 +367,7 @@ def test_an_order_is_explained_from_its_intent_to_its_end(traded: Running) -> No
     denied = tidegate("explain", refused)
 
     words = [event["text"] for event in by_order["life"]]
-    assert "one asks to buy 1 BTC/USDT market" == words[0]
+    assert "one asks to buy 1 BTC/USDT (entry) market gtc" == words[0]
     assert words[1].startswith("approved")
     assert words[-1].startswith("filled: 1 at ")
     assert by_order["life"] == by_client["life"]

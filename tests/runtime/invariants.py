@@ -10,6 +10,7 @@ from session_world import World
 from actors.risk import RiskActor
 from actors.runtime.cell import CellState
 from messages import (
+    BackoffChanged,
     CancelIntent,
     ExecutionReport,
     HoldLifted,
@@ -123,7 +124,7 @@ def check_messages_are_conserved(world: World) -> None:
     expected: Counter[str] = Counter()
     for entry in world.entries:
         message = entry.message
-        if isinstance(message, Intent | CancelIntent):
+        if isinstance(message, Intent | CancelIntent | BackoffChanged):
             expected["risk"] += 1
         elif isinstance(message, RiskDecision) and message.verdict is Verdict.DENIED:
             for name in ("telemetry", f"strategy:{message.strategy}"):

@@ -90,6 +90,22 @@ def test_pieces_of_a_fill_can_come_in_reverse() -> None:
     ]
 
 
+def test_what_came_in_pieces_is_told_in_the_same_pieces_when_it_is_asked_for() -> None:
+    """A cancel asks for the fills that there are, and none of them is booked once more."""
+    result = rehearse(
+        [opens(2, "a", "3", **limit("101")), {"bar": 4, "do": "cancel", "tag": "a"}],
+        [fault("split_fills", parts=2, count=1)],
+        [
+            {"order": {"tag": "a", "status": "cancelled", "filled": "2"}},
+            {"position": {"symbol": BTC, "quantity": "2"}},
+        ],
+        session={"participation": "0.1"},
+        market={BTC: {"closes": [[100, 8]], "volume": 10}},
+    )
+
+    check_passes(result)
+
+
 def test_two_fills_can_change_places() -> None:
     """The earlier one comes right after the later one."""
     result = rehearse(
