@@ -28,7 +28,7 @@ from messages import (
     Side,
 )
 from state.money import ZERO
-from strategies.backoff import StrategyRejectionBackoff
+from strategies.backoff import NOT_COUNTED, StrategyRejectionBackoff
 from strategies.contract import Intents, Rejection, Strategy
 from strategies.desk import FINAL, Asked, Desk
 from strategies.ladder.book import Book, Purpose, order_of
@@ -61,6 +61,8 @@ class LadderStrategy(Strategy):
             factor=params.backoff_factor,
             max_s=params.backoff_max_s,
             tolerated=params.backoff_tolerated,
+            # That an order would have taken is no refusal of it: its price has been too good.
+            not_counted=NOT_COUNTED | {ReasonCode.POST_ONLY_WOULD_TAKE},
         )
         self._looker = Looker(desk, params, rule, self._backoff)
         self._books = {
