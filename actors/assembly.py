@@ -7,10 +7,10 @@ it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from functools import partial
 
 from actors.board import Board
 from actors.commands import CommandDesk
@@ -34,7 +34,6 @@ from actors.runtime import (
     Cell,
     ChildSpec,
     Dispatcher,
-    Effect,
     HoldSet,
     Restart,
     SimulatedClock,
@@ -42,7 +41,7 @@ from actors.runtime import (
     WhenExhausted,
 )
 from actors.runtime.supervision import FEED_INTENSITY, STRATEGY_INTENSITY
-from actors.strategy import House, StrategyActor
+from actors.strategy import House, StrategyActor, strategy_cell
 from actors.telemetry import TelemetryActor
 from brokers.matching import EngineConfig, MatchingEngine
 from brokers.paper import PaperBroker
@@ -86,8 +85,6 @@ from state.journal import JournalWriter
 from state.ledger import Ledger, LedgerError, LotMethod
 from state.orders import OrderStore
 from strategies import Desk, Strategy, StrategyParams
-from strategies.blame import own_files, place_of_error, told
-from strategies.loader import StrategyLoadError
 from strategies.plans import PlanKeeper
 
 PROGRESS = frozenset(
@@ -444,7 +441,9 @@ def _strategy_cells(core: Core) -> dict[str, Cell]:
     parts = core.parts
     for ordinal, spec in enumerate(parts.strategies, start=1):
         prefix = f"{parts.tag}-{ordinal}"
-        cell = _strategy_cell(core.house_of(spec, prefix), spec, core.saved, parts.bounds)
+        house = core.house_of(spec, prefix)
+        make = partial(_made, spec)
+        cell = strategy_cell(house, spec.factory, make, core.saved, parts.bounds)
         cells[spec.name] = cell
         core.supervisor.declare(
             ChildSpec(
@@ -456,6 +455,10 @@ def _strategy_cells(core: Core) -> dict[str, Cell]:
             cell,
         )
     return cells
+
+
+def _made(spec: StrategySpec, desk: Desk) -> Strategy:
+    return spec.factory(desk, spec.params)
 
 
 def _wire(
@@ -504,37 +507,6 @@ def _wire(
         by_strategy=strategies,
         matters=lambda report: report.event not in UNSEEN_PROGRESS,
     )
-
-
-def _strategy_cell(
-    house: House,
-    spec: StrategySpec,
-    saved: dict[str, str],
-    bounds: dict[Lane, int] | None,
-) -> Cell:
-    def make() -> StrategyActor:
-        try:
-            return StrategyActor(
-                house, lambda desk: spec.factory(desk, spec.params), saved.get(spec.name)
-            )
-        except Exception as error:
-            if cell.incarnation:
-                raise  # one more failure of a strategy that has run
-            raise StrategyLoadError(
-                f"strategy {spec.name!r}: {place_of(None, error)}: {told(error)}"
-            ) from error
-
-    def check(effects: Iterable[Any]) -> tuple[Effect, ...]:
-        assert isinstance(cell.actor, StrategyActor), "whoever returned something lives"
-        return cell.actor.checked(effects)
-
-    def place_of(message: Message | None, error: BaseException) -> str:
-        if isinstance(cell.actor, StrategyActor):
-            return cell.actor.place_of(message, error)
-        return str(place_of_error(error, own_files(spec.factory)) or spec.source)
-
-    cell = Cell(f"strategy:{spec.name}", make, bounds, check=check, place_of=place_of)
-    return cell
 
 
 def sides_of(

@@ -23,6 +23,7 @@ from messages import (
     EVERYTHING,
     KILL_HOLD,
     RISK_HOLDS,
+    STRATEGY_PAUSES,
     CommandRefused,
     CommandVerb,
     Hold,
@@ -41,6 +42,9 @@ QUARANTINE_HOLDS = "quarantine:"
 
 OPERATORS = (STOP_HOLD, PAUSE_HOLD, RISK_HOLDS, QUARANTINE_HOLDS, KILL_HOLD, REGISTER_HOLD)
 """How the ids of holds begin that an operator may lift; all others are lifted on evidence."""
+
+BY_NAME_ONLY = (QUARANTINE_HOLDS, STRATEGY_PAUSES)
+"""Those that are lifted by name only: what a strategy did, or decided, is not undone in passing."""
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -263,7 +267,7 @@ class CommandDesk:
             hold
             for hold in in_force
             if _is_operators(hold)
-            and not hold.hold_id.startswith(QUARANTINE_HOLDS)
+            and not hold.hold_id.startswith(BY_NAME_ONLY)
             and command.scope in (EVERYTHING, hold.scope)
         ]
         if not wanted:

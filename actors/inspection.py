@@ -17,7 +17,7 @@ from actors.commands import QUARANTINE_HOLDS
 from actors.runtime import CellState
 from actors.runtime.holds import LONG, SHORT
 from actors.turns import Session
-from messages import Hold, HoldMode, Scope
+from messages import STRATEGY_PAUSES, Hold, HoldMode, Scope
 from state.money import plain
 from state.orders import Order
 from state.projections import iso_ms
@@ -50,6 +50,8 @@ def _way_out(hold: Hold) -> str:
         return f"resume --hold {hold.hold_id} --unlatch --reason TEXT"
     if hold.latched:
         return "resume --unlatch --reason TEXT"
+    if hold.hold_id.startswith(STRATEGY_PAUSES) and hold.until is not None:
+        return f"itself at {iso_ms(hold.until)}, or resume --hold {hold.hold_id}"
     if hold.until is not None:
         return f"itself at {iso_ms(hold.until)}, or resume"
     if hold.hold_id.startswith(("stop-new-orders", "pause", "risk:")):

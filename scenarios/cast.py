@@ -216,7 +216,7 @@ def _try_out(
     """Have a strategy made once, so that one that cannot be is an error of the scenario."""
     sides = {symbol: sides_of(symbol, instruments, mode) for symbol in spec.symbols}
     with _named(place):
-        Candidate(spec.name, spec.factory, spec.params, sides, spec.restricted).made()
+        Candidate(spec.name, spec.factory, spec.params, sides, spec.restricted, instruments).made()
 
 
 @contextmanager

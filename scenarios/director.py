@@ -16,7 +16,7 @@ from actors.outcomes import EXIT_INPUT, INPUT_REFUSED
 from actors.turns import Session
 from feeds.contract import Group
 from feeds.errors import FeedError
-from messages import FundingRate, MinimumOrder, Quote, Scope, Tick
+from messages import FundingRate, Intent, MinimumOrder, Quote, Scope, Tick
 from scenarios.cast import Cast
 from scenarios.clockwork import LOOK, MOMENT_MS, Agenda
 from scenarios.errors import ScenarioError
@@ -333,6 +333,8 @@ class Director:
         assert cell is not None, "the cast was checked"
         for number in range(1, tell.times + 1):
             message = decoded(tell, where, self.start_ms, number)
+            if isinstance(message, Intent):
+                self.stage.told.append(message)
             self.stage.dispatcher.tell(cell, message, "scenario")
 
     def _command(self, command: Command, place: int) -> None:

@@ -36,6 +36,7 @@ from scenarios.expectations import Miss
 from scenarios.faults import Sent
 from scenarios.record import Record
 from scenarios.stage import CUT, FAULT, JOURNAL_FAILED, Stage
+from state.derivation import underived
 from state.instruments import Instrument
 from state.journal import Entry
 from state.ledger import LedgerError
@@ -66,6 +67,7 @@ def check_invariants(record: Record, stages: Sequence[Stage]) -> list[Miss]:
             *journal_order(entries),
             *halts(entries),
             *account_equation(entries, stage.session.spec.instruments),
+            *derivations(entries, stage),
             *books(entries, stage),
             *reservations(stage),
         ]
@@ -263,6 +265,13 @@ def account_equation(
             if equity != message.equity:
                 yield "equity is cash and what is held", str(equity), str(message.equity), ""
                 return
+
+
+def derivations(entries: Sequence[Entry], stage: Stage) -> Iterator[Finding]:
+    """8: every order is what an intent asked for, or what its policy permits, to the digit."""
+    for fault in underived(entries, stage.session.spec.instruments, told=stage.told):
+        name = "every order derives from an intent and its policy"
+        yield name, f"{fault.order_id} {fault.what}: {fault.expected}", fault.found, fault.order_id
 
 
 def reservations(stage: Stage) -> Iterator[Finding]:

@@ -63,9 +63,10 @@ It and `exit_code` are those of the last session.
 
 INVARIANTS = (
     "no order that adds exposure leaves while a hold covers it",
-    "every order is written before it is sent, and sent once",
-    "every intent, and every further order of one, is answered exactly once, every refusal with "
-    "its causes",
+    "every order is written before it is sent, and sent once; of an intent at most one is live",
+    "every order is what an intent asks for, as Risk rounds it, or what its policy permits beyond",
+    "every step of a plan is that plan's, and every close by a kill is an operator's",
+    "every intent and follow-up is answered exactly once, every refusal with its causes",
     "orders move along the [order table](order-states.md) only",
     "each trade is booked exactly once, and what was journaled is what was booked",
     "the books balance exactly, and equity is cash and what is held, in every row",

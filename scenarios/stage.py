@@ -21,7 +21,7 @@ from actors.runtime.supervisor import portable_traceback
 from actors.turns import Session
 from feeds.contract import Group
 from feeds.errors import FeedError
-from messages import Hold
+from messages import Hold, Intent
 from scenarios.clockwork import Agenda
 from scenarios.errors import ScenarioError
 from scenarios.faults import FaultyBroker
@@ -87,6 +87,8 @@ class Stage:
         """What Risk reserved for and what lives, where these differed before the end."""
         self.last_bar_at = -1
         self.silent: dict[str, int] = {}
+        self.told: list[Intent] = []
+        """Intents that a step told an actor itself: no strategy journaled them."""
         self.recorder = recorder
         self.ended_by: PowerCutStep | StopStep | None = None
         self.at_commit: deque[Callable[[], None]] = deque(maxlen=1000)

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final
 
 import msgspec
 
 from messages import MinimumOrder, PositionSide
+from state.instruments import Instrument
 from strategies.blame import Place, own_files, place_of_class, place_of_error, place_of_hook, told
 from strategies.contract import Strategy, StrategyParams
 from strategies.desk import Desk
@@ -41,6 +42,7 @@ class Candidate:
     params: StrategyParams
     sides: Mapping[str, Sequence[PositionSide]]
     restricted: tuple[str, ...] = ()
+    instruments: Mapping[str, Instrument] = field(default_factory=dict)
 
     def made(self) -> Strategy:
         """Return a fresh object at a desk of its own; ``StrategyLoadError`` says what it raised."""
@@ -51,6 +53,7 @@ class Candidate:
             clock=Stopped(),
             restricted=self.restricted,
             sides=self.sides,
+            instruments=self.instruments,
         )
         try:
             return self.factory(desk, self.params)

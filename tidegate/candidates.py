@@ -27,7 +27,7 @@ def candidate_of(
 ) -> Candidate:
     """Return a strategy of a session as something that can be tried out."""
     sides = {symbol: sides_of(symbol, instruments, mode) for symbol in spec.symbols}
-    return Candidate(spec.name, spec.factory, spec.params, sides, spec.restricted)
+    return Candidate(spec.name, spec.factory, spec.params, sides, spec.restricted, instruments)
 
 
 def refuse_unmade(
@@ -61,7 +61,7 @@ def findings(
         yield from _share(spec, subject)
         missing = missing_hooks(spec.factory) if isinstance(spec.factory, type) else []
         if missing:
-            detail = f"leaves to the base what live needs: {', '.join(missing)}"
+            detail = f"not ready to trade live, leaves to the base: {', '.join(missing)}"
             yield "fail" if live else "warn", subject, detail
 
 

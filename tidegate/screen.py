@@ -14,6 +14,9 @@ from tidegate.output import say_table
 HOLDS_SHOWN = 5
 """Holds named on the screen; the report has all."""
 
+REFUSED = frozenset({"denied", "suppressed", "rejected"})
+"""How an order ends that was refused; a stop that ends with its position was not."""
+
 
 def say_result(result: SessionResult) -> None:
     """Print what came of a session and where its files are."""
@@ -28,7 +31,7 @@ def say_summary(summary: Mapping[str, Any], folder: Path, *, outcome: str) -> No
     refusals = summary.get("refusals") or ()
     if refusals:
         say_table(
-            ("refused", "why", "orders"),
+            ("not filled", "why", "orders"),
             [(row["status"], row["code"], row["count"]) for row in refusals],
         )
     print(f"report   {folder / 'session.html'}   (text: {folder / 'session.md'})")
@@ -49,7 +52,9 @@ def rows_of(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
             ("max drawdown", percent(drawdown)),
             ("fees", f"{amount(account['fees'])} {currency}"),
         ]
-    refused = sum(int(row["count"]) for row in summary.get("refusals") or ())
+    refused = sum(
+        int(row["count"]) for row in summary.get("refusals") or () if row["status"] in REFUSED
+    )
     held = _held(summary)
     if held:
         rows.append(("still held", held))

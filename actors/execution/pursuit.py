@@ -238,6 +238,7 @@ class Pursuit:
     def stop(self, cause: Cause, now: int) -> list[Move]:
         """Let nothing follow any more; whoever calls cancels the live order, if there is one."""
         if self.stage in (Stage.WAITING, Stage.ASKED):
+            self._forget_retry()
             return [self._over(now, cause)]
         self._why = None
         if self.stage is Stage.WORKING:
@@ -269,9 +270,16 @@ class Pursuit:
         return self._wake()
 
     def _too_late(self, now: int) -> list[Move]:
+        self._forget_retry()
         timed_out = Cause(ReasonCode.TIMED_OUT, f"timeout_ms={self.intent.policy.timeout_ms}")
         _, moves = self._fall_back(FollowUpReason.FALLBACK_TIMEOUT, timed_out, now)
         return moves
+
+    def _forget_retry(self) -> None:
+        """Let a retry that waits for its time not be made, nor counted."""
+        if self._retry_at is not None:
+            self._retry_at = None
+            self._retries -= 1
 
     def _reprice(self, now: int, mark: Decimal | None) -> list[Move]:
         policy = self.intent.policy.reprice
@@ -332,7 +340,7 @@ class Pursuit:
     def _next_policy(self, why: FollowUpReason) -> ExecutionPolicy:
         """Return how the next order may be executed: it is one order, and permits nothing more."""
         policy = self.intent.policy
-        if why in (FollowUpReason.FALLBACK_REJECT, FollowUpReason.FALLBACK_TIMEOUT):
+        if self._fallbacks:  # tried again where it was refused, it is at market all the same
             assert policy.fallback is not None, "only a policy that permits it falls back"
             bound = policy.fallback.slippage_bps_max
             return ExecutionPolicy(

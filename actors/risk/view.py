@@ -133,6 +133,7 @@ class Reservation:
         "price",
         "quantity",
         "reducing",
+        "replaces",
         "root_id",
         "side",
     )
@@ -148,10 +149,12 @@ class Reservation:
         reducing: bool,
         kind: Kind = _NOW,
         root_id: str = "",
+        replaces: str = "",
     ) -> None:
         """Reserve ``quantity`` at ``price``; ``cash_per_unit`` is what each unit may cost."""
         self.kind = kind
         self.root_id = root_id
+        self.replaces = replaces
         self.book = book
         self.side = side
         self.quantity = quantity
@@ -227,13 +230,24 @@ class RiskView:
         return self._reducing.get((book, kind), ZERO)
 
     def replaced(self, order_id: str, book: Book, kind: Kind) -> Decimal:
-        """Return what the intent that another one takes the place of still counts for."""
-        reservation = self.reservations.get(order_id) or next(
-            (found for found in self.reservations.values() if found.root_id == order_id), None
-        )
-        if reservation is None or reservation.book != book or reservation.kind is not kind:
-            return ZERO
-        return reservation.quantity if reservation.reducing else ZERO
+        """
+        Return what the intent that another one takes the place of still counts for.
+
+        It may itself be about to take the place of one that has not gone yet: of a stop that is
+        made smaller and then replaced by a trail in the same step, all but the last one go.
+        """
+        total = ZERO
+        seen: set[str] = set()
+        while order_id and order_id not in seen:
+            seen.add(order_id)
+            reservation = self.reservations.get(order_id) or next(
+                (found for found in self.reservations.values() if found.root_id == order_id), None
+            )
+            if reservation is None or reservation.book != book or reservation.kind is not kind:
+                break
+            total += reservation.quantity if reservation.reducing else ZERO
+            order_id = reservation.replaces
+        return total
 
     def free_cash(self) -> Decimal:
         """Return the cash that nothing else needs: reservations, margin in use, open losses."""
@@ -396,6 +410,7 @@ class RiskView:
             reducing=request.reduce_only,
             kind=kind,
             root_id=request.root_id,
+            replaces=request.replaces,
         )
         if cash_per_unit:
             self.reserved_cash += request.quantity * cash_per_unit

@@ -85,7 +85,10 @@ def test_check_names_the_hooks_that_a_strategy_leaves_to_the_base(
     made, missing = of_strategy(tidegate)
 
     assert ("ok", "made, and its state comes back on a fresh object") == made
-    assert (status, f"leaves to the base what live needs: {', '.join(LIVE_HOOKS)}") == missing
+    assert (
+        status,
+        f"not ready to trade live, leaves to the base: {', '.join(LIVE_HOOKS)}",
+    ) == missing
 
 
 @pytest.mark.parametrize("hook", LIVE_HOOKS)
@@ -96,7 +99,7 @@ def test_one_hook_that_is_missing_is_enough(tidegate: Tidegate, hook: str) -> No
     found = of_strategy(tidegate)
     refused = tidegate("trade", "--mode", "live", "--i-acknowledge-risk")
 
-    assert ("fail", f"leaves to the base what live needs: {hook}") == found[-1]
+    assert ("fail", f"not ready to trade live, leaves to the base: {hook}") == found[-1]
     assert (2, [f"found none for {hook}; expected each of them in owl.py"]) == (
         refused.exit_code,
         [line.partition("hooks of its own, and ")[2] for line in refused.stderr.splitlines()],

@@ -241,6 +241,34 @@ def test_a_quarantine_names_the_way_out_that_works(tmp_path: Path) -> None:
     assert [1, 0] == [plain.exit_code, named.exit_code]
 
 
+def test_a_strategys_own_pause_is_lifted_by_its_name_only(tmp_path: Path) -> None:
+    """What a strategy decided is not undone by the way, and an operator can undo it."""
+    script = Script()
+    asked: list[Any] = []
+
+    def pause(strategy: Any, _bar: Any) -> Any:
+        if asked:
+            return None
+        asked.append(strategy.desk.pause(strategy.desk.now + 10**9, "news at eight"))
+        return asked
+
+    script.on_bar = pause
+    with running(tmp_path, script, speed=2400.0) as house:
+        patience = Patience(5.0)
+        while not house.get("/v1/holds")["holds"]:
+            assert not patience.over
+            patience.rest()
+        (hold,) = house.get("/v1/holds")["holds"]
+        tidegate = asking_of(house)
+        plain = tidegate("resume")
+        named = tidegate("resume", *hold["lifted_by"].partition(" or resume ")[2].split())
+        left = house.get("/v1/holds")["holds"]
+
+    assert ("pause-trading:one", "news at eight") == (hold["hold_id"], hold["cause"])
+    assert [1, 0] == [plain.exit_code, named.exit_code]
+    assert [] == left
+
+
 def test_the_holds_in_json(tidegate: Tidegate) -> None:
     """As the session has them."""
     tidegate("pause", "--until", "2024-01-02T00:00:00Z")
@@ -339,7 +367,7 @@ def test_an_order_is_explained_from_its_intent_to_its_end(traded: Running) -> No
     denied = tidegate("explain", refused)
 
     words = [event["text"] for event in by_order["life"]]
-    assert "one asks to buy 1 BTC/USDT market" == words[0]
+    assert "one asks to buy 1 BTC/USDT (entry) market gtc" == words[0]
     assert words[1].startswith("approved")
     assert words[-1].startswith("filled: 1 at ")
     assert by_order["life"] == by_client["life"]

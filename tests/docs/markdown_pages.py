@@ -2,7 +2,8 @@
 Read the pages: their fenced blocks, links and headings.
 
 A block's first word is its language. A second word is a file's name: the block is that file's
-content, which the text above it tells the reader to save.
+content, which the text above it tells the reader to save, or, of the language ``diff``, what is
+to be changed in it.
 """
 
 from __future__ import annotations

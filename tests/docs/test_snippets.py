@@ -109,7 +109,9 @@ def follow(page: Path) -> int:
     done = 0
     last: tuple[str, Outcome] | None = None
     for block in blocks(page):
-        if block.file:
+        if block.file and block.language == "diff":
+            edit(page, block)
+        elif block.file:
             Path(block.file).parent.mkdir(parents=True, exist_ok=True)
             Path(block.file).write_text(block.text + "\n", "utf-8")
         elif block.language == "sh":
@@ -125,6 +127,19 @@ def follow(page: Path) -> int:
                 )
             last = None
     return done
+
+
+def edit(page: Path, block: Block) -> None:
+    """Change a file as a block of `diff` shows it: lines that stay, that go (-), that come (+)."""
+    lines = block.text.splitlines()
+    before = "\n".join(line[1:] for line in lines if not line.startswith("+"))
+    after = "\n".join(line[1:] for line in lines if not line.startswith("-"))
+    file = Path(block.file)
+    text = file.read_text("utf-8")
+    if text.count(before) != 1:
+        found = f"{text.count(before)} times"
+        pytest.fail(f"{page}:{block.line}: what is to be changed is {found} in {file}")
+    file.write_text(text.replace(before, after), "utf-8")
 
 
 def run_block(page: Path, block: Block, shell: Shell) -> tuple[str, Outcome] | None:

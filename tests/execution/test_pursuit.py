@@ -216,6 +216,39 @@ def test_retries_wait_longer_each_time_and_end() -> None:
     assert (4, 3) == (only(moves, IntentEnded).orders, only(moves, IntentEnded).retries)
 
 
+def test_a_fallback_that_is_refused_is_tried_again_at_market() -> None:
+    """The intent's time is over: a limit order would rest from then on without any."""
+    retry = Retry(2, (ReasonCode.VENUE_REJECTED,), 1_000)
+    pursuit = working(limit(timeout_ms=5_000, fallback=BOTH, retry=retry))
+    pursuit.woken(NOW + 5_000, HUNDRED)
+    pursuit.ended(OrderEvent.CANCELLED, TIMED_OUT, NOW + 5_000, HUNDRED)
+    pursuit.taken_up("abc-1-7-2")
+    pursuit.sent(NOW + 5_000)
+    pursuit.ended(OrderEvent.REJECTED, REFUSED, NOW + 5_000, HUNDRED)
+    follow = only(pursuit.woken(NOW + 6_000, HUNDRED), OpenFollowUp)
+
+    assert FollowUpReason.RETRY is follow.because
+    assert OrderType.MARKET is follow.policy.order_type
+
+
+@pytest.mark.parametrize("ends", ["timeout", "cancel"])
+def test_a_retry_that_is_not_made_is_not_counted(ends: str) -> None:
+    """Counts say what was done, not what was about to be."""
+    retry = Retry(2, (ReasonCode.VENUE_REJECTED,), 4_000)
+    pursuit = working(limit(timeout_ms=5_000, retry=retry))
+    for at in (NOW, NOW + 4_000):
+        pursuit.ended(OrderEvent.REJECTED, REFUSED, at, HUNDRED)
+        for follow in pursuit.woken(at + 4_000, HUNDRED) if at == NOW else ():
+            pursuit.taken_up(follow.intent_id)
+            pursuit.sent(at + 4_000)
+    if ends == "timeout":
+        moves = pursuit.woken(NOW + 5_000, HUNDRED)
+    else:
+        moves = pursuit.stop(Cause(ReasonCode.CANCEL_REQUESTED), NOW + 4_500)
+
+    assert (2, 1) == (only(moves, IntentEnded).orders, only(moves, IntentEnded).retries)
+
+
 def test_a_timeout_ends_the_wait_for_a_retry() -> None:
     """Whatever is permitted is permitted within the intent's time."""
     retry = Retry(3, (ReasonCode.VENUE_REJECTED,), 10_000)

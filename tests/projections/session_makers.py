@@ -55,6 +55,7 @@ T0 = 1_704_067_200_000  # 2024-01-01T00:00:00Z
 MINUTE = 60_000
 ZERO = Decimal(0)
 CSV_FILES = ("orders.csv", "trades.csv", "positions.csv", "account.csv")
+EXECUTION_FILES = ("intents.csv", "round_trips.csv")
 
 
 def d(text: str | int) -> Decimal:
@@ -70,14 +71,20 @@ def entries_of(messages: Iterable[Message]) -> list[Entry]:
     ]
 
 
-def write_csv(out: Path, entries: Sequence[Entry], *, batch: int = 1_000_000) -> dict[str, str]:
-    """Run the CSV projection over ``entries`` and return the files' texts."""
+def write_csv(
+    out: Path,
+    entries: Sequence[Entry],
+    *,
+    batch: int = 1_000_000,
+    files: Sequence[str] = CSV_FILES,
+) -> dict[str, str]:
+    """Run the CSV projection over ``entries`` and return the texts of ``files``."""
     out.mkdir(parents=True, exist_ok=True)
     artifacts = CsvArtifacts(out)
     for start in range(0, len(entries), batch):
         artifacts.write(entries[start : start + batch], b"")
     artifacts.close()
-    return {name: (out / name).read_bytes().decode("utf-8") for name in CSV_FILES}
+    return {name: (out / name).read_bytes().decode("utf-8") for name in files}
 
 
 def reread(entries: Sequence[Entry]) -> list[Entry]:

@@ -472,6 +472,7 @@ def test_markdown_tells_the_whole_dark_day() -> None:
         "Result",
         "Strategies",
         "Execution",
+        "Round trips",
         "Open positions",
         "Holds and halts",
         "Breached limits",

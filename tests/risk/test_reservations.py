@@ -13,6 +13,7 @@ from risk_bench import BUY, OTHER, PERP, SELL, SPOT, Bench, codes, limit, stop
 
 from actors.risk import RiskLimits, RiskView
 from messages import (
+    IntentAction,
     OrderEvent,
     OrderStatus,
     PositionMode,
@@ -42,6 +43,39 @@ def test_two_strategies_share_one_account() -> None:
 
     assert codes(bench.open(BUY, strategy="one")) == []
     assert codes(bench.open(BUY, strategy="two")) == [R.CASH_INSUFFICIENT]
+
+
+def protecting(bench: Bench, quantity: int, replaces: str = "") -> RiskDecision:
+    """Ask for a stop that may take another one's place."""
+    terms = {"policy": stop(90), "action": IntentAction.SET_STOP, "replaces": replaces}
+    return bench.reduce(SELL, quantity, **terms)
+
+
+def test_a_chain_of_replacements_counts_once() -> None:
+    """A stop made smaller and replaced again in one step: all but the last one will go."""
+    bench = Bench()
+    bought = bench.open(BUY, 2)
+    bench.fill(bought)
+    first = protecting(bench, 2)
+    second = protecting(bench, 1, first.intent_id)
+    third = protecting(bench, 2, second.intent_id)
+
+    assert [[], [], []] == [codes(each) for each in (first, second, third)]
+    assert [R.REDUCE_ONLY_WOULD_OPEN] == codes(protecting(bench, 1, "nobody"))
+    assert [R.REDUCE_ONLY_WOULD_OPEN] == codes(protecting(bench, 3, third.intent_id))
+
+
+def test_what_is_replaced_counts_again_where_its_successor_ends() -> None:
+    """A link of the chain that was rejected replaces nothing any more."""
+    bench = Bench()
+    bench.fill(bench.open(BUY, 2))
+    first = protecting(bench, 2)
+    second = protecting(bench, 2, first.intent_id)
+
+    bench.end(second, OrderEvent.REJECTED)
+
+    assert [R.REDUCE_ONLY_WOULD_OPEN] == codes(protecting(bench, 1, second.intent_id))
+    assert [] == codes(protecting(bench, 2, first.intent_id))
 
 
 @pytest.mark.parametrize("ending", ENDINGS)

@@ -21,6 +21,7 @@ from ablations import (
 )
 
 from actors.execution.pursuit import Move, Pursuit
+from actors.risk.account import Book
 from actors.risk.proposal import Proposal
 from actors.risk.view import KINDS, Kind, RiskView
 from actors.turns import Session
@@ -234,6 +235,18 @@ def without_replacing(intent: Intent) -> Intent:
     return msgspec.structs.replace(intent, replaces="")
 
 
+class NearestOnly(RiskView):
+    """Sees of a chain of replacements only the order that is replaced next."""
+
+    def replaced(self, order_id: str, book: Book, kind: Kind) -> Decimal:
+        found = self.reservations.get(order_id)
+        return ZERO if found is None or (found.book, found.kind) != (book, kind) else found.quantity
+
+
+def _short_sighted(risk: Any) -> None:
+    risk.view.__class__ = NearestOnly
+
+
 def _deaf_to_minimums(risk: Any) -> None:
     risk.on_minimum = lambda _minimum: None
 
@@ -356,13 +369,19 @@ ABLATIONS = (
         "the replaced one goes",
         f"{E}/a_stop_is_replaced_without_a_gap",
         execution_with(_no_replacement),
-        ("expect[1].refusal", "expect[2].order"),
+        ("expect[1].refusal",),
     ),
     Ablation(
         "the replaced one does not count",
         f"{E}/a_stop_is_replaced_without_a_gap",
         judging_as(without_replacing),
         ("expect[0].seen", "expect[3].order"),
+    ),
+    Ablation(
+        "a whole chain does not count",
+        f"{E}/a_trail_takes_the_place_of_a_smaller_stop",
+        each_incarnation("risk", _short_sighted),
+        ("expect[1].never", "expect[4].position"),
     ),
     Ablation(
         "one close rests",

@@ -45,7 +45,8 @@ def register(app: typer.Typer) -> None:
         """
         Say why a symbol does or does not trade right now, in order of cause.
 
-        Of an order, every step of its life. With --session, of an order of a recorded session.
+        Of an order, every step of its life, and the chain of what it derives from: its intent, its
+        plan, the market data or the command that led to it. With --session, of a recorded one.
         """
         from tidegate.exits import UsageRefused
         from tidegate.output import say_document
@@ -72,12 +73,11 @@ def _recorded(session: str, target: str, config: list[Path] | None) -> dict[str,
     from tidegate.places import runs_dir
 
     recorded = resolve(session, runs_dir(None, config))
-    life = _life(recorded.journal, target)
-    if not life:
-        raise Wanting(
-            f"order {target!r}: session {recorded.manifest.session_id} has none with this id"
-        )
-    return _order(target, recorded.manifest.session_id, {}, life)
+    session_id = recorded.manifest.session_id
+    story = _story(recorded.journal, target)
+    if not story:
+        raise Wanting(f"order {target!r}: session {session_id} has none with this id")
+    return _order(target, session_id, {}, story)
 
 
 def _running(daemon: Client, target: str) -> dict[str, Any]:
@@ -92,25 +92,33 @@ def _running(daemon: Client, target: str) -> dict[str, Any]:
         raise Wanting(*problems_of(document))
     _, running = daemon.get("/v1/status")
     folder = running["daemon"]["folder"]
-    life = _life(Path(folder) / "journal.sqlite", target) if folder else []
-    if status == 404 and not life:
+    story = _story(Path(folder) / "journal.sqlite", target) if folder else {}
+    if status == 404 and not story:
         raise Wanting(*problems_of(document))
     known = document if status == 200 else {}
-    return _order(target, str(running["session_id"]), known, life)
+    return _order(target, str(running["session_id"]), known, story)
 
 
 def _order(
-    target: str, session_id: str, known: dict[str, Any], life: list[dict[str, Any]]
+    target: str, session_id: str, known: dict[str, Any], story: dict[str, Any]
 ) -> dict[str, Any]:
-    return {"target": target, "kind": "order", "session_id": session_id, **known, "life": life}
+    nothing: dict[str, Any] = {"life": [], "orders": [], "chain": []}
+    return {
+        "target": target,
+        "kind": "order",
+        "session_id": session_id,
+        **nothing,
+        **story,
+        **known,
+    }
 
 
-def _life(journal: Path, target: str) -> list[dict[str, Any]]:
+def _story(journal: Path, target: str) -> dict[str, Any]:
     from state.journal import JournalError
-    from tidegate.control.order_life import order_life
+    from tidegate.control.order_life import StoredJournal, order_story
     from tidegate.exits import Wanting
 
     try:
-        return order_life(journal, target)
+        return order_story(StoredJournal(journal), target)
     except (JournalError, OSError) as error:
         raise Wanting(f"{journal}: {error}") from None

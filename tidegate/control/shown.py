@@ -142,6 +142,22 @@ def _show_order(document: Document) -> None:
     sys.stdout.write(f"order {document['target']} of session {document['session_id']}{state}\n")
     columns = ("seq", "at", "source", "text")
     say_table(("event", "session time", "from", "what"), _rows(document["life"], columns))
+    if len(document["orders"]) > 1:
+        names = ("order", "quantity", "filled", "status")
+        say_table(names, _rows(document["orders"], ("order_id", "quantity", "filled", "status")))
+    if document["chain"]:
+        say_table(
+            ("because of", "event", "session time", "what"),
+            [
+                (
+                    link["kind"].replace("_", " "),
+                    "-" if link["seq"] is None else link["seq"],
+                    link["at"] or "-",
+                    link["text"],
+                )
+                for link in document["chain"]
+            ],
+        )
 
 
 def show_kill(document: Document) -> None:
