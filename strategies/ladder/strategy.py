@@ -121,7 +121,7 @@ class LadderStrategy(Strategy):
     def on_order_update(self, report: ExecutionReport) -> Intents:
         """Take an order's end into its book; after a fill, ask for what should rest now."""
         if report.status in FINAL and report.then is None:
-            self._over(report.symbol, report.root_id or report.order_id)
+            self._order_over(report.symbol, report.root_id or report.order_id)
         fill = report.fill
         if fill is None and report.event is not _ACCEPTED:
             return None
@@ -144,6 +144,13 @@ class LadderStrategy(Strategy):
         """Take the end of an intent that needed more than one order into its book."""
         self._over(ended.symbol, ended.intent_id)
         return None
+
+    def _order_over(self, symbol: str, intent_id: str) -> None:
+        """Take the end of an order, unless its intent's end will be told of: by then it counts."""
+        for book in self._books.get(symbol, ()):
+            order = book.orders.get(intent_id)
+            if order is not None and not self._looker.pursues(order.purpose):
+                book.ended(intent_id)
 
     def _over(self, symbol: str, intent_id: str) -> None:
         for book in self._books.get(symbol, ()):

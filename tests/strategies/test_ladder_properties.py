@@ -237,6 +237,8 @@ def test_a_ladder_in_trouble(
     """Refusals, lost answers, pieces, repeats and crashes change none of it."""
     world = world_of(use, params, seed, hedge=hedge, participation=share)
     for turn, fault in found:
+        if fault is FaultKind.REORDER_FILLS:  # pieces that change places; else one would go missing
+            strike_at(world, turn, FaultKind.SPLIT_FILLS, parts=3)
         strike_at(world, turn, fault, by="90s")
     for turn in turns:
         crash_at(world, turn)
