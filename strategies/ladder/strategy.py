@@ -137,7 +137,9 @@ class LadderStrategy(Strategy):
         """Take the end of a refused intent into its book; the next close goes on from there."""
         repeated = any(cause.code is ReasonCode.DUPLICATE_INTENT for cause in rejection.causes)
         if rejection.final and not repeated:
-            self._over(rejection.symbol, rejection.intent_id)
+            # What Risk has refused has no orders whose end could be told of.
+            over = self._over if rejection.by == "risk" else self._order_over
+            over(rejection.symbol, rejection.intent_id)
         return None
 
     def on_intent_ended(self, ended: IntentEnded) -> Intents:
