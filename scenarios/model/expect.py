@@ -199,9 +199,15 @@ class Within(Table):
 class Artifact(Table):
     """Rows of one of the session's CSV files."""
 
-    file: Literal["orders.csv", "trades.csv", "positions.csv", "account.csv", "quarantine.csv"] = (
-        Field(description="which file")
-    )
+    file: Literal[
+        "orders.csv",
+        "trades.csv",
+        "positions.csv",
+        "account.csv",
+        "intents.csv",
+        "round_trips.csv",
+        "quarantine.csv",
+    ] = Field(description="which file")
     where: dict[str, str] = Field(
         default_factory=dict, description="column = text, all of them; numbers by value"
     )
