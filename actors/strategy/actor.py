@@ -189,7 +189,7 @@ class StrategyActor(Actor):
         if self.backoff is not None:
             if report.fill is not None:
                 self._forgive(intent)
-            elif rejection is not None:
+            elif rejection is not None and rejection.final:  # else its policy has more to try
                 self._count(intent, report.timestamp, rejection.causes)
         if ends(report, intent):
             self._roll_back(intent.intent_id, unfilled=not report.filled)

@@ -59,7 +59,7 @@ class Phase(StrEnum):
 @dataclass(slots=True)
 class Lot:
     """
-    What one order has brought, of which ``quantity`` is left; ``cost`` is what that cost.
+    What one order has brought, of which ``quantity`` is left, and the mean price that was paid.
 
     One that was too small to leave alone has joined another: it is of several ``rungs`` then.
     """
@@ -67,18 +67,13 @@ class Lot:
     number: int
     rungs: tuple[int, ...]
     quantity: Decimal
-    cost: Decimal
+    price: Decimal
 
-    @property
-    def price(self) -> Decimal:
-        """Return the mean price that was paid."""
-        return ratio(self.cost, self.quantity)
-
-    def take(self, quantity: Decimal) -> None:
-        """Take a part off, at the mean price."""
-        left = self.quantity - quantity
-        self.cost = ratio(self.cost * left, self.quantity)
-        self.quantity = left
+    def add(self, quantity: Decimal, price: Decimal) -> None:
+        """Add to it; what is taken off does not change the mean."""
+        total = self.quantity + quantity
+        self.price = ratio(self.quantity * self.price + quantity * price, total)
+        self.quantity = total
 
 
 @dataclass(slots=True)
@@ -217,11 +212,10 @@ class Book:
         self.changed = True
         newest = self.lots[-1] if self.lots else None
         if newest is not None and newest.rungs[-1] == rung != STRAY:
-            newest.quantity += quantity
-            newest.cost += quantity * price
+            newest.add(quantity, price)
             return
         self.lots_made += 1
-        self.lots.append(Lot(self.lots_made, (rung,), quantity, quantity * price))
+        self.lots.append(Lot(self.lots_made, (rung,), quantity, price))
 
     def reduced(self, intent_id: str, quantity: Decimal) -> None:
         """Take in a fill that reduces: off the lot that its order is for, then off the others."""
@@ -232,7 +226,7 @@ class Book:
             own = self.lot(order.number) if order.purpose is Purpose.EXIT else None
             if own is not None and not self.newest_first:
                 part = min(quantity, own.quantity)
-                own.take(part)
+                own.quantity -= part
                 quantity -= part
         self._drop(quantity)
 
@@ -240,7 +234,7 @@ class Book:
         for lot in reversed(self.lots) if self.newest_first else list(self.lots):
             part = min(quantity, lot.quantity)
             if part > ZERO:
-                lot.take(part)
+                lot.quantity -= part
                 quantity -= part
         self.lots = [lot for lot in self.lots if lot.quantity > ZERO]
         self._free()
@@ -281,8 +275,7 @@ class Book:
                 continue
             place = self.lots.index(lot)
             other = self.lots[place - 1 if place else 1]
-            other.quantity += lot.quantity
-            other.cost += lot.cost
+            other.add(lot.quantity, lot.price)
             other.rungs = (*lot.rungs, *other.rungs) if place == 0 else (*other.rungs, *lot.rungs)
             self.lots.remove(lot)
             self.changed = True
@@ -343,7 +336,7 @@ class Book:
             "taken": sorted(self.taken),
             "lots_made": self.lots_made,
             "lots": [
-                [lot.number, list(lot.rungs), plain(lot.quantity), plain(lot.cost)]
+                [lot.number, list(lot.rungs), plain(lot.quantity), plain(lot.price)]
                 for lot in self.lots
             ],
             "orders": [
@@ -372,8 +365,8 @@ class Book:
         self.taken = {int(rung) for rung in state["taken"]}
         self.lots_made = int(state["lots_made"])
         self.lots = [
-            Lot(int(number), tuple(map(int, rungs)), Decimal(quantity), Decimal(cost))
-            for number, rungs, quantity, cost in state["lots"]
+            Lot(int(number), tuple(map(int, rungs)), Decimal(quantity), Decimal(price))
+            for number, rungs, quantity, price in state["lots"]
         ]
         before, self.orders = self.orders, {}
         for name, purpose, number, *figures in state["orders"]:

@@ -56,6 +56,11 @@ class Looker:
         self._entry_policy = params.entry_policy()
         self._dca_policy = params.dca_policy()
         self._exit_policy = params.exit_policy()
+        self._policies = {
+            Purpose.ENTRY: self._entry_policy,
+            Purpose.RUNG: self._dca_policy,
+            Purpose.EXIT: self._exit_policy,
+        }
 
     def look(self, book: Book, bar: Bar | None) -> list[Asked]:
         """Return what a book lacks: at a close everything, else what rests at the venue."""
@@ -70,6 +75,11 @@ class Looker:
 
     def _average(self, book: Book) -> Decimal:
         return self.desk.average_price(book.symbol, book.side)
+
+    def pursues(self, purpose: Purpose) -> bool:
+        """Return whether orders of such a purpose may have others follow."""
+        policy = self._policies.get(purpose)
+        return policy is not None and policy.pursues
 
     # -- flat
 

@@ -28,7 +28,7 @@ from messages import (
     Side,
 )
 from state.money import ZERO
-from strategies.backoff import StrategyRejectionBackoff
+from strategies.backoff import NOT_COUNTED, StrategyRejectionBackoff
 from strategies.contract import Intents, Rejection, Strategy
 from strategies.desk import FINAL, Asked, Desk
 from strategies.ladder.book import Book, Purpose, order_of
@@ -61,6 +61,8 @@ class LadderStrategy(Strategy):
             factor=params.backoff_factor,
             max_s=params.backoff_max_s,
             tolerated=params.backoff_tolerated,
+            # That an order would have taken is no refusal of it: its price has been too good.
+            not_counted=NOT_COUNTED | {ReasonCode.POST_ONLY_WOULD_TAKE},
         )
         self._looker = Looker(desk, params, rule, self._backoff)
         self._books = {
@@ -119,7 +121,7 @@ class LadderStrategy(Strategy):
     def on_order_update(self, report: ExecutionReport) -> Intents:
         """Take an order's end into its book; after a fill, ask for what should rest now."""
         if report.status in FINAL and report.then is None:
-            self._over(report.symbol, report.root_id or report.order_id)
+            self._order_over(report.symbol, report.root_id or report.order_id)
         fill = report.fill
         if fill is None and report.event is not _ACCEPTED:
             return None
@@ -135,13 +137,22 @@ class LadderStrategy(Strategy):
         """Take the end of a refused intent into its book; the next close goes on from there."""
         repeated = any(cause.code is ReasonCode.DUPLICATE_INTENT for cause in rejection.causes)
         if rejection.final and not repeated:
-            self._over(rejection.symbol, rejection.intent_id)
+            # What Risk has refused has no orders whose end could be told of.
+            over = self._over if rejection.by == "risk" else self._order_over
+            over(rejection.symbol, rejection.intent_id)
         return None
 
     def on_intent_ended(self, ended: IntentEnded) -> Intents:
         """Take the end of an intent that needed more than one order into its book."""
         self._over(ended.symbol, ended.intent_id)
         return None
+
+    def _order_over(self, symbol: str, intent_id: str) -> None:
+        """Take the end of an order, unless its intent's end will be told of: by then it counts."""
+        for book in self._books.get(symbol, ()):
+            order = book.orders.get(intent_id)
+            if order is not None and not self._looker.pursues(order.purpose):
+                book.ended(intent_id)
 
     def _over(self, symbol: str, intent_id: str) -> None:
         for book in self._books.get(symbol, ()):

@@ -18,6 +18,7 @@ from messages import (
     IntentEnded,
     OrderEvent,
     OrderFamily,
+    OrderRequest,
     PositionSide,
     Retry,
     RiskDecision,
@@ -29,6 +30,7 @@ from messages import (
 from messages.codes import ReasonCode
 from strategies import StrategyParams
 from strategies.backoff import StrategyRejectionBackoff
+from strategies.desk import FINAL
 
 ONE = Decimal(1)
 MINUTE_S = 60.0
@@ -166,3 +168,26 @@ def test_what_a_strategy_was_refused_before_a_crash_is_not_forgotten(queued: boo
     assert first is not last
     assert first.backoff.export_state() == last.backoff.export_state()
     assert 1 == last.backoff.failures(BTC, OrderFamily.ENTRY)
+
+
+def test_a_refusal_that_a_policy_tries_again_after_does_not_keep_the_next_try_back() -> None:
+    """Only what is left refused in the end counts: patience begins where the policy's ends."""
+    script, spec = asking_at(1, ONE, TRYING_AGAIN)
+    world = make_world(flat(BTC, 8), spec)
+    broker = world.assembly.broker
+    submit, left = broker.submit, [1]
+
+    def once(request: OrderRequest, now: int) -> None:
+        if left.pop() if left else 0:
+            broker._deliver(_rejected(request.client_order_id, now))
+        else:
+            submit(request, now)
+
+    broker.submit = once  # type: ignore[method-assign]
+    world.run()
+
+    assert [OrderEvent.REJECTED, OrderEvent.FILLED] == [
+        report.event for report in world.reports() if report.status in FINAL
+    ]
+    assert [] == world.all(BackoffChanged)
+    assert ONE == script.desk.position(BTC)

@@ -19,6 +19,7 @@ FAMILIES = (
     "holds",
     "kill",
     "lifecycle",
+    "strategies",
     "supervision",
     "universe",
     "venue",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from decimal import Decimal
 from random import Random
 from typing import Any
@@ -24,7 +24,6 @@ from messages import (
     PositionMode,
     PositionSide,
     ReduceFollowUp,
-    Side,
 )
 from scenarios.faults import FaultyBroker
 from scenarios.model.steps import FaultKind, VenueFault
@@ -167,13 +166,6 @@ def fills_of(world: World) -> list[tuple[Fill, ExecutionReport]]:
     return [(r.fill, r) for r in world.reports() if r.fill is not None]
 
 
-@dataclass
-class Depth:
-    """How much each book held at most, and every step of it."""
-
-    most: dict[BookKey, Decimal] = field(default_factory=lambda: defaultdict(Decimal))
-
-
 def most_held(world: World) -> dict[BookKey, Decimal]:
     """Return the largest position, unsigned, that each book ever had."""
     most: dict[BookKey, Decimal] = defaultdict(Decimal)
@@ -201,7 +193,7 @@ def live_at_once(world: World) -> Iterator[tuple[Intent, list[Intent]]]:
             live.pop(report.order_id, None)
         elif report.event is OrderEvent.SENT:
             live[report.order_id] = intent
-        if report.event is OrderEvent.ACCEPTED:
+        if report.event is OrderEvent.ACCEPTED and report.order_id in live:
             root = getattr(intent, "root_id", "") or intent.intent_id
             yield (
                 intent,
@@ -214,8 +206,3 @@ def live_at_once(world: World) -> Iterator[tuple[Intent, list[Intent]]]:
                     and other.position_side is intent.position_side
                 ],
             )
-
-
-def closing_side(book: Book) -> Side:
-    """Return the side that takes something off a book."""
-    return Side.SELL if book.sign > 0 else Side.BUY

@@ -23,6 +23,7 @@ from ladder_makers import (
     most_held,
     strike_at,
     tags_of,
+    venue,
     wander,
 )
 from session_world import World
@@ -32,7 +33,7 @@ from scenarios.model.steps import FaultKind
 from state.money import use_exact_context
 
 TURNS = 120
-EXAMPLES = 40
+EXAMPLES = 20
 
 LADDERS = ["dual_dca lot", "dual_dca average", "dual_dca_lifo"]
 
@@ -101,7 +102,9 @@ troubles = st.lists(
                 FaultKind.REJECT,
                 FaultKind.SPLIT_FILLS,
                 FaultKind.DUPLICATE_FILLS,
-                FaultKind.LOSE_FILLS,
+                FaultKind.REORDER_FILLS,
+                FaultKind.DELAY_FILLS,
+                FaultKind.DELAY_ACCEPTANCE,
                 FaultKind.LOSE_ANSWERS,
             ]
         ),
@@ -234,7 +237,9 @@ def test_a_ladder_in_trouble(
     """Refusals, lost answers, pieces, repeats and crashes change none of it."""
     world = world_of(use, params, seed, hedge=hedge, participation=share)
     for turn, fault in found:
-        strike_at(world, turn, fault)
+        if fault is FaultKind.REORDER_FILLS:  # pieces that change places; else one would go missing
+            strike_at(world, turn, FaultKind.SPLIT_FILLS, parts=3)
+        strike_at(world, turn, fault, by="90s")
     for turn in turns:
         crash_at(world, turn)
     world.run()
@@ -242,10 +247,10 @@ def test_a_ladder_in_trouble(
     assert world.session.halted is None
     assert not world.assembly.supervisor.quarantined
     check_one_order_each(world)
-    if not any(fault is FaultKind.LOSE_FILLS for _, fault in found):
+    check_depth(world, params)
+    if not venue(world).owes:  # what is still on its way at the end is nobody's yet
         check_books(world)
         check_beliefs(world)
-        check_depth(world, params)
     if use == "dual_dca_lifo":
         check_newest_first(world)
 
@@ -256,6 +261,9 @@ def test_in_hedge_mode_the_books_are_the_ladders_that_stand_alone(
     seed: int, params: dict[str, Any]
 ) -> None:
     """A long and a short book side by side do what each of them does alone in one-way mode."""
+    # Whether an order would take, the venue knows by the prices that it has been shown, and it is
+    # shown more of them when there are orders of both books.
+    params = {name: value for name, value in params.items() if not name.endswith("_maker")}
     pair = world_of("dual_dca lot", params, seed, hedge=True).run()
     alone = {
         side: world_of(
