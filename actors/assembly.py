@@ -484,7 +484,7 @@ def _wire(
         by_strategy=strategies,
         matters=lambda decision: decision.causes,
     )
-    dispatcher.route(IntentEnded, by_strategy=strategies)
+    dispatcher.route(IntentEnded, telemetry, by_strategy=strategies)
     dispatcher.route(FundingBooked, risk, telemetry)
     dispatcher.route(ApprovedOpen, execution)
     dispatcher.route(ApprovedReduce, execution)

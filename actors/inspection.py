@@ -9,15 +9,17 @@ in the order in which an order would meet them.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
+from actors import wishes
 from actors.commands import QUARANTINE_HOLDS
+from actors.refusals import Refusal
 from actors.runtime import CellState
 from actors.runtime.holds import LONG, SHORT
 from actors.turns import Session
-from messages import STRATEGY_PAUSES, Hold, HoldMode, Scope
+from messages import STRATEGY_PAUSES, Hold, HoldMode, OrderFamily, ReasonCode, Scope
 from state.money import plain
 from state.orders import Order
 from state.projections import iso_ms
@@ -93,6 +95,9 @@ def status(session: Session) -> dict[str, Any]:
         ],
         "open_orders": [order_document(order) for order in books.orders.live()],
         "holds": [hold_document(hold, session) for hold in in_force],
+        "plans": wishes.plans(session),
+        "backoffs": wishes.backoffs(session),
+        "take_profits_waiting": wishes.take_profits_waiting(session),
         "strategies": {name: cell.state.value for name, cell in assembly.strategy_cells.items()},
         "actors": {name: actor_document(session, name) for name in assembly.dispatcher.cells},
         "symbols": {
@@ -225,18 +230,7 @@ def _explain_symbol(session: Session, symbol: str) -> dict[str, Any]:
         cell = assembly.dispatcher.cells[name]
         if not cell.runs:
             causes.add("actor", f"{name} is {cell.state.value}", everything)
-    for hold in _in_force(session):
-        scope = hold.scope
-        if scope.symbol not in (None, symbol) or scope.venue not in (None, assembly.holds.venue):
-            continue
-        covered = [
-            (strategy, side)
-            for strategy, side in everything
-            if scope.strategy in (None, strategy) and scope.side in (None, side)
-        ]
-        if covered:
-            text = f"{hold.hold_id} ({hold.mode.value}, {scope}) by {hold.set_by}: {hold.cause}"
-            causes.add("hold", f"{text}; lifted by {_way_out(hold)}", covered)
+    _add_holds(session, symbol, causes)
     data = symbol_document(session, symbol)
     if data["closed_at"] is None:
         causes.add("data", f"no bar of {symbol} has come yet", everything)
@@ -248,8 +242,8 @@ def _explain_symbol(session: Session, symbol: str) -> dict[str, Any]:
             reason = assembly.supervisor.quarantined.get(spec.name, "")
             own = [way for way in everything if way[0] == spec.name]
             causes.add("strategy", f"{spec.name} is {state.value} {reason}".strip(), own)
-    for refusal in assembly.refusals.of(symbol):
-        causes.add("refusal", refusal)
+    _add_wishes(session, symbol, causes)
+    _add_refusals(session, symbol, causes)
     live = assembly.books.orders.live_of(symbol=symbol)
     if not causes.rows and not live:
         causes.add("strategy", "nothing stands in the way: no strategy asks for anything")
@@ -274,6 +268,65 @@ def _explain_symbol(session: Session, symbol: str) -> dict[str, Any]:
             if position.symbol == symbol and position.quantity
         ],
     }
+
+
+def _add_holds(session: Session, symbol: str, causes: _Causes) -> None:
+    """Add the holds that cover a symbol, a strategy's own pauses among them."""
+    venue = session.assembly.holds.venue
+    for hold in _in_force(session):
+        scope = hold.scope
+        if scope.symbol not in (None, symbol) or scope.venue not in (None, venue):
+            continue
+        covered = [
+            (strategy, side)
+            for strategy, side in causes.all
+            if scope.strategy in (None, strategy) and scope.side in (None, side)
+        ]
+        if covered:
+            kind = "pause" if hold.hold_id.startswith(STRATEGY_PAUSES) else "hold"
+            text = f"{hold.hold_id} ({hold.mode.value}, {scope}) by {hold.set_by}: {hold.cause}"
+            causes.add(kind, f"{text}; lifted by {_way_out(hold)}", covered)
+
+
+def _add_wishes(session: Session, symbol: str, causes: _Causes) -> None:
+    """Add what strategies themselves keep back, and the plans that stand for their books."""
+    holding = {
+        position.strategy
+        for position in session.assembly.books.ledger.positions()
+        if position.symbol == symbol and position.quantity
+    }
+    for backoff in wishes.backoffs(session):
+        if backoff["symbol"] == symbol:
+            strategy, family = backoff["strategy"], backoff["family"]
+            # What is flat is entered, what is held is added to: only that is kept back.
+            kept_back = OrderFamily.ADD if strategy in holding else OrderFamily.ENTRY
+            own = [way for way in causes.all if way[0] == strategy]
+            closes = own if family == kept_back.value else []
+            causes.add("backoff", wishes.backoff_words(backoff), closes)
+    for plan in wishes.plans(session, symbol):
+        causes.add("plan", wishes.plan_words(plan))
+
+
+REFUSALS: Final = {
+    ReasonCode.STRATEGY_DECLINED: "declined",
+    ReasonCode.QUANTITY_MISSING: "unsized",
+}
+"""What refusals of an intent are called that are the strategy's own doing; they come first."""
+
+
+def _add_refusals(session: Session, symbol: str, causes: _Causes) -> None:
+    """Add the newest refusals, in the order in which an intent would meet their causes."""
+    kinds = [*REFUSALS.values(), "refusal"]
+    found = [(_kind_of(refusal), refusal) for refusal in session.assembly.refusals.of(symbol)]
+    for kind, refusal in sorted(found, key=lambda each: kinds.index(each[0])):
+        causes.add(kind, str(refusal))
+
+
+def _kind_of(refusal: Refusal) -> str:
+    for cause in refusal.causes:
+        if cause.code in REFUSALS:
+            return REFUSALS[cause.code]
+    return "refusal"
 
 
 def _in_force(session: Session) -> list[Hold]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter, deque
 
 from actors.runtime.limits import REFUSALS_KEPT
-from messages import Cause, ExecutionReport, RiskDecision
+from messages import Cause, ExecutionReport, IntentEnded, RiskDecision
 from state.projections import iso_ms
 
 
@@ -53,9 +53,14 @@ class Refusals:
         what = f"order {report.event.value}"
         self._note(what, report.strategy, report.symbol, (report.cause,), report.timestamp)
 
-    def of(self, symbol: str) -> list[str]:
+    def record_end(self, ended: IntentEnded) -> None:
+        """Note an intent whose policy permits more than one order, and that came short."""
+        assert ended.cause is not None, "only what has a cause is a refusal"
+        self._note("intent ended short", ended.strategy, ended.symbol, (ended.cause,), ended.at)
+
+    def of(self, symbol: str) -> list[Refusal]:
         """Return what is remembered of a symbol, newest first."""
-        return [str(refusal) for refusal in reversed(self._by_symbol.get(symbol, ()))]
+        return list(reversed(self._by_symbol.get(symbol, ())))
 
     def _note(
         self, what: str, strategy: str, symbol: str, causes: tuple[Cause, ...], at: int

@@ -8,7 +8,7 @@ from actors.portfolio import EquityTrack
 from actors.refusals import Refusals
 from actors.runtime import Actor, Effects
 from actors.runtime.cell import Handler
-from messages import ExecutionReport, FundingBooked, Message, RiskDecision
+from messages import ExecutionReport, FundingBooked, IntentEnded, Message, RiskDecision
 
 
 class TelemetryActor(Actor):
@@ -24,6 +24,7 @@ class TelemetryActor(Actor):
         return {
             ExecutionReport: self.on_report,
             FundingBooked: self.on_funding,
+            IntentEnded: self.on_ended,
             RiskDecision: self.on_refusal,
         }
 
@@ -38,6 +39,12 @@ class TelemetryActor(Actor):
     def on_funding(self, booked: FundingBooked) -> Effects:
         """Take a payment of funding into the track."""
         self.track.cash += float(booked.amount)
+        return None
+
+    def on_ended(self, ended: IntentEnded) -> Effects:
+        """Take an intent that ended with less than it asked for into the refusals."""
+        if ended.cause is not None and ended.filled < ended.quantity:
+            self.refusals.record_end(ended)
         return None
 
     def on_refusal(self, decision: RiskDecision) -> Effects:

@@ -2,5 +2,6 @@
 
 from strategies.plans.check import problems_of
 from strategies.plans.keeper import PlanKeeper, Told
+from strategies.plans.outlook import StepState, StepView
 
-__all__ = ["PlanKeeper", "Told", "problems_of"]
+__all__ = ["PlanKeeper", "StepState", "StepView", "Told", "problems_of"]

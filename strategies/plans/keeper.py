@@ -36,6 +36,7 @@ from strategies.desk import Asked, Desk
 from strategies.plans.check import problems_of
 from strategies.plans.levels import Levels
 from strategies.plans.making import Maker
+from strategies.plans.outlook import StepView, outlook
 from strategies.plans.standing import BookKey, Standing, Step
 
 Told = Asked | PlanChanged
@@ -351,6 +352,11 @@ class PlanKeeper:
             status,
             detail,
         )
+
+    def outlook(self, book: BookKey) -> list[StepView]:
+        """Return the steps of a book's plan as an operator sees them, none without a plan."""
+        standing = self.standing.get(book)
+        return [] if standing is None else outlook(standing, self.desk, self._levels)
 
     # -- across restarts
 

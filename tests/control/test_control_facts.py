@@ -206,6 +206,9 @@ def test_every_declared_metric_can_be_exported(house: Running) -> None:
     hold = {"hold_id": "kill", "mode": "drain", "scope": "everything"}
     data = {BTC: {"age_s": 1.5}}
     status |= {"open_orders": [order, order], "positions": [position], "holds": [hold]}
+    backoff = {"strategy": "one", "symbol": BTC, "family": "entry", "until": 90_000}
+    status |= {"plans": [{"strategy": "one"}], "backoffs": [backoff]}
+    status |= {"take_profits_waiting": {BTC: 2}}
     status |= {"symbols": data, "state": "killed", "kill": {"report": {"confirmed": True}}}
     record = Record()
     record.session_id = "l-1"
@@ -222,6 +225,17 @@ def test_every_declared_metric_can_be_exported(house: Running) -> None:
         record.breaches,
     ):
         counts["x"] += 1
+    wishes = record.wishes
+    for pairs in (
+        wishes.intents,
+        wishes.further,
+        wishes.further_refused,
+        wishes.short,
+        wishes.plans,
+        wishes.rollbacks,
+        wishes.backoffs,
+    ):
+        pairs["one", "x"] += 1
     seen = Seen(True, facts, 0.0, house.inbox.pulse.document())
 
     text = metrics.exposition(metrics.Source(seen, record, Everything())).decode()
@@ -236,6 +250,11 @@ def test_every_declared_metric_can_be_exported(house: Running) -> None:
     assert f'position_side="both",strategy="one",symbol="{BTC}"}} -1.5' in text
     assert 'tidegate_circuit_state{state="open",tool="venue:paper"} 1.0' in text
     assert "tidegate_kill_confirmed 1.0" in text
+    assert 'tidegate_further_orders_total{reason="x",strategy="one"} 1.0' in text
+    of_entries = f'family="entry",strategy="one",symbol="{BTC}"'
+    assert f"tidegate_backoff_active{{{of_entries}}} 1.0" in text
+    assert f"tidegate_backoff_until_seconds{{{of_entries}}} 90.0" in text
+    assert f'tidegate_take_profits_waiting{{symbol="{BTC}"}} 2.0' in text
 
 
 def test_every_metric_says_its_unit_and_what_it_is() -> None:

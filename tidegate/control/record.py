@@ -37,6 +37,7 @@ from messages import (
 )
 from state.journal import Entry
 from tidegate.control import limits
+from tidegate.control.wish_record import WishRecord
 
 CLOSED = "closed"
 OPEN = "open"
@@ -70,6 +71,7 @@ class Record:
         self.circuits: dict[str, str] = {}
         self.stale: dict[str, int] = {}
         self.kills = 0
+        self.wishes = WishRecord()
         self._steps: OrderedDict[str, list[KillStep]] = OrderedDict()
         self._reports: dict[str, KillReport] = {}
         self._tellers: dict[type[Message], Callable[[Any], None]] = {
@@ -89,6 +91,7 @@ class Record:
             RiskBreached: self._breached,
             RiskDecision: self._decision,
             SessionStarted: self._started,
+            **self.wishes.tellers(),
         }
 
     # -- the sink
@@ -144,6 +147,7 @@ class Record:
         if decision.verdict is Verdict.DENIED:
             for cause in decision.causes:
                 self.refusals[cause.code.value] += 1
+            self.wishes.on_decision(decision)
 
     def _failed(self, message: ActorFailed) -> None:
         self.failures[message.actor] += 1

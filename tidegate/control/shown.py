@@ -38,11 +38,34 @@ def _show_facts(facts: Document, title: str) -> None:
         say_table(names, _rows(facts["positions"], columns))
     if facts["open_orders"]:
         show_orders(facts["open_orders"])
+    _show_wishes(facts)
     rows = [
         (name, actor["state"], actor["incarnation"], actor["failures"], sum(actor["queued"]))
         for name, actor in facts["actors"].items()
     ]
     say_table(("actor", "state", "started", "failed", "waiting"), rows)
+
+
+def _show_wishes(facts: Document) -> None:
+    """Print the plans that stand and the backoffs that last."""
+    if facts["plans"]:
+        columns = ("plan_id", "strategy", "symbol", "position_side", "plan")
+        names = ("plan", "strategy", "symbol", "side", "what")
+        say_table(names, _rows(facts["plans"], columns))
+    if facts["backoffs"]:
+        say_table(
+            ("backoff of", "symbol", "orders", "until", "refusals in a row"),
+            [
+                (
+                    each["strategy"],
+                    each["symbol"],
+                    each["family"],
+                    moment(each["until"]),
+                    "-" if each["failures"] is None else each["failures"],
+                )
+                for each in facts["backoffs"]
+            ],
+        )
 
 
 def _facts(facts: Document) -> list[tuple[str, str]]:
