@@ -58,7 +58,7 @@ def _step(session: Session, view: StepView) -> dict[str, Any]:
     """Return one step, and where it is."""
     return {
         "name": view.name,
-        "price": None if view.price is None else plain(view.price),
+        "price": None if view.price is None else plain(view.price.normalize()),
         "quantity": plain(view.quantity),
         "filled": plain(view.filled),
         "state": view.state.value,
