@@ -26,6 +26,7 @@ from actors.runtime import Origin, Supervisor, limits
 from brokers.contract import VenueSilent
 from messages import (
     KILL_HOLD,
+    PROTECTIVE,
     ApprovedCancel,
     Hold,
     HoldMode,
@@ -275,12 +276,24 @@ class KillSwitch:
         return all(cells[name].runs for name in names)
 
     def _to_cancel(self) -> list[Order]:
-        """Return the live orders that must go: all that add risk; to be flat, all but our own."""
-        return [
-            order
-            for order in self.books.orders.live()
-            if not order.request.reduce_only or (self._flatten and not self._is_ours(order.request))
-        ]
+        """
+        Return the live orders that must go: all that add risk; to be flat, what binds a position.
+
+        What protects a position stays until that is gone, and ends with it: a strategy or a plan
+        would put it back at once, and a kill that waits for its end would wait for ever.
+        """
+        return [order for order in self.books.orders.live() if self._must_go(order)]
+
+    def _must_go(self, order: Order) -> bool:
+        request = order.request
+        if not request.reduce_only:
+            return True
+        if not self._flatten or self._is_ours(request):
+            return False
+        if request.action not in PROTECTIVE:
+            return True
+        held = self.books.ledger.position(request.strategy, request.symbol, request.position_side)
+        return held is None or not held.quantity
 
     def _is_ours(self, request: OrderRequest) -> bool:
         return request.order_id.startswith(f"{self._kill_id}-")

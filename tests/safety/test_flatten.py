@@ -20,6 +20,9 @@ from messages import (
     KillStep,
     OperatorReduce,
     OrderEvent,
+    Plan,
+    PlanStop,
+    PlanTarget,
     PositionMode,
     PositionSide,
     ReasonCode,
@@ -467,3 +470,30 @@ def test_a_venue_that_answers_each_cancel_with_a_refusal_is_not_asked_without_en
     growing = (limits.KILL_LOOK_MS_MAX // limits.KILL_FIRST_LOOK_MS).bit_length()
     steady = 5 * MINUTE // limits.KILL_LOOK_MS_MAX
     assert growing < len(world.venue.cancels) <= 1 + growing + steady
+
+
+@pytest.mark.parametrize("brackets", [True, False], ids=["both rest", "one rests"])
+@pytest.mark.parametrize("who", ["plan", "strategy"])
+def test_a_stop_that_would_be_put_back_at_once_does_not_keep_a_position(
+    who: str, brackets: bool
+) -> None:
+    """What protects a position stays until that is gone: nobody fights about it, and it ends."""
+    plan = Plan(PlanStop(price=Decimal(90)), (PlanTarget(price=Decimal(120)),))
+    asks = (
+        (lambda desk: [desk.update_plan(BTC, plan)])
+        if who == "plan"
+        else (lambda desk: [desk.set_stop(BTC, 90.0)])
+    )
+    script = on_bars({0: lambda desk: [desk.open(BTC, Side.BUY, ONE)], 2: asks})
+
+    def put_back(strategy: Any, report: Any) -> Any:
+        held = strategy.desk.position(BTC)
+        again = who == "strategy" and report.event is OrderEvent.CANCELLED and held
+        return [strategy.desk.set_stop(BTC, 90.0)] if again else None
+
+    script.on_update = put_back
+    world = daemon(flat(BTC, 12), script.spec(), brackets=brackets).begin().play(5)
+    assert world.live_ids()
+    watch = Watch(world)
+    world.kill(flatten=True)
+    check_flat(world, watch)
