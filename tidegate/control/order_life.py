@@ -54,11 +54,10 @@ def order_story(journal: StoredJournal, target: str) -> dict[str, Any]:
         return {}
     entries = journal.about(order_id)
     root_id = _root_id(entries, order_id)
-    own = [
-        entry
-        for entry in (entries if root_id == order_id else journal.about(root_id))
-        if entry.correlation == root_id and (root_id == order_id or _is_about(entry, order_id))
-    ]
+    if root_id == order_id:
+        own = [entry for entry in entries if _belongs(entry, root_id)]
+    else:
+        own = [entry for entry in journal.about(root_id) if _is_about(entry, order_id)]
     return {
         "order_id": order_id,
         "intent_id": root_id,
