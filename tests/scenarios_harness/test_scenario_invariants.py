@@ -11,6 +11,7 @@ from rehearsal import check_passes, missed, opens, rehearse
 
 from actors.execution import ExecutionActor
 from actors.reconciler import local_view
+from actors.risk import RiskActor
 from actors.runtime import Actor
 from actors.turns import Session
 from messages import (
@@ -258,3 +259,40 @@ def test_a_journal_out_of_order_is_found() -> None:
     found = [list(journal_order(each)) for each in ([second], [first, earlier], lifted)]
 
     assert [finding[0][2] for finding in found] == ["it is numbered 2", "0", "it was not"]
+
+
+def test_an_order_for_more_than_was_asked_for_is_found() -> None:
+    """The runner invents nothing: Risk may round down, and nobody may round up."""
+
+    def generous(session: Session) -> None:
+        def give(actor: RiskActor) -> None:
+            approve = actor._approve
+
+            def more(proposal: Any) -> Any:
+                proposal.quantity *= 2
+                return approve(proposal)
+
+            set_on(actor, "_approve", more)
+
+        changed(session, "risk", give)
+
+    found = missed(rehearse([opens(3, "a")], alter=generous))
+
+    name = "every order derives from an intent and its policy"
+
+    assert [f"invariant: {name}: s1-1-1 quantity: at most 1, the intent's -> 2"] == found
+
+
+def test_an_intent_that_a_step_tells_risk_itself_is_nobodys_invention() -> None:
+    """Rehearsals may put words into a strategy's mouth; its order derives from them."""
+    fields = {
+        "intent_id": "stray-1",
+        "strategy": "one",
+        "symbol": "BTC/USDT",
+        "side": "buy",
+        "quantity": "1",
+        "created_at": "@3m",
+    }
+    told = {"actor": "risk", "message": "OpenIntent", "fields": fields}
+
+    check_passes(rehearse([opens(3, "a")], [{"at": "3m", "tell": told}]))
