@@ -8,7 +8,7 @@ from typing import Any, Final, Protocol
 
 from actors.runtime.cell import Cell
 from actors.runtime.mailbox import Origin
-from messages import Bar, FundingRate, Message, Quote, Tick
+from messages import Bar, ExecutionReport, FundingRate, Message, Quote, Tick
 
 
 class Guardian(Protocol):
@@ -83,14 +83,19 @@ def correlation_of(kind: type[Message]) -> Callable[[Any], str]:
         return _uncorrelated
     if names[0] not in MAY_BE_EMPTY or len(names) == 1:
         return attrgetter(names[0])
-    return _first_of(attrgetter(names[0]), attrgetter(names[1]))
+    return _first_of(names[0], names[1])
 
 
-def _first_of(first: Callable[[Any], str], otherwise: Callable[[Any], str]) -> Callable[[Any], str]:
-    def correlation(message: Any) -> str:
-        return first(message) or otherwise(message)
+def _first_of(first: str, otherwise: str) -> Callable[[Any], str]:
+    if (first, otherwise) == ("root_id", "order_id"):
+        return _of_report
+    of_first, of_the_other = attrgetter(first), attrgetter(otherwise)
+    return lambda message: of_first(message) or of_the_other(message)
 
-    return correlation
+
+def _of_report(report: ExecutionReport) -> str:
+    # Most of a journal are reports of orders: this is what every one of them costs.
+    return report.root_id or report.order_id
 
 
 def _uncorrelated(_message: Any) -> str:
