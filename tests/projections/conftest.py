@@ -7,4 +7,4 @@ from pathlib import Path
 
 # Tests are no packages (importmode=importlib), so the modules next to them need a path.
 HERE = Path(__file__).parent
-sys.path[:0] = [str(HERE), str(HERE.parent / "runtime")]
+sys.path[:0] = [str(HERE), str(HERE.parent / "runtime"), str(HERE.parent / "execution")]
