@@ -49,6 +49,8 @@ MET: list[dict[str, Any]] = [
     {"artifact": {"file": "orders.csv", "where": {"status": "rejected"}, "count": 1}},
     {"artifact": {"file": "trades.csv", "where": {"quantity": "1", "side": "buy"}}},
     {"artifact": {"file": "quarantine.csv", "count": 0}},
+    {"artifact": {"file": "intents.csv", "where": {"tag": "b", "outcome": "rejected"}, "count": 1}},
+    {"artifact": {"file": "round_trips.csv", "where": {"state": "open", "fees": "0.1"}}},
     {"report": {"contains": ["kill"], "lacks": ["quarantined strategy"]}},
     {"outcome": "killed"},
     {"exit_code": 4},
