@@ -120,7 +120,7 @@ def described(message: Message) -> str:
         case Intent():
             price = message.policy.limit_price or message.policy.stop_price
             text = (
-                f"{message.intent_id} {message.strategy} {message.side.value} {message.quantity} "
+                f"{message.intent_id} {message.strategy} {message.side.value} {_size(message)} "
                 f"{message.symbol} {message.policy.order_type.value}"
             )
             return text + (f" at {price}" if price else "") + _tag(message.tag)
@@ -139,6 +139,13 @@ def described(message: Message) -> str:
             return f"{message.hold.hold_id}: {message.reason} (by {message.lifted_by})"
         case _:
             return _fields(message)
+
+
+def _size(intent: Intent) -> str:
+    """Return how much an intent asks for: a quantity, a notional, or all that there is."""
+    if intent.quantity is not None:
+        return f"{intent.quantity}"
+    return "all of" if intent.notional is None else f"{intent.notional} worth of"
 
 
 def _tag(tag: str) -> str:

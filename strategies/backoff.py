@@ -41,7 +41,8 @@ class StrategyRejectionBackoff:
 
     The first ``tolerated`` refusals in a row cost nothing; the next rests for ``base_s``, each
     further one ``factor`` times as long, at most ``max_s``. A fill of the family ends the row.
-    A refusal counts unless all its causes are in ``not_counted``.
+    A refusal counts unless all its causes are in ``not_counted``, or the intent's own policy has
+    another order follow it.
     """
 
     def __init__(

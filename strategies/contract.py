@@ -123,8 +123,8 @@ class Strategy(ABC):
         """
         React to a refusal by Risk, by a hold, by the last look, by the venue.
 
-        A rollback has happened by then. The backoff has counted it, if it is final: what a policy
-        has follow is not refused yet, and must not be kept back by the refusal before it.
+        Of a final one a rollback has happened by then, and the backoff has counted it: what a
+        policy has follow is not refused yet, and must not be kept back by the refusal before it.
         """
         return None
 

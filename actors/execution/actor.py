@@ -147,8 +147,10 @@ class ExecutionActor(Actor):
     def lost(self, message: Message) -> Effects:
         """Suppress an order that the failed handler did not send; a sent one is the venue's."""
         if isinstance(message, ApprovedOpen | ApprovedReduce):
-            order_id = message.request.order_id
-            order = self.orders.by_order_id(order_id) or self.orders.add(message.request)
+            known = self.orders.by_order_id(message.request.order_id)
+            if known is None:
+                self.books.take_up(message)
+            order = known or self.orders.add(message.request)
         elif isinstance(message, ApprovedCancel):
             self.books.lost_cancels.append(message)
             return None
@@ -168,14 +170,12 @@ class ExecutionActor(Actor):
     def on_approved(self, approved: ApprovedOpen | ApprovedReduce) -> Effects:
         """Journal the order; it goes on when the record is durable."""
         request = approved.request
-        if request.root_id and not self._take_up(request):
+        if not self.books.take_up(approved):
             cause = Cause(_CANCEL_REQUESTED, f"the intent {request.root_id} is over")
             return self.give_up(self.orders.add(request), cause)
         if request.action in PROTECTIVE and not self.broker.brackets:
             request = self._room.form_of(request)
         order = self.orders.add(request)
-        if approved.intent is not None and not request.root_id:
-            self.books.pursuits[request.order_id] = Pursuit(approved.intent, request.quantity)
         now = self.clock.now
         status = order.journal(now)
         return (
@@ -196,16 +196,6 @@ class ExecutionActor(Actor):
             ),
             AfterCommit(OrderCommitted(request.order_id)),
         )
-
-    def _take_up(self, request: OrderRequest) -> bool:
-        """Let the pursuit of a follow-up's intent go on with it; return whether it still does."""
-        if request.order_id.startswith(f"{request.root_id}-b"):
-            return True  # put back, not pursued
-        pursuit = self.books.pursuits.get(request.root_id)
-        if pursuit is None:
-            return False
-        pursuit.taken_up(request.order_id)
-        return True
 
     def on_committed(self, committed: OrderCommitted) -> Effects:
         """Take the last look and, in the same step, hand the order to the broker."""
@@ -257,12 +247,12 @@ class ExecutionActor(Actor):
         now, cause = self.clock.now, Cause(ReasonCode(cancel.code))
         live = self._canceller.orders_of(cancel)
         pursuits = self._canceller.pursuits_of(cancel)
-        effects: list[Effect] = []
+        effects = self._room.let_go(cancel, cause)
         for pursuit in pursuits:
             effects.extend(self._moves(pursuit, pursuit.stop(cause, now)))
         for order in live:
             effects.extend(self._canceller.cancel(order, cause))
-        if not live and not pursuits:
+        if not live and not effects:
             detail = f"cancel {cancel.intent_id}: no live order"
             effects.append(DeadLetter("execution", now, "ApprovedCancel", "unknown_order", detail))
         return effects
@@ -332,10 +322,13 @@ class ExecutionActor(Actor):
         then: FollowUpReason | None = None
         moves: list[Move] = []
         pursuit = self._pursuit_of(order.request) if books.pursuits else None
-        if pursuit is not None and pursuit.order_id == order.request.order_id:
-            then, moves = pursuit.ended(event, cause, self.clock.now, self._mark(pursuit))
-        elif books.brackets.displaced and books.brackets.is_displaced(order):
+        own = pursuit if pursuit and pursuit.order_id == order.request.order_id else None
+        if books.brackets.displaced and books.brackets.is_displaced(order):
             then = FollowUpReason.RESTORE
+            if own is not None:
+                own.makes_room()
+        elif own is not None:
+            then, moves = own.ended(event, cause, self.clock.now, self._mark(own))
         effects: list[Effect] = [report_of(order, event, at, cause, then)]
         if pursuit is not None:
             effects.extend(self._moves(pursuit, moves))
@@ -488,6 +481,7 @@ class ExecutionActor(Actor):
     def refuse(self, message: Message, causes: tuple[Cause, ...]) -> Effects:
         """Suppress an approved order that a hold turned away before it was journaled."""
         assert isinstance(message, ApprovedOpen), f"only openings are refused, not {message!r}"
+        self.books.take_up(message)
         return self.give_up(self.orders.add(message.request), joined(causes))
 
     def give_up(self, order: Order, cause: Cause) -> tuple[Effect, ...]:

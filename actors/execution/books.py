@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from actors.execution.bracket import Brackets
+from actors.execution.bracket import Brackets, is_put_back
 from actors.execution.inquiry import Inquiries
 from actors.execution.pursuit import Pursuit
-from messages import ApprovedCancel, Cause
+from messages import ApprovedCancel, ApprovedOpen, ApprovedReduce, Cause
 from state.ledger import Ledger
 from state.orders import OrderStore
 
@@ -26,3 +26,20 @@ class Books:
     """Intents that may need more than one order, by intent id, until they are over."""
     inquiries: Inquiries = field(default_factory=Inquiries)
     brackets: Brackets = field(default_factory=Brackets)
+
+    def take_up(self, approved: ApprovedOpen | ApprovedReduce) -> bool:
+        """
+        Begin to pursue an approved intent, or go on with one by a further order.
+
+        Return whether the order is still wanted: a further one's intent may be over by now. To be
+        called for every approved order, whatever becomes of it: its end is the pursuit's to judge.
+        """
+        request = approved.request
+        if request.root_id:
+            pursuit = self.pursuits.get(request.root_id)
+            if pursuit is not None:
+                pursuit.taken_up(request.order_id)
+            return pursuit is not None or is_put_back(request)
+        if approved.intent is not None:
+            self.pursuits[request.order_id] = Pursuit(approved.intent, request.quantity)
+        return True

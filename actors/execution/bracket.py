@@ -14,7 +14,7 @@ This module keeps the state and answers questions; it sends and journals nothing
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Final
@@ -161,9 +161,11 @@ class Brackets:
         order_id = order.request.order_id
         self.kept.pop(order_id, None)
         self.waiting.pop(order_id, None)
-        for entry in self.displaced.get(book_of(order.request), ()):
+        for entry in list(self.displaced.get(book_of(order.request), ())):
             if entry.request.order_id == order_id:
                 entry.quantity = order.remaining
+                if not entry.quantity:  # it was filled on the way: nothing is left to put back
+                    self._drop(entry)
         ready = []
         for waiting_id, others in list(self.waiting.items()):
             others.discard(order_id)
@@ -177,6 +179,19 @@ class Brackets:
         entries = self.displaced.get(book_of(order.request), ())
         return any(entry.request.order_id == order.request.order_id for entry in entries)
 
+    def let_go(self, matches: Callable[[OrderRequest], bool]) -> list[Displaced]:
+        """Forget, and return, what has made room and is not to be put back."""
+        found = [e for entries in self.displaced.values() for e in entries if matches(e.request)]
+        for entry in found:
+            self._drop(entry)
+        return found
+
+    def _drop(self, entry: Displaced) -> None:
+        book = book_of(entry.request)
+        self.displaced[book].remove(entry)
+        if not self.displaced[book]:
+            del self.displaced[book]
+
     def put_back(
         self, book: BookKey, held: Decimal, live: list[Order], now: int
     ) -> tuple[list[ReduceFollowUp], list[OrderRequest]]:
@@ -184,10 +199,11 @@ class Brackets:
         Return what puts back what made room, for what is left, and what is not put back.
 
         Nothing of either, and everything is kept in mind, while an order of the book is on its way
-        to leave now. A kind that the strategy has put there anew meanwhile is not put back.
+        to leave now, or what is to make room has not ended. A kind that the strategy has put there
+        anew meanwhile is not put back.
         """
         entries = self.displaced.get(book)
-        if not entries or any(self._leaves(order) for order in live):
+        if not entries or any(self._leaves(o) or self.is_displaced(o) for o in live):
             return [], []
         del self.displaced[book]
         left = abs(held)
@@ -231,6 +247,11 @@ class Brackets:
             root_id=root_id,
             because=FollowUpReason.RESTORE,
         )
+
+
+def is_put_back(request: OrderRequest) -> bool:
+    """Return whether an order was made by putting back what had made room."""
+    return bool(request.root_id) and request.order_id.startswith(f"{request.root_id}-b")
 
 
 def is_stop(request: OrderRequest) -> bool:

@@ -144,13 +144,17 @@ class Pursuit:
         self.order_id = order_id
         self.stage = Stage.ASKED
 
+    def makes_room(self) -> None:
+        """Wait until its order, which has made room for another, is put back or given up."""
+        self.stage = Stage.ASKED
+
     def sent(self, now: int) -> list[Move]:
         """Start the clocks of an order that has just left; one at market needs none."""
         self.stage = Stage.WORKING
         if self._fallbacks:
             return []
         policy = self.intent.policy
-        if self._orders == 1 and policy.timeout_ms is not None:
+        if self._orders == 1 and self._deadline is None and policy.timeout_ms is not None:
             self._deadline = now + policy.timeout_ms
         may = policy.reprice is not None and self._reprices < policy.reprice.times
         self._reprice_at = now + policy.reprice.every_ms if policy.reprice and may else None
@@ -207,6 +211,7 @@ class Pursuit:
             delay_ms = retry.delay_ms * retry.factor ** min(self._retries, 32)
             self._retries += 1
             self.stage = Stage.WAITING
+            self._reprice_at = None  # of the order that has ended: it would be due for ever
             self._retry_at = now + min(delay_ms, retry.delay_ms_max)
             return FollowUpReason.RETRY, self._wake()
         if code in NOT_AT_ONCE:

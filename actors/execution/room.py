@@ -18,6 +18,7 @@ from actors.execution.hands import Hands
 from actors.runtime import Clock, Effect, Effects, SetTimer
 from messages import (
     PROTECTIVE,
+    ApprovedCancel,
     Bar,
     Cause,
     IntentEnded,
@@ -118,20 +119,30 @@ class Room:
             o for o in self._books.orders.live_of(strategy, symbol) if book_of(o.request) == book
         ]
         found, gone = self._books.brackets.put_back(book, self._held(book), live, now)
-        return [*found, *(self._not_put_back(request, now) for request in gone)]
+        cause = Cause(ReasonCode.BRACKET)
+        return [*found, *(effect for request in gone for effect in self._over(request, cause))]
 
-    def _not_put_back(self, request: OrderRequest, now: int) -> IntentEnded:
+    def let_go(self, cancel: ApprovedCancel, cause: Cause) -> list[Effect]:
+        """Have what has made room not put back where it is cancelled meanwhile; tell its end."""
+        if not self._books.brackets.displaced:
+            return []
+        gone = self._books.brackets.let_go(lambda request: _is_meant(request, cancel))
+        found = (self._books.orders.by_order_id(entry.request.order_id) for entry in gone)
+        over = [order.request for order in found if order is not None and not order.live]
+        return [effect for request in over for effect in self._over(request, cause)]
+
+    def _over(self, request: OrderRequest, cause: Cause) -> Iterable[Effect]:
+        """Tell the end of an intent whose order has made room and is not put back."""
+        now = self._clock.now
+        root_id = request.root_id or request.order_id
+        pursuit = self._books.pursuits.pop(root_id, None)
+        if pursuit is not None:
+            return [move for move in pursuit.stop(cause, now) if isinstance(move, IntentEnded)]
         order = self._books.orders.by_order_id(request.order_id)
-        return IntentEnded(
-            request.root_id or request.order_id,
-            request.strategy,
-            request.symbol,
-            now,
-            request.quantity,
-            ZERO if order is None else order.filled,
-            1,
-            cause=Cause(ReasonCode.BRACKET),
-        )
+        filled = ZERO if order is None else order.filled
+        book = book_of(request)
+        ended = IntentEnded(root_id, *book[:2], now, request.quantity, filled, 1, cause=cause)
+        return [ended]
 
     def _held(self, book: BookKey) -> Decimal:
         position = self._books.ledger.position(*book)
@@ -161,3 +172,11 @@ class Room:
 def _replaces(request: OrderRequest, other: OrderRequest) -> bool:
     """Return whether an order takes another's place: that of its intent, whichever order it is."""
     return bool(request.replaces) and request.replaces in (other.order_id, other.root_id)
+
+
+def _is_meant(request: OrderRequest, cancel: ApprovedCancel) -> bool:
+    """Return whether a cancel is for an order, by its own id or its intent's."""
+    if cancel.order_id:
+        own = cancel.order_id in (request.order_id, request.root_id)
+        return own and cancel.strategy == request.strategy
+    return cancel.strategy in ("", request.strategy) and cancel.symbol in ("", request.symbol)

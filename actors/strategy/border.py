@@ -16,6 +16,7 @@ from typing import Any, Final
 import msgspec
 
 from actors.runtime.limits import EFFECTS_MAX, INTENTS_PER_MOMENT_MAX
+from actors.strategy.forms import misfit_of
 from messages import (
     MARKET,
     OPENING,
@@ -52,6 +53,9 @@ SPAN_MS_MAX: Final = 366 * 86_400_000
 TIMES_MAX: Final = 1_000
 """Most retries or new prices that one intent may permit."""
 
+SHOWN_MAX: Final = 60
+"""Characters of what was found that an error shows."""
+
 SPAN: Final = f"1 to {SPAN_MS_MAX}"
 TIME_TYPES: Final = frozenset({int, type(None)})
 
@@ -81,7 +85,7 @@ class MalformedIntent(StrategyFault):
 
     def __init__(self, name: str, found: object, expected: str, *, effect: object = None) -> None:
         """Name the field."""
-        super().__init__(f"{name} is {found!r}, expected {expected}", effect=effect)
+        super().__init__(f"{name} is {brief(found)}, expected {expected}", effect=effect)
 
 
 class ForeignEffect(StrategyFault):
@@ -96,13 +100,21 @@ class UnreadyState(StrategyFault):
         super().__init__(f"{hook} is not JSON-ready: {error}", hook=hook)
 
 
+def brief(found: object) -> str:
+    """Return what was found, so short that what is needed can be read beside it."""
+    if isinstance(found, msgspec.Struct):
+        return f"one {type(found).__name__}"
+    text = repr(found)
+    return text if len(text) <= SHOWN_MAX else text[: SHOWN_MAX - 3] + "..."
+
+
 def listed(strategy: str, effects: Iterable[Any], hook: str = "") -> tuple[Any, ...]:
     """Return what a hook returned as a tuple, cut where it is seen to be too long."""
     try:
         each = iter(effects)
     except TypeError:
         raise ForeignEffect(
-            f"strategy {strategy!r} returned {effects!r}, expected intents in a list, or None",
+            f"strategy {strategy!r} returned {brief(effects)}, expected intents in a list, or None",
             effect=effects,
             hook=hook,
         ) from None
@@ -295,15 +307,11 @@ def _impossible_tries(retry: Retry) -> Iterator[tuple[str, object, str]]:
 
 
 def _check_form(name: str, value: Any, kind: type[msgspec.Struct]) -> None:
-    """Raise ``MalformedIntent`` unless a value is what its own wire form is decoded to."""
-    try:
-        line = msgspec.json.encode(value)
-        again = msgspec.json.decode(line, type=kind)
-    except (msgspec.ValidationError, msgspec.EncodeError, TypeError) as error:
-        raise MalformedIntent(name, value, f"its fields' types: {error}") from None
-    if type(value) is not kind or msgspec.json.encode(again) != line:
-        # A float where a Decimal belongs decodes to the right value, and is written otherwise.
-        raise MalformedIntent(name, value, "its fields' types: money as Decimal, times as int")
+    """Raise ``MalformedIntent`` naming the first field of a policy or plan of another type."""
+    misfit = misfit_of(value, kind)
+    if misfit is not None:
+        place = f"{name}.{misfit.at}" if misfit.at else name
+        raise MalformedIntent(place, misfit.found, misfit.expected)
 
 
 def _check_amounts(*amounts: tuple[str, Any]) -> None:

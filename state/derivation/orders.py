@@ -129,13 +129,18 @@ def _quantity(
 def _is_exact(intent: Intent) -> bool:
     """Return whether nothing but rounding may lessen the quantity."""
     closes = intent.action is IntentAction.CLOSE and intent.quantity is None
-    return not closes and intent.policy.if_absent is not IfAbsent.SYNC
+    return not closes and not _syncs(intent)
+
+
+def _syncs(intent: Intent) -> bool:
+    """Return whether an intent takes off what there is, where that is less than it asks for."""
+    return isinstance(intent, ReduceIntent) and intent.policy.if_absent is IfAbsent.SYNC
 
 
 def _most(request: OrderRequest, intent: Intent, held: Decimal) -> tuple[Decimal | None, str]:
     """Return the most that an order of an intent may be for, and whose word that is."""
     if intent.quantity is not None:
-        if intent.policy.if_absent is IfAbsent.SYNC and abs(held) < intent.quantity:
+        if _syncs(intent) and abs(held) < intent.quantity:
             return abs(held), "what is held"
         return intent.quantity, "the intent's"
     if intent.sizing is Sizing.DELEGATE_NOTIONAL:

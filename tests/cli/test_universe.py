@@ -319,6 +319,21 @@ def test_trade_takes_the_options_too(three: Configuration, tidegate: Tidegate) -
     assert ["command line --deny"] == deny["BTC/USDT"]
 
 
+@pytest.mark.parametrize("command", [["check"], ["trade"], ["replay", "-c", "tidegate.toml"]])
+def test_a_bad_list_is_an_error_of_the_configuration(
+    three: Configuration, tidegate: Tidegate, command: list[str]
+) -> None:
+    """Exit code 2, one line with file and line, and nothing has started."""
+    written("deny.txt", "-DOGE/USDT\n- ETH/USDT\n")
+
+    refused = tidegate(*command)
+
+    assert 2 == refused.exit_code
+    assert "tidegate: deny.txt:2: found '- ETH/USDT' (text), expected one symbol" in refused.stderr
+    assert 1 == len(refused.stderr.splitlines())
+    assert not Path("runs").exists()
+
+
 def test_check_says_what_is_restricted_and_warns_of_strangers(
     three: Configuration, tidegate: Tidegate
 ) -> None:

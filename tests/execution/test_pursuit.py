@@ -231,6 +231,17 @@ def test_a_fallback_that_is_refused_is_tried_again_at_market() -> None:
     assert OrderType.MARKET is follow.policy.order_type
 
 
+def test_a_retry_that_waits_is_not_woken_for_the_order_that_has_ended() -> None:
+    """A time that is due and that nobody looks at would be due again at once, without end."""
+    retry = Retry(2, (ReasonCode.VENUE_REJECTED,), 120_000, delay_ms_max=120_000)
+    policy = limit(reprice=Reprice(60_000, 2, Decimal(105)), retry=retry)
+    pursuit = working(policy)
+    _, moves = pursuit.ended(OrderEvent.REJECTED, REFUSED, NOW, HUNDRED)
+
+    assert [WakeAt(NOW + 120_000)] == moves
+    assert [WakeAt(NOW + 120_000)] == pursuit.woken(NOW + 60_000, HUNDRED)
+
+
 @pytest.mark.parametrize("ends", ["timeout", "cancel"])
 def test_a_retry_that_is_not_made_is_not_counted(ends: str) -> None:
     """Counts say what was done, not what was about to be."""

@@ -235,6 +235,19 @@ def without_replacing(intent: Intent) -> Intent:
     return msgspec.structs.replace(intent, replaces="")
 
 
+def _impatient(actor: Any) -> None:
+    """Let a refusal count although something follows it."""
+    noted = actor._note_report
+
+    def note(report: Any) -> Any:
+        intent, rejection = noted(report)
+        if rejection is not None and not rejection.final:
+            actor._count(intent, report.timestamp, rejection.causes)
+        return intent, rejection
+
+    actor._note_report = note
+
+
 class NearestOnly(RiskView):
     """Sees of a chain of replacements only the order that is replaced next."""
 
@@ -376,6 +389,12 @@ ABLATIONS = (
         f"{E}/a_stop_is_replaced_without_a_gap",
         judging_as(without_replacing),
         ("expect[0].seen", "expect[3].order"),
+    ),
+    Ablation(
+        "only what is final counts",
+        f"{E}/a_refusal_that_is_answered_is_not_counted",
+        each_incarnation("strategy:one", _impatient),
+        ("expect[2].position", "expect[3].never"),
     ),
     Ablation(
         "a whole chain does not count",
