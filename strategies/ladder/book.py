@@ -23,6 +23,8 @@ from enum import StrEnum
 from math import inf
 from typing import Any, Final
 
+import msgspec
+
 from messages import Intent, PositionSide
 from state.money import ZERO, plain, ratio
 
@@ -33,6 +35,9 @@ ALL: Final = 0
 """The number of an exit that is for all lots; lots are counted from 1."""
 
 NEVER: Final = 1 << 62
+
+
+_encode = msgspec.json.Encoder().encode
 
 
 class Purpose(StrEnum):
@@ -143,6 +148,7 @@ class Book:
     low: float = -inf
     high: float = inf
     wake_at: int = NEVER
+    _encoded: msgspec.Raw | None = None
 
     # -- what there is
 
@@ -192,7 +198,7 @@ class Book:
         self.orders[intent_id] = order
         if order.purpose is Purpose.RUNG:
             self.taken.add(order.number)
-        self.changed = True
+        self._touch()
 
     # -- what came of it
 
@@ -209,7 +215,7 @@ class Book:
         self._add(rung, quantity, price)
 
     def _add(self, rung: int, quantity: Decimal, price: Decimal) -> None:
-        self.changed = True
+        self._touch()
         newest = self.lots[-1] if self.lots else None
         if newest is not None and newest.rungs[-1] == rung != STRAY:
             newest.add(quantity, price)
@@ -219,7 +225,7 @@ class Book:
 
     def reduced(self, intent_id: str, quantity: Decimal) -> None:
         """Take in a fill that reduces: off the lot that its order is for, then off the others."""
-        self.changed = True
+        self._touch()
         order = self.orders.get(intent_id)
         if order is not None:
             order.filled += quantity
@@ -244,7 +250,7 @@ class Book:
         order = self.orders.pop(intent_id, None)
         if order is None:
             return
-        self.changed = True
+        self._touch()
         if order.purpose is Purpose.RUNG and not order.filled and not self._has(order.number):
             self.taken.discard(order.number)
         self._free()
@@ -265,7 +271,7 @@ class Book:
         self.base = None
         self.taken = set()
         self.rest_until = rest_until
-        self.changed = True
+        self._touch()
 
     def merge_dust(self, least: Decimal) -> None:
         """Let lots that are too small to leave alone join the one before them, or else after."""
@@ -278,7 +284,7 @@ class Book:
             other.add(lot.quantity, lot.price)
             other.rungs = (*lot.rungs, *other.rungs) if place == 0 else (*other.rungs, *lot.rungs)
             self.lots.remove(lot)
-            self.changed = True
+            self._touch()
 
     # -- what the desk knows better
 
@@ -305,7 +311,7 @@ class Book:
             if beyond > ZERO:
                 self._add(STRAY, beyond, average)
             elif beyond < ZERO:
-                self.changed = True
+                self._touch()
                 self._drop(-beyond)
         for name in gone:
             self.ended(name)
@@ -326,6 +332,16 @@ class Book:
         return part if opens else -part
 
     # -- across restarts
+
+    def _touch(self) -> None:
+        self.changed = True
+        self._encoded = None
+
+    def encoded(self) -> msgspec.Raw:
+        """Return the state as JSON, made anew only when it has changed: each bar asks for it."""
+        if self._encoded is None:
+            self._encoded = msgspec.Raw(_encode(self.state()))
+        return self._encoded
 
     def state(self) -> dict[str, Any]:
         """Return the state, JSON-ready."""
@@ -381,6 +397,7 @@ class Book:
                 if own is not None:
                     self.asked(intent.intent_id, own)
         self._guess_what_is_there(before)
+        self._touch()
 
     def _guess_what_is_there(self, before: Mapping[str, Order]) -> None:
         """

@@ -204,7 +204,7 @@ class LadderStrategy(Strategy):
     def book_state(self, symbol: str, position_side: PositionSide) -> Any:
         """Return a book's phase, base price, rungs taken, lots and orders."""
         book = self._book(symbol, position_side)
-        return None if book is None else book.state()
+        return None if book is None else book.encoded()
 
     def restore_book(self, symbol: str, position_side: PositionSide, state: Any) -> None:
         """Take a book back, with whatever the desk knows to be under way besides."""

@@ -307,6 +307,21 @@ def test_a_book_comes_back_as_it_was() -> None:
     assert ["abc-1-10", "abc-1-9"] == list(again.orders)
 
 
+def test_the_state_that_is_kept_is_the_state_that_there_is() -> None:
+    """Whatever has changed the book, going back to an earlier state included."""
+    book = new_book()
+    flat_state = book.state()
+    seen = [json.loads(bytes(book.encoded()))]
+    book.base = D(25)
+    book.asked("e", Order(Purpose.ENTRY, 0, D(1), D(25)))
+    seen.append(json.loads(bytes(book.encoded())))
+    book.restore(flat_state)
+    seen.append(json.loads(bytes(book.encoded())))
+
+    assert [Phase.FLAT, Phase.ENTERING, Phase.FLAT] == [state["phase"] for state in seen]
+    assert flat_state == seen[2]
+
+
 def test_what_the_desk_knows_to_be_under_way_is_taken_up_with_a_restored_book() -> None:
     """By its tag: a rung that is under way is taken, whatever the state says."""
     book = new_book()

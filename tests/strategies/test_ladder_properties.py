@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict, deque
 from decimal import Decimal
 from typing import Any
@@ -169,6 +170,12 @@ def check_beliefs(world: World) -> None:
         assert held == positions.get((book.symbol, book.side), Decimal(0))
 
 
+def check_kept_states(world: World) -> None:
+    """What each book keeps of its state is its state."""
+    for book in books_of(world):
+        assert book.state() == json.loads(bytes(book.encoded()))
+
+
 def check_newest_first(world: World) -> None:
     """Every reduction takes the newest fills that are left, wholly or partly, and no others."""
     use_exact_context()
@@ -242,6 +249,8 @@ def test_a_ladder_in_trouble(
         strike_at(world, turn, fault, by="90s")
     for turn in turns:
         crash_at(world, turn)
+    for turn in range(1, TURNS):
+        world.before_turn(turn, check_kept_states)
     world.run()
 
     assert world.session.halted is None
