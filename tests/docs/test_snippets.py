@@ -209,3 +209,23 @@ def test_every_make_target_of_the_pages_is_there() -> None:
 def test_what_a_page_shows_is_compared_exactly(expected: str, found: str, same: bool) -> None:
     """Only trailing blanks and what stands under an ellipsis may differ."""
     assert agrees(expected, found) is same
+
+
+@pytest.mark.parametrize(
+    ("content", "changed"),
+    [("a\nb\nc\n", "a\nB\nnew\nc\n"), ("a\nc\n", None), ("a\nb\na\nb\n", None)],
+    ids=["once", "not there", "twice"],
+)
+def test_an_edit_is_made_where_the_page_shows_it_and_nowhere_else(
+    content: str, changed: str | None
+) -> None:
+    """What is to be changed stands in the file exactly once, or the page is wrong."""
+    Path("f.py").write_text(content, "utf-8")
+    block = Block(1, "diff", "f.py", " a\n-b\n+B\n+new")
+
+    if changed is None:
+        with pytest.raises(pytest.fail.Exception, match="what is to be changed is"):
+            edit(Path("page.md"), block)
+    else:
+        edit(Path("page.md"), block)
+        assert Path("f.py").read_text("utf-8") == changed
