@@ -19,9 +19,10 @@ from messages import Bar, ExecutionPolicy, MinimumOrder, OrderFamily, OrderType,
 from state.money import ZERO, exact
 from strategies.backoff import StrategyRejectionBackoff
 from strategies.desk import Asked, Desk
-from strategies.ladder.book import ALL, NEVER, Book, Order, Purpose, tag_of
+from strategies.ladder.book import NEVER, Book
 from strategies.ladder.exits import Exit, ExitRule
 from strategies.ladder.levels import loss_price, profit_price
+from strategies.ladder.lots import ALL, Order, Purpose, tag_of
 from strategies.ladder.params import BelowMinimum, LadderParams
 from strategies.ladder.sizing import Size, Sizing
 

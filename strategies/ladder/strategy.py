@@ -31,9 +31,10 @@ from state.money import ZERO
 from strategies.backoff import NOT_COUNTED, StrategyRejectionBackoff
 from strategies.contract import Intents, Rejection, Strategy
 from strategies.desk import FINAL, Asked, Desk
-from strategies.ladder.book import Book, Purpose, order_of
+from strategies.ladder.book import Book
 from strategies.ladder.exits import ExitRule
 from strategies.ladder.looking import Looker
+from strategies.ladder.lots import Purpose, order_of
 from strategies.ladder.params import Direction, LadderParams
 
 _BUY: Final = Side.BUY

@@ -11,8 +11,9 @@ import pytest
 
 from messages import Intent, PositionSide, Side
 from strategies import Desk
-from strategies.ladder.book import ALL, STRAY, Book, Lot, Order, Phase, Purpose, order_of, tag_of
+from strategies.ladder.book import Book, Phase
 from strategies.ladder.exits import AllAtOnce, EachLot, Exit, NewestLot
+from strategies.ladder.lots import ALL, STRAY, Lot, Order, Purpose, order_of, tag_of
 
 HYPE = "HYPE/USDT:USDT"
 D = Decimal

@@ -116,7 +116,13 @@ crashes = st.lists(st.integers(1, TURNS - 10), max_size=2, unique=True)
 
 
 def world_of(
-    use: str, params: dict[str, Any], seed: int, *, hedge: bool, participation: str = "1"
+    use: str,
+    params: dict[str, Any],
+    seed: int,
+    *,
+    hedge: bool,
+    participation: str = "1",
+    queued: bool = False,
 ) -> World:
     """Return the world of a ladder over a random walk that falls first and rises then."""
     name, _, exit_ = use.partition(" ")
@@ -126,6 +132,7 @@ def world_of(
         ladder_spec(name, **params, **more),
         hedge=hedge,
         participation=Decimal(participation),
+        queued=queued,
     )
 
 
@@ -291,6 +298,23 @@ def test_in_hedge_mode_the_books_are_the_ladders_that_stand_alone(
         ]
 
         assert of_one == of_pair
+
+
+@pytest.mark.parametrize("use", LADDERS)
+@given(seed=st.integers(0, 10**6), params=ladders(), turns=crashes)
+@settings(max_examples=5)
+def test_a_ladder_is_the_same_however_its_messages_are_delivered(
+    use: str, seed: int, params: dict[str, Any], turns: list[int]
+) -> None:
+    """Every message through a mailbox, or none: the same journal, byte for byte."""
+    journals = []
+    for queued in (False, True):
+        world = world_of(use, params, seed, hedge=True, participation="0.2", queued=queued)
+        for turn in turns:
+            crash_at(world, turn)
+        journals.append(world.run().lines)
+
+    assert journals[0] == journals[1]
 
 
 def test_the_random_markets_reach_what_they_are_for() -> None:

@@ -40,7 +40,7 @@ from messages import (
 )
 from scenarios.model.steps import FaultKind
 from strategies.contract import Rejection
-from strategies.ladder.book import STRAY, Order, Purpose
+from strategies.ladder.lots import STRAY, Order, Purpose
 
 D = Decimal
 LONG, SHORT, BOTH = PositionSide.LONG, PositionSide.SHORT, PositionSide.BOTH
