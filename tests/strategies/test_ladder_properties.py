@@ -122,17 +122,17 @@ def world_of(
     *,
     hedge: bool,
     participation: str = "1",
-    queued: bool = False,
+    **more: Any,
 ) -> World:
     """Return the world of a ladder over a random walk that falls first and rises then."""
     name, _, exit_ = use.partition(" ")
-    more = {"exit": exit_} if exit_ else {}
+    exits = {"exit": exit_} if exit_ else {}
     return ladder_world(
         wander(TURNS, seed, dip=seed % 12),
-        ladder_spec(name, **params, **more),
+        ladder_spec(name, **params, **exits),
         hedge=hedge,
         participation=Decimal(participation),
-        queued=queued,
+        **more,
     )
 
 
@@ -210,13 +210,18 @@ def check_newest_first(world: World) -> None:
 
 @pytest.mark.parametrize("hedge", [False, True], ids=["one_way", "hedge"])
 @pytest.mark.parametrize("use", LADDERS)
-@given(params=ladders(), seed=st.integers(0, 10**6), share=st.sampled_from(["1", "0.3", "0.05"]))
+@given(
+    params=ladders(),
+    seed=st.integers(0, 10**6),
+    share=st.sampled_from(["1", "0.3", "0.05"]),
+    brackets=st.booleans(),
+)
 @settings(max_examples=EXAMPLES)
 def test_a_ladder_in_a_random_market(
-    use: str, hedge: bool, params: dict[str, Any], seed: int, share: str
+    use: str, hedge: bool, params: dict[str, Any], seed: int, share: str, brackets: bool
 ) -> None:
     """It holds no more than its ladder, has no two orders for one thing, and books balance."""
-    world = world_of(use, params, seed, hedge=hedge, participation=share)
+    world = world_of(use, params, seed, hedge=hedge, participation=share, brackets=brackets)
     watch = Watch(world)
     world.run()
 
@@ -237,6 +242,7 @@ def test_a_ladder_in_a_random_market(
     share=st.sampled_from(["1", "0.2"]),
     found=troubles,
     turns=crashes,
+    brackets=st.booleans(),
 )
 @settings(max_examples=EXAMPLES)
 def test_a_ladder_in_trouble(
@@ -247,9 +253,10 @@ def test_a_ladder_in_trouble(
     share: str,
     found: list[tuple[int, FaultKind]],
     turns: list[int],
+    brackets: bool,
 ) -> None:
     """Refusals, lost answers, pieces, repeats and crashes change none of it."""
-    world = world_of(use, params, seed, hedge=hedge, participation=share)
+    world = world_of(use, params, seed, hedge=hedge, participation=share, brackets=brackets)
     for turn, fault in found:
         if fault is FaultKind.REORDER_FILLS:  # pieces that change places; else one would go missing
             strike_at(world, turn, FaultKind.SPLIT_FILLS, parts=3)
