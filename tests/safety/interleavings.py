@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import sys
+import tempfile
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -70,7 +71,9 @@ from messages import (
     Side,
     Verdict,
 )
+from state import atomic
 from state.register import HoldRegister, outliving
+from strategies.contract import Rejection
 
 ONE = Decimal(1)
 NAMES = ("one", "two")
@@ -498,7 +501,9 @@ class Plot:
     def _check_told(self, messages: list[Message]) -> None:
         """Check that each strategy was told of each refusal once, or a dead letter says why not."""
         for name, script in self.scripts.items():
-            told = Counter(m.intent_id for m in script.told if isinstance(m, RiskDecision))
+            told = Counter(
+                m.intent_id for m in script.told if isinstance(m, Rejection) and m.by == "risk"
+            )
             refused = {
                 m.intent_id
                 for m in messages
@@ -568,10 +573,20 @@ def trace(seed: int, register: HoldRegister) -> bytes:
         raise Found(f"{violation}\nto see it: {again}") from violation
 
 
+def traces(seeds: range) -> set[bytes]:
+    """
+    Return the traces of many seeds; for a process of its own.
+
+    The register's disk is not waited for: what a crash does to it is tried elsewhere.
+    """
+    atomic.os.fsync = lambda _descriptor: None
+    with tempfile.TemporaryDirectory() as folder:
+        register = HoldRegister(Path(folder) / "holds.json")
+        return {trace(seed, register) for seed in seeds}
+
+
 def main() -> None:
     """Print what happens under one seed."""
-    import tempfile
-
     seed = int(sys.argv[1])
     with tempfile.TemporaryDirectory() as folder:
         plot = Plot(seed, HoldRegister(Path(folder) / "holds.json"))
