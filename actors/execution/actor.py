@@ -291,10 +291,10 @@ class ExecutionActor(Actor):
         told = report_of(order, report.event, report.timestamp, cause)
         replaces = order.request.replaces
         if replaces and report.event is OrderEvent.ACCEPTED and status is not stepped:
-            return (told, *self._replace(order.request))
+            return (told, *self.replace(order.request))
         return (told,)
 
-    def _replace(self, request: OrderRequest) -> Iterable[Effect]:
+    def replace(self, request: OrderRequest) -> Iterable[Effect]:
         """End the intent in whose place another one is now, by whichever order it has."""
         cause = Cause(ReasonCode.REPLACED, f"order_id={request.order_id}")
         effects: list[Effect] = []
@@ -356,7 +356,7 @@ class ExecutionActor(Actor):
         if self.books.pursuits:
             effects += tuple(self._pursued_fill(order, fill, whole=whole))
         if order.request.replaces:  # what trades is there, whether it was said to be or not
-            effects += tuple(self._replace(order.request))
+            effects += tuple(self.replace(order.request))
         # Flat, or turned round: a closing fill that opens as well names more than one lot.
         if self.orders.any_live and (not booking.quantity or len(booking.lot_ids) > 1):
             effects += tuple(self._end_with_the_position(fill, booking))

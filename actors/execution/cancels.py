@@ -83,6 +83,8 @@ class Canceller:
 
     def replaced_by(self, request: OrderRequest) -> tuple[list[Order], list[Pursuit]]:
         """Return the live orders, and the pursuits, of the intent whose place an order takes."""
+        if not request.replaces:
+            return [], []  # an empty name would be everybody's
         cancel = ApprovedCancel(
             request.order_id, request.strategy, request.symbol, request.replaces
         )

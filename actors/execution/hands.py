@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Protocol
 
 from actors.runtime import Effect
-from messages import Cause, VenueReport
+from messages import Cause, OrderRequest, VenueReport
 from state.orders import Order
 
 
@@ -21,6 +21,9 @@ class Hands(Protocol):
 
     def give_up(self, order: Order, cause: Cause) -> tuple[Effect, ...]:
         """Suppress an order that was never sent."""
+
+    def replace(self, request: OrderRequest) -> Iterable[Effect]:
+        """End the intent in whose place another one is now, by whichever order it has."""
 
     def heard(self, order: Order, report: VenueReport) -> Iterable[Effect]:
         """Take a step of an order that is no fill."""

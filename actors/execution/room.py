@@ -57,7 +57,7 @@ class Room:
         kept = brackets.kept.get(request.order_id)
         if kept is not None and not kept.touched:
             kept.is_durable = True
-            return None
+            return self._hands.replace(request)  # nobody will accept what only waits here
         held = self._held(book_of(request))
         if not held or outlived(order, held):
             return self._hands.give_up(order, Cause(ReasonCode.POSITION_CLOSED))

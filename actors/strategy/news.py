@@ -17,6 +17,16 @@ LATE_REFUSALS: Final = frozenset(
 )
 """Causes of an order's end that are refusals, although the venue had accepted it."""
 
+TAKEN_BACK: Final = frozenset(
+    {
+        ReasonCode.CANCEL_REQUESTED,
+        ReasonCode.REPLACED,
+        ReasonCode.POSITION_CLOSED,
+        ReasonCode.BRACKET,
+    }
+)
+"""Why an order that was not sent yet may be given up although nobody has refused it."""
+
 # Members of an enum are slow to look up in Python 3.11 (65 ns): the hot path has them by name.
 _REJECTED: Final = OrderEvent.REJECTED
 _SUPPRESSED: Final = OrderEvent.SUPPRESSED
@@ -27,6 +37,8 @@ def rejection_of(intent: Intent, report: ExecutionReport) -> Rejection | None:
     event, cause = report.event, report.cause
     late = cause is not None and cause.code in LATE_REFUSALS and report.status in FINAL
     if event is not _REJECTED and event is not _SUPPRESSED and not late:
+        return None
+    if event is _SUPPRESSED and cause is not None and cause.code in TAKEN_BACK:
         return None
     return Rejection(
         intent.intent_id,

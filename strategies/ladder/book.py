@@ -23,28 +23,16 @@ from enum import StrEnum
 from math import inf
 from typing import Any, Final
 
+import msgspec
+
 from messages import Intent, PositionSide
 from state.money import ZERO, plain, ratio
-
-STRAY: Final = -1
-"""The rung of a lot that no order of the ladder was known to bring."""
-
-ALL: Final = 0
-"""The number of an exit that is for all lots; lots are counted from 1."""
+from strategies.ladder.lots import ALL, OPENS, STRAY, Lot, Order, Purpose, order_of
 
 NEVER: Final = 1 << 62
 
 
-class Purpose(StrEnum):
-    """What an order of a ladder is for."""
-
-    ENTRY = "entry"
-    RUNG = "rung"
-    EXIT = "exit"
-    STOP = "stop"
-
-
-OPENS: Final = frozenset({Purpose.ENTRY, Purpose.RUNG})
+_encode = msgspec.json.Encoder().encode
 
 
 class Phase(StrEnum):
@@ -54,69 +42,6 @@ class Phase(StrEnum):
     ENTERING = "entering"  # the base order is under way
     HOLDING = "holding"
     LEAVING = "leaving"  # flat again, and what would add is being taken back
-
-
-@dataclass(slots=True)
-class Lot:
-    """
-    What one order has brought, of which ``quantity`` is left, and the mean price that was paid.
-
-    One that was too small to leave alone has joined another: it is of several ``rungs`` then.
-    """
-
-    number: int
-    rungs: tuple[int, ...]
-    quantity: Decimal
-    price: Decimal
-
-    def add(self, quantity: Decimal, price: Decimal) -> None:
-        """Add to it; what is taken off does not change the mean."""
-        total = self.quantity + quantity
-        self.price = ratio(self.quantity * self.price + quantity * price, total)
-        self.quantity = total
-
-
-@dataclass(slots=True)
-class Order:
-    """
-    An intent that is not over: what for, how much of it was filled, and what that cost.
-
-    ``number`` is the rung's (0 the base order) or the lot's; ``quantity`` is what was asked for,
-    ``None`` where a notional was. ``there`` says that the venue has it; that is no part of the
-    book's state, which an acceptance does not change, and after a restart it is a guess.
-    """
-
-    purpose: Purpose
-    number: int
-    quantity: Decimal | None
-    price: Decimal | None
-    filled: Decimal = ZERO
-    cost: Decimal = ZERO
-    there: bool = False
-
-    @property
-    def rest(self) -> Decimal | None:
-        """Return what is left to fill, ``None`` where it is not known."""
-        return None if self.quantity is None else self.quantity - self.filled
-
-
-def tag_of(sign: int, purpose: Purpose, number: int) -> str:
-    """Return the tag of an intent: ``long rung 2``, ``short exit all``."""
-    direction = "long" if sign > 0 else "short"
-    if purpose in (Purpose.RUNG, Purpose.EXIT):
-        return f"{direction} {purpose.value} {number or 'all'}"
-    return f"{direction} {purpose.value}"
-
-
-def order_of(intent: Intent, filled: Decimal) -> Order | None:
-    """Return the order that an intent's tag tells of, ``None`` for one of another kind."""
-    words = intent.tag.split()
-    if len(words) not in (2, 3) or words[1] not in set(Purpose):
-        return None
-    number = 0 if len(words) == 2 or words[2] == "all" else int(words[2])
-    policy = intent.policy
-    price = policy.limit_price if policy.stop_price is None else policy.stop_price
-    return Order(Purpose(words[1]), number, intent.quantity, price, filled)
 
 
 @dataclass(slots=True)
@@ -143,6 +68,7 @@ class Book:
     low: float = -inf
     high: float = inf
     wake_at: int = NEVER
+    _encoded: msgspec.Raw | None = None
 
     # -- what there is
 
@@ -192,7 +118,7 @@ class Book:
         self.orders[intent_id] = order
         if order.purpose is Purpose.RUNG:
             self.taken.add(order.number)
-        self.changed = True
+        self._touch()
 
     # -- what came of it
 
@@ -209,7 +135,7 @@ class Book:
         self._add(rung, quantity, price)
 
     def _add(self, rung: int, quantity: Decimal, price: Decimal) -> None:
-        self.changed = True
+        self._touch()
         newest = self.lots[-1] if self.lots else None
         if newest is not None and newest.rungs[-1] == rung != STRAY:
             newest.add(quantity, price)
@@ -219,7 +145,7 @@ class Book:
 
     def reduced(self, intent_id: str, quantity: Decimal) -> None:
         """Take in a fill that reduces: off the lot that its order is for, then off the others."""
-        self.changed = True
+        self._touch()
         order = self.orders.get(intent_id)
         if order is not None:
             order.filled += quantity
@@ -244,7 +170,7 @@ class Book:
         order = self.orders.pop(intent_id, None)
         if order is None:
             return
-        self.changed = True
+        self._touch()
         if order.purpose is Purpose.RUNG and not order.filled and not self._has(order.number):
             self.taken.discard(order.number)
         self._free()
@@ -265,7 +191,7 @@ class Book:
         self.base = None
         self.taken = set()
         self.rest_until = rest_until
-        self.changed = True
+        self._touch()
 
     def merge_dust(self, least: Decimal) -> None:
         """Let lots that are too small to leave alone join the one before them, or else after."""
@@ -278,7 +204,7 @@ class Book:
             other.add(lot.quantity, lot.price)
             other.rungs = (*lot.rungs, *other.rungs) if place == 0 else (*other.rungs, *lot.rungs)
             self.lots.remove(lot)
-            self.changed = True
+            self._touch()
 
     # -- what the desk knows better
 
@@ -305,7 +231,7 @@ class Book:
             if beyond > ZERO:
                 self._add(STRAY, beyond, average)
             elif beyond < ZERO:
-                self.changed = True
+                self._touch()
                 self._drop(-beyond)
         for name in gone:
             self.ended(name)
@@ -326,6 +252,16 @@ class Book:
         return part if opens else -part
 
     # -- across restarts
+
+    def _touch(self) -> None:
+        self.changed = True
+        self._encoded = None
+
+    def encoded(self) -> msgspec.Raw:
+        """Return the state as JSON, made anew only when it has changed: each bar asks for it."""
+        if self._encoded is None:
+            self._encoded = msgspec.Raw(_encode(self.state()))
+        return self._encoded
 
     def state(self) -> dict[str, Any]:
         """Return the state, JSON-ready."""
@@ -381,6 +317,7 @@ class Book:
                 if own is not None:
                     self.asked(intent.intent_id, own)
         self._guess_what_is_there(before)
+        self._touch()
 
     def _guess_what_is_there(self, before: Mapping[str, Order]) -> None:
         """

@@ -14,8 +14,8 @@ from decimal import Decimal
 from typing import ClassVar
 
 from state.money import ZERO
-from strategies.ladder.book import ALL, Lot
 from strategies.ladder.levels import profit_price
+from strategies.ladder.lots import ALL, Lot
 
 
 @dataclass(frozen=True, slots=True)

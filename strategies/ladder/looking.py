@@ -19,9 +19,10 @@ from messages import Bar, ExecutionPolicy, MinimumOrder, OrderFamily, OrderType,
 from state.money import ZERO, exact
 from strategies.backoff import StrategyRejectionBackoff
 from strategies.desk import Asked, Desk
-from strategies.ladder.book import ALL, NEVER, Book, Order, Purpose, tag_of
+from strategies.ladder.book import NEVER, Book
 from strategies.ladder.exits import Exit, ExitRule
 from strategies.ladder.levels import loss_price, profit_price
+from strategies.ladder.lots import ALL, Order, Purpose, tag_of
 from strategies.ladder.params import BelowMinimum, LadderParams
 from strategies.ladder.sizing import Size, Sizing
 
@@ -184,8 +185,8 @@ class Looker:
             asked.extend(self._make_room(book, orders, bar))
             if newest and _is(orders[newest], exit_.number, exit_.quantity, exit_.price):
                 continue
-            if newest and not orders[newest].there:
-                book.changed = True  # what nobody has accepted yet cannot be replaced
+            if len(orders) > 1 and not orders[newest].there:
+                book.changed = True  # it is about to take the place of another one itself
             elif exit_.quantity >= least:
                 asked.append(self._rest_exit(book, exit_, newest))
         for orders in there.values():
@@ -259,7 +260,7 @@ class Looker:
             # A venue takes off no more than there is: a larger one will do.
             if order.price == price and (order.rest or ZERO) >= held:
                 return asked
-            if not order.there:
+            if len(orders) > 1 and not order.there:
                 book.changed = True
                 return asked
         intent = self.desk.set_stop(

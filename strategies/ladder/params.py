@@ -27,7 +27,7 @@ from messages import (
     Rollback,
 )
 from strategies.contract import StrategyParams
-from strategies.ladder.levels import WHOLE_BPS, Levels
+from strategies.ladder.levels import WHOLE_BPS, Levels, tidy
 
 RUNGS_MAX: Final = 50
 """Rungs of one ladder: more of them than that are a slip of the pen, or a grid."""
@@ -341,7 +341,7 @@ class LadderParams(StrategyParams):
         if levels.depth >= 1:
             yield (
                 f"rungs, step_bps and step_growth: the last of {self.rungs} rungs is "
-                f"{levels.depth * WHOLE_BPS:f} bps away, expected less than {WHOLE_BPS}"
+                f"{tidy(levels.depth * WHOLE_BPS)} bps away, expected less than {WHOLE_BPS}"
             )
             return
         if max(levels.sizes) > SIZE_MAX:

@@ -31,9 +31,10 @@ from state.money import ZERO
 from strategies.backoff import NOT_COUNTED, StrategyRejectionBackoff
 from strategies.contract import Intents, Rejection, Strategy
 from strategies.desk import FINAL, Asked, Desk
-from strategies.ladder.book import Book, Purpose, order_of
+from strategies.ladder.book import Book
 from strategies.ladder.exits import ExitRule
 from strategies.ladder.looking import Looker
+from strategies.ladder.lots import Purpose, order_of
 from strategies.ladder.params import Direction, LadderParams
 
 _BUY: Final = Side.BUY
@@ -204,7 +205,7 @@ class LadderStrategy(Strategy):
     def book_state(self, symbol: str, position_side: PositionSide) -> Any:
         """Return a book's phase, base price, rungs taken, lots and orders."""
         book = self._book(symbol, position_side)
-        return None if book is None else book.state()
+        return None if book is None else book.encoded()
 
     def restore_book(self, symbol: str, position_side: PositionSide, state: Any) -> None:
         """Take a book back, with whatever the desk knows to be under way besides."""

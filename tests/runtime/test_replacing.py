@@ -221,3 +221,28 @@ def test_a_replacement_in_doubt_that_trades_has_taken_its_place() -> None:
     assert ["journaled", "sent", "silence", "filled_partly"] == world.life(newer)[:4]
     assert ["journaled", "sent", "accepted", "cancelled"] == world.life(older)
     assert ReasonCode.REPLACED is world.reports(older)[-1].cause.code  # type: ignore[union-attr]
+
+
+def test_what_only_waits_here_takes_its_place_at_once() -> None:
+    """Of two take-profits that no venue has seen, the newer one is the only one from then on."""
+    ids: list[str] = []
+
+    def protect(desk: Desk, price: int) -> Any:
+        intent = desk.set_take_profit(PERP, Decimal(price), replaces=ids[-1] if ids else "")
+        ids.append(intent.intent_id)
+        return [intent]
+
+    world = world_of(
+        flat(PERP, 8),
+        {
+            0: lambda desk: [desk.open(PERP, Side.BUY, ONE)],
+            2: lambda desk: protect(desk, 110),
+            4: lambda desk: protect(desk, 120),
+        },
+        brackets=False,
+    ).run()
+    older, newer = ids
+
+    assert ["journaled", "suppressed"] == world.life(older)
+    assert ReasonCode.REPLACED is world.reports(older)[-1].cause.code  # type: ignore[union-attr]
+    assert [newer] == list(world.assembly.books.brackets.kept)

@@ -30,6 +30,7 @@ from messages import (
 from messages.codes import ReasonCode
 from strategies import StrategyParams
 from strategies.backoff import StrategyRejectionBackoff
+from strategies.contract import Rejection
 from strategies.desk import FINAL
 
 ONE = Decimal(1)
@@ -191,3 +192,22 @@ def test_a_refusal_that_a_policy_tries_again_after_does_not_keep_the_next_try_ba
     ]
     assert [] == world.all(BackoffChanged)
     assert ONE == script.desk.position(BTC)
+
+
+def test_an_order_that_is_taken_back_before_it_left_is_no_refusal() -> None:
+    """Nobody has refused it: no hook is told so, no backoff counts it, and the book goes back."""
+    script, spec = asking_at(1, ONE, ROLLING_BACK)
+    ask = script.on_bar
+
+    def and_cancel(strategy: Scripted, bar: Bar) -> Any:
+        asked = ask(strategy, bar)
+        return asked and (*asked, strategy.desk.cancel(BTC, asked[0].intent_id))
+
+    script.on_bar = and_cancel
+    world = make_world(flat(BTC, 5), spec).run()
+    (intent_id,) = {report.order_id for report in world.reports()}
+
+    assert ["journaled", "suppressed"] == world.life(intent_id)
+    assert [] == [told for told in script.told if isinstance(told, Rejection)]
+    assert [] == world.all(BackoffChanged)
+    assert [(intent_id, "0")] == rolled_back(world)

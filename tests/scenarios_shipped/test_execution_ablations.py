@@ -153,7 +153,7 @@ def _no_end_with_the_position(execution: Any) -> None:
 
 
 def _no_replacement(execution: Any) -> None:
-    execution._replace = lambda _request: ()
+    execution.replace = lambda _request: ()
 
 
 def _nothing_put_back(execution: Any) -> None:

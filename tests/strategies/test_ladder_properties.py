@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict, deque
 from decimal import Decimal
 from typing import Any
@@ -115,16 +116,23 @@ crashes = st.lists(st.integers(1, TURNS - 10), max_size=2, unique=True)
 
 
 def world_of(
-    use: str, params: dict[str, Any], seed: int, *, hedge: bool, participation: str = "1"
+    use: str,
+    params: dict[str, Any],
+    seed: int,
+    *,
+    hedge: bool,
+    participation: str = "1",
+    **more: Any,
 ) -> World:
     """Return the world of a ladder over a random walk that falls first and rises then."""
     name, _, exit_ = use.partition(" ")
-    more = {"exit": exit_} if exit_ else {}
+    exits = {"exit": exit_} if exit_ else {}
     return ladder_world(
         wander(TURNS, seed, dip=seed % 12),
-        ladder_spec(name, **params, **more),
+        ladder_spec(name, **params, **exits),
         hedge=hedge,
         participation=Decimal(participation),
+        **more,
     )
 
 
@@ -169,6 +177,12 @@ def check_beliefs(world: World) -> None:
         assert held == positions.get((book.symbol, book.side), Decimal(0))
 
 
+def check_kept_states(world: World) -> None:
+    """What each book keeps of its state is its state."""
+    for book in books_of(world):
+        assert book.state() == json.loads(bytes(book.encoded()))
+
+
 def check_newest_first(world: World) -> None:
     """Every reduction takes the newest fills that are left, wholly or partly, and no others."""
     use_exact_context()
@@ -196,13 +210,18 @@ def check_newest_first(world: World) -> None:
 
 @pytest.mark.parametrize("hedge", [False, True], ids=["one_way", "hedge"])
 @pytest.mark.parametrize("use", LADDERS)
-@given(params=ladders(), seed=st.integers(0, 10**6), share=st.sampled_from(["1", "0.3", "0.05"]))
+@given(
+    params=ladders(),
+    seed=st.integers(0, 10**6),
+    share=st.sampled_from(["1", "0.3", "0.05"]),
+    brackets=st.booleans(),
+)
 @settings(max_examples=EXAMPLES)
 def test_a_ladder_in_a_random_market(
-    use: str, hedge: bool, params: dict[str, Any], seed: int, share: str
+    use: str, hedge: bool, params: dict[str, Any], seed: int, share: str, brackets: bool
 ) -> None:
     """It holds no more than its ladder, has no two orders for one thing, and books balance."""
-    world = world_of(use, params, seed, hedge=hedge, participation=share)
+    world = world_of(use, params, seed, hedge=hedge, participation=share, brackets=brackets)
     watch = Watch(world)
     world.run()
 
@@ -223,6 +242,7 @@ def test_a_ladder_in_a_random_market(
     share=st.sampled_from(["1", "0.2"]),
     found=troubles,
     turns=crashes,
+    brackets=st.booleans(),
 )
 @settings(max_examples=EXAMPLES)
 def test_a_ladder_in_trouble(
@@ -233,15 +253,18 @@ def test_a_ladder_in_trouble(
     share: str,
     found: list[tuple[int, FaultKind]],
     turns: list[int],
+    brackets: bool,
 ) -> None:
     """Refusals, lost answers, pieces, repeats and crashes change none of it."""
-    world = world_of(use, params, seed, hedge=hedge, participation=share)
+    world = world_of(use, params, seed, hedge=hedge, participation=share, brackets=brackets)
     for turn, fault in found:
         if fault is FaultKind.REORDER_FILLS:  # pieces that change places; else one would go missing
             strike_at(world, turn, FaultKind.SPLIT_FILLS, parts=3)
         strike_at(world, turn, fault, by="90s")
     for turn in turns:
         crash_at(world, turn)
+    for turn in range(1, TURNS):
+        world.before_turn(turn, check_kept_states)
     world.run()
 
     assert world.session.halted is None
@@ -282,6 +305,23 @@ def test_in_hedge_mode_the_books_are_the_ladders_that_stand_alone(
         ]
 
         assert of_one == of_pair
+
+
+@pytest.mark.parametrize("use", LADDERS)
+@given(seed=st.integers(0, 10**6), params=ladders(), turns=crashes)
+@settings(max_examples=5)
+def test_a_ladder_is_the_same_however_its_messages_are_delivered(
+    use: str, seed: int, params: dict[str, Any], turns: list[int]
+) -> None:
+    """Every message through a mailbox, or none: the same journal, byte for byte."""
+    journals = []
+    for queued in (False, True):
+        world = world_of(use, params, seed, hedge=True, participation="0.2", queued=queued)
+        for turn in turns:
+            crash_at(world, turn)
+        journals.append(world.run().lines)
+
+    assert journals[0] == journals[1]
 
 
 def test_the_random_markets_reach_what_they_are_for() -> None:
