@@ -180,8 +180,8 @@ def live_at_once(world: World) -> Iterator[tuple[Intent, list[Intent]]]:
     """
     Yield, whenever an order has been accepted, it and the others of its book that live then.
 
-    Those of the same intent, and those that it takes the place of, are left out: the one is about
-    to end the other.
+    Those of the same intent are left out, and those between which one takes the other's place: it
+    is about to end it.
     """
     intents = {intent.intent_id: intent for intent in world.all(Intent)}
     live: dict[str, Intent] = {}
@@ -201,6 +201,7 @@ def live_at_once(world: World) -> Iterator[tuple[Intent, list[Intent]]]:
                     other
                     for name, other in live.items()
                     if name not in (intent.intent_id, root, intent.replaces)
+                    and other.replaces not in (intent.intent_id, root)
                     and getattr(other, "root_id", "") not in (root, intent.replaces or "-")
                     and other.symbol == intent.symbol
                     and other.position_side is intent.position_side
