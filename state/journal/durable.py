@@ -32,6 +32,7 @@ from pathlib import Path
 import aiosqlite
 
 from messages import Message
+from state.crashpoints import passing
 from state.journal import schema
 from state.journal.entry import ENTRY_TYPES, Entry, encode_lines, entry_type
 from state.journal.errors import JournalClosed, JournalError, JournalFailed, JournalFull
@@ -308,6 +309,7 @@ class DurableJournal:
         entries, self._pending = self._pending[:most], self._pending[most:]
         lines = encode_lines(entries)
         points = schema.cut_points(lines)
+        passing("journal.encoded")
         batch: tuple[object, ...] = (self.durable_seq + 1, lines, points)
         statement = schema.INSERT
         answered = len(self._keepers)
@@ -315,8 +317,11 @@ class DurableJournal:
             statement = schema.INSERT_WITH_STATES
             batch = (*batch, self._anew, *schema.pack_states(self._changed(self._states())))
             self._anew = False
+            passing("journal.states_taken")
+        passing("journal.committing")
         # In one hop; an awaited cursor would have to be closed in a second one.
         await self._connection.execute_fetchall(statement, batch)
+        passing("journal.committed")
         durable = self.durable_seq = self.durable_seq + len(entries)
         if self._accept_to != _NOTHING_MORE:
             self._accept_to = durable + UNCOMMITTED
@@ -326,6 +331,7 @@ class DurableJournal:
             if not keeper.done():
                 keeper.set_result(durable)
         del self._keepers[:answered]
+        passing("journal.answered")
         if entries:
             # After those who waited have run: what they hold back is an order.
             self._unseen.append((entries, lines))
@@ -360,6 +366,7 @@ class DurableJournal:
             for entries, lines in unseen:
                 for sink in self._sinks:
                     sink.write(entries, lines)
+                passing("journal.projected")
         except Exception as error:  # noqa: BLE001 - a log that silently lacks events is worse
             self._fail(error)
             self._want(self.seq)
@@ -367,6 +374,7 @@ class DurableJournal:
     async def _checkpoint(self) -> None:
         self._log_pages = 0
         await self._connection.execute_fetchall("PRAGMA wal_checkpoint(PASSIVE)")
+        passing("journal.checkpointed")
 
     def _close_sinks(self) -> None:
         self._project()  # the last batch's turn may not have come yet
