@@ -46,6 +46,7 @@ from actors.turns import (
 from feeds.contract import Group
 from feeds.errors import FeedError
 from messages import Hold
+from state.crashpoints import passing
 from state.journal import Journal
 from state.journal.durable import DurableJournal
 from state.manifest import live_session_id, simulation_session_id
@@ -125,9 +126,11 @@ async def run_paper(
     fingerprints = spec.feed.fingerprints()
     session_id = spec.session_id or live_session_id(wall_ms(), session_entropy())
     out = _folder(spec, session_id)
+    passing("session.folder_made")
     first, groups = _open(spec, out)
     artifacts = Artifacts(spec, session_id, out, fingerprints)
     artifacts.begin(first[0].timestamp)
+    passing("session.manifest_written")
     started_s = monotonic_s()
     register = register_of(spec.runs_dir, spec.mode, spec.account)
     inbox = inbox or Inbox()
@@ -135,6 +138,7 @@ async def run_paper(
     journal = await DurableJournal.open(
         out / "journal.sqlite", sinks=artifacts.sinks(simulation=False)
     )
+    passing("session.journal_opened")
     watch = StallWatch()
     try:
         session = Session(_on_machine(spec, out, watch, speed), session_id, journal, first)
@@ -142,6 +146,7 @@ async def run_paper(
         session.assembly.kill.stopwatch = lambda: int(monotonic_s() * 1000)
         inbox.open(session)
         session.start(held_at_start(register, first[0].timestamp))
+        passing("session.started")
         pacer = Pacer(speed)
         pacer.begin(first[0].timestamp)
         driver = PacedDriver(session, pacer, inbox, stop=stop, on_progress=on_progress or _ignore)
@@ -151,8 +156,10 @@ async def run_paper(
         inbox.shut()
         await driver.wind_down()
         outcome, exit_code = session.outcome(otherwise)
+        passing("session.ending")
         session.finish(outcome, exit_code)
         await driver.commit()
+        passing("session.ended")
     except BaseException:
         journal.abort()
         artifacts.abandon()
@@ -162,7 +169,9 @@ async def run_paper(
         inbox.close("the session has ended")
         watch.stop()
     await journal.close()
+    passing("session.closed")
     result = artifacts.finish(session, outcome, exit_code, monotonic_s() - started_s)
+    passing("session.finished")
     if trouble is not None:
         raise trouble
     return result

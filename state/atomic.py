@@ -6,6 +6,8 @@ import os
 from pathlib import Path
 from typing import BinaryIO
 
+from state.crashpoints import passing
+
 _CHUNK = 65_536
 
 
@@ -23,9 +25,12 @@ def replace_file(path: Path, content: bytes, *, sync: bool = True) -> None:
         file.flush()
         if sync:
             os.fsync(file.fileno())
+    passing("file.written")
     beside.replace(path)
+    passing("file.renamed")
     if sync:
         sync_folder(path.parent)
+    passing("file.replaced")
 
 
 def append_line(path: Path, line: bytes, *, sync: bool = True) -> None:

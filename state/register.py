@@ -23,6 +23,7 @@ import msgspec
 
 from messages import EVERYTHING, KILL_HOLD, Hold, HoldMode
 from state.atomic import replace_file, sync_file, sync_folder
+from state.crashpoints import passing
 
 REGISTER_VERSION = 1
 """Version of the form of ``holds.json``."""
@@ -140,6 +141,7 @@ class HoldRegister:
         """Have ``hold`` in every write from now on; done in memory, at once: it cannot fail."""
         announcement = Announcement(hold)
         self._announced.append(announcement)
+        passing("kill.announced")
         return announcement
 
     def keep(self, announcement: Announcement) -> None:
@@ -158,6 +160,7 @@ class HoldRegister:
             except (OSError, RegisterDamaged):
                 # What cannot be believed is left as it is found; the marker says all that matters.
                 self._mark()
+            passing("kill.latched")
 
     def latch(self, hold: Hold) -> Announcement:
         """Announce ``hold`` and make it durable, whatever the session is doing."""
@@ -177,12 +180,14 @@ class HoldRegister:
             ended = tuple(settled)
             merged = self._with_announced(holds, ended)
             if not _same(merged, self._written) or self._marked:
+                passing("holds.writing")
                 try:
                     self._write(merged)
                 except OSError:
                     if any(_is_a_kill(hold) for hold in merged.values()):
                         self._mark()
                     raise
+                passing("holds.written")
             for each in ended:
                 if each in self._announced:
                     self._announced.remove(each)

@@ -60,6 +60,7 @@ from messages import (
     VenueReport,
     Wake,
 )
+from state.crashpoints import passing
 from state.money import ZERO, plain
 from state.orders import TERMINAL, IllegalTransition, Order
 
@@ -210,15 +211,18 @@ class ExecutionActor(Actor):
         """Take the last look at a journaled order and, in the same step, hand it to the broker."""
         now = self.clock.now
         request = order.request
+        passing("order.recorded")
         causes = self.last_look(request, now)
         if causes:
             return self.give_up(order, joined(causes))
         told: tuple[Effect, ...] = (self._step(order, _E_SENT, now),)
+        passing("order.leaving")
         try:
             self.broker.submit(request, now)
         except Exception as error:  # noqa: BLE001 - whatever it was, the venue may have the order
             cause = Cause(ReasonCode.ANSWER_LOST, f"error={error!r}")
             told += (self._step(order, OrderEvent.SILENCE, now, cause),)
+        passing("order.left")
         pursuit = self._pursuit_of(request) if self.books.pursuits else None
         return told if pursuit is None else (*told, *self._moves(pursuit, pursuit.sent(now)))
 
@@ -261,6 +265,7 @@ class ExecutionActor(Actor):
 
     def on_venue_report(self, report: VenueReport) -> Effects:
         """Move the order, book the fill once, and value the account after it."""
+        passing("venue.received")
         order = self.orders.by_client_id(report.client_order_id)
         if order is None:
             return (self._unexplained(report, "unknown_order", report.client_order_id),)
@@ -346,7 +351,9 @@ class ExecutionActor(Actor):
             order.record_late_fill(fill, report.timestamp)
             status = order.status
             alarm = self._unexplained(report, "illegal_transition", str(error))
+        passing("venue.booking")
         booking = self.ledger.book_fill(fill)
+        passing("venue.booked")
         marked = self.valuation(fill.timestamp, "fill")
         whole = status is _FILLED
         told = executed(order, _E_FILLED if whole else _E_FILLED_PARTLY, report, fill, booking)

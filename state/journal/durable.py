@@ -13,6 +13,10 @@ holds, and a second attempt may report success over lost data, so nothing is tri
 everybody who waits, and every later call, gets ``JournalFailed``. The session must end, and the
 next one starts from what the disk really has.
 
+States (``keep``) are asked for in the very step in which a batch is taken, which is never within
+a handler, and are part of the batch's transaction: whatever the disk holds after a crash, the
+states are those after its last entry. Therefore a batch then takes everything that was appended.
+
 Checkpoints move the write-ahead log into the file. They cost milliseconds, so they are put off
 until nobody has waited for a while, unless the log has grown very long.
 """
@@ -22,12 +26,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import aiosqlite
 
 from messages import Message
+from state.crashpoints import passing
 from state.journal import schema
 from state.journal.entry import ENTRY_TYPES, Entry, encode_lines, entry_type
 from state.journal.errors import JournalClosed, JournalError, JournalFailed, JournalFull
@@ -42,6 +47,9 @@ from state.journal.limits import (
 from state.journal.sink import Sink
 
 _NOTHING_MORE = -1
+
+States = Callable[[], Mapping[str, bytes | None]]
+"""Returns every part that may have changed since the last call; ``None``: there is no such part."""
 
 
 class DurableJournal:
@@ -72,7 +80,12 @@ class DurableJournal:
         self._accept_to = seq + UNCOMMITTED  # the last number that may be given
         self._commit_to = seq  # the last number that somebody wants on the disk
         self._waiters: list[tuple[int, asyncio.Future[int]]] = []  # by number, rising
+        self._states: States | None = None
+        self._kept: dict[str, bytes] = {}  # what the disk has of each part
+        self._anew = False  # whether older states are to be dropped
+        self._keepers: list[asyncio.Future[int]] = []  # who wait for the states of now
         self._linger: asyncio.TimerHandle | None = None
+        self._unseen: list[tuple[Sequence[Entry], bytes]] = []  # durable, not yet with the sinks
         self._wake: asyncio.Future[None] | None = None
         self._log_pages = 0  # written to the write-ahead log since the last checkpoint
         self._quiet = False
@@ -159,6 +172,32 @@ class DurableJournal:
         self._want(self.seq)
         return await waiter
 
+    def keep(self, states: States) -> None:
+        """
+        From now on write what ``states`` returns together with every batch of entries.
+
+        It is called between two handlers, must not block, and what it raises ends the journal.
+        Its first answer replaces all that the file has; after that, parts that it leaves out, or
+        returns as they were, are not written again. A part's name is not empty.
+        """
+        self._states = states
+        self._kept = {}
+        self._anew = True
+
+    async def keep_now(self) -> int:
+        """
+        Return ``durable_seq`` once the states of this moment, and all entries, are on the disk.
+
+        For states that change without an entry; ``close`` does it too.
+        """
+        assert self._states is not None, "there are no states before keep"
+        if self._closed or self._failure is not None:
+            raise self._refusal()
+        waiter: asyncio.Future[int] = self._loop.create_future()
+        self._keepers.append(waiter)
+        self._want(self.seq)
+        return await waiter
+
     async def close(self) -> None:
         """
         Commit everything, close the sinks and the file; may be called again, cancelled or not.
@@ -231,7 +270,7 @@ class DurableJournal:
 
     async def _commit_as_wanted(self) -> None:
         while True:
-            while self._failure is None and self.durable_seq < self._commit_to:
+            while self._failure is None and (self.durable_seq < self._commit_to or self._keepers):
                 await self._commit_batch()
                 if self._log_pages >= CHECKPOINT_PAGES_LATEST:
                     await self._checkpoint()
@@ -240,9 +279,11 @@ class DurableJournal:
             self._quiet = False
             if self._failure is not None:
                 raise self._failure
-            if self.durable_seq < self._commit_to:
+            if self.durable_seq < self._commit_to or self._keepers:
                 continue  # asked for during the checkpoint, when nobody waited to be woken
             if self._closed:
+                if self._states is not None:
+                    await self._commit_batch()  # what changed since without an entry
                 return
             self._wake = self._loop.create_future()
             await self._wake
@@ -263,18 +304,49 @@ class DurableJournal:
                 continue
 
     async def _commit_batch(self) -> None:
-        entries, self._pending = self._pending[:COMMIT_ENTRIES], self._pending[COMMIT_ENTRIES:]
+        # With states everything: they are those after the last entry that was appended.
+        most = COMMIT_ENTRIES if self._states is None else len(self._pending)
+        entries, self._pending = self._pending[:most], self._pending[most:]
         lines = encode_lines(entries)
-        batch = (entries[0].seq, lines, schema.cut_points(lines))
+        points = schema.cut_points(lines)
+        passing("journal.encoded")
+        batch: tuple[object, ...] = (self.durable_seq + 1, lines, points)
+        statement = schema.INSERT
+        answered = len(self._keepers)
+        if self._states is not None:
+            statement = schema.INSERT_WITH_STATES
+            batch = (*batch, self._anew, *schema.pack_states(self._changed(self._states())))
+            self._anew = False
+            passing("journal.states_taken")
+        passing("journal.committing")
         # In one hop; an awaited cursor would have to be closed in a second one.
-        await self._connection.execute_fetchall(schema.INSERT, batch)
-        durable = self.durable_seq = entries[-1].seq
+        await self._connection.execute_fetchall(statement, batch)
+        passing("journal.committed")
+        durable = self.durable_seq = self.durable_seq + len(entries)
         if self._accept_to != _NOTHING_MORE:
             self._accept_to = durable + UNCOMMITTED
         self._log_pages += 2 + len(lines) // LIVE_PAGE
         self._answer(durable)
-        # After those who waited have run: what they hold back is an order.
-        self._loop.call_soon(self._project, entries, lines)
+        for keeper in self._keepers[:answered]:
+            if not keeper.done():
+                keeper.set_result(durable)
+        del self._keepers[:answered]
+        passing("journal.answered")
+        if entries:
+            # After those who waited have run: what they hold back is an order.
+            self._unseen.append((entries, lines))
+            self._loop.call_soon(self._project)
+
+    def _changed(self, given: Mapping[str, bytes | None]) -> dict[str, bytes | None]:
+        """Return the parts that the disk has otherwise, and take them as written."""
+        kept = self._kept
+        changed = {part: value for part, value in given.items() if kept.get(part) != value}
+        for part, value in changed.items():
+            if value is None:
+                del kept[part]
+            else:
+                kept[part] = value
+        return changed
 
     def _answer(self, durable: int) -> None:
         waiters = self._waiters
@@ -287,10 +359,14 @@ class DurableJournal:
                 waiter.set_result(durable)
         del waiters[:answered]
 
-    def _project(self, entries: Sequence[Entry], lines: bytes) -> None:
+    def _project(self) -> None:
+        """Show the sinks what is durable and they have not seen."""
+        unseen, self._unseen = self._unseen, []
         try:
-            for sink in self._sinks:
-                sink.write(entries, lines)
+            for entries, lines in unseen:
+                for sink in self._sinks:
+                    sink.write(entries, lines)
+                passing("journal.projected")
         except Exception as error:  # noqa: BLE001 - a log that silently lacks events is worse
             self._fail(error)
             self._want(self.seq)
@@ -298,8 +374,10 @@ class DurableJournal:
     async def _checkpoint(self) -> None:
         self._log_pages = 0
         await self._connection.execute_fetchall("PRAGMA wal_checkpoint(PASSIVE)")
+        passing("journal.checkpointed")
 
     def _close_sinks(self) -> None:
+        self._project()  # the last batch's turn may not have come yet
         for sink in self._sinks:
             try:
                 sink.close()
@@ -332,5 +410,9 @@ class DurableJournal:
             if not waiter.done():
                 waiter.set_exception(self._refusal())
         self._waiters.clear()
+        for keeper in self._keepers:
+            if not keeper.done():
+                keeper.set_exception(self._refusal())
+        self._keepers.clear()
         if self._on_failure is not None:
             self._on_failure(self._failure)

@@ -78,6 +78,37 @@ def read_lines(path: Path, *, after: int = 0) -> Generator[bytes]:
     return _sqlite_lines(path, after) if magic == _SQLITE_MAGIC else _file_lines(path, after)
 
 
+def read_states(path: Path) -> tuple[int, dict[str, bytes]]:
+    """
+    Return the states that a live session kept, and the number of the entry after which they hold.
+
+    ``(0, {})`` where it kept none. ``JournalDamaged`` if they are ahead of the entries.
+    """
+    try:
+        with closing(open_to_read(path)) as connection:
+            if schema.user_version(connection) < schema.VERSION_OF_STATES:
+                return 0, {}
+            # One statement is one moment of a session that goes on meanwhile.
+            found: dict[str | None, tuple[int, bytes]] = {
+                part: (seq, value)
+                for part, seq, value in connection.execute(
+                    "SELECT part, seq, value FROM state UNION ALL "
+                    "SELECT NULL, coalesce(max(seq), 0), NULL FROM journal"
+                )
+            }
+    except sqlite3.Error as error:
+        raise schema.explained(error, path) from error
+    last, _ = found.pop(None)
+    holds_after, _ = found.pop(schema.ALL_PARTS, (0, b""))
+    newest = max([holds_after, *(seq for seq, _ in found.values())])
+    if newest > min(last, holds_after):
+        raise JournalDamaged(
+            f"{path}: states of after entry {newest}, but they are said to hold after entry "
+            f"{holds_after} and the last entry is {last}"
+        )
+    return holds_after, {part: value for part, (_, value) in sorted(found.items()) if part}
+
+
 def first_difference(first: Path, second: Path) -> Difference | None:
     """Return where two journals first differ, line by line, or None where they are the same."""
     pairs = zip_longest(_lines_as_they_are(first), _lines_as_they_are(second))

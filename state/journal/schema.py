@@ -5,6 +5,10 @@ The tables of ``journal.sqlite``, how they came to be, and what must hold in the
 the parts of the lines as columns; nothing is stored twice, and an insert parses no JSON.
 Rows are only ever added: triggers refuse the rest, on every connection that does not drop them.
 
+``state`` has the newest state of each part of a live session, written in the transaction of the
+entries after which it holds; ``seq`` is that of the part's last change. The row with the empty
+name says up to which entry all parts are as they are here. A part never goes back.
+
 A change of the tables is one more element of ``MIGRATIONS``; ``user_version`` counts those that
 a file has been through. They run in one transaction, so a file is never between two versions.
 """
@@ -12,7 +16,7 @@ a file has been through. They run in one transaction, so a file is never between
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -52,7 +56,45 @@ MIGRATIONS: tuple[str, ...] = (
         json_extract(line, '$.data')
     FROM journal;
     """,
+    """
+    CREATE TABLE state (part TEXT PRIMARY KEY, seq INTEGER NOT NULL, value BLOB NOT NULL) STRICT;
+
+    CREATE TRIGGER state_refuses_going_back BEFORE UPDATE ON state WHEN NEW.seq < OLD.seq
+    BEGIN SELECT RAISE(ABORT, 'a state never goes back'); END;
+
+    CREATE VIEW batch (first, lines, points, anew, parts, states) AS
+    SELECT 0, x'', x'', 0, x'', x'' WHERE 0;
+
+    CREATE TRIGGER batch_is_written INSTEAD OF INSERT ON batch
+    BEGIN
+        INSERT INTO journal (seq, line)
+        SELECT
+            NEW.first + key,
+            CAST(
+                substr(NEW.lines, (value >> 32) + 1, (value & 4294967295) - (value >> 32)) AS TEXT
+            )
+        FROM json_each(CAST(NEW.points AS TEXT));
+
+        DELETE FROM state WHERE NEW.anew;
+
+        INSERT INTO state (part, seq, value)
+        SELECT
+            value ->> 0,
+            (SELECT coalesce(max(seq), 0) FROM journal),
+            coalesce(substr(NEW.states, (value ->> 1) + 1, value ->> 2), x'')
+        FROM json_each(CAST(NEW.parts AS TEXT))
+        WHERE value ->> 2 >= 0
+        ON CONFLICT (part) DO UPDATE SET seq = excluded.seq, value = excluded.value;
+
+        DELETE FROM state WHERE part IN (
+            SELECT value ->> 0 FROM json_each(CAST(NEW.parts AS TEXT)) WHERE value ->> 2 < 0
+        );
+    END;
+    """,
 )
+
+VERSION_OF_STATES = 2
+"""The version of the tables since which there are states."""
 
 INSERT = """
     INSERT INTO journal (seq, line)
@@ -69,7 +111,35 @@ and one long step that leaves the interpreter free. Measured against ``executema
 VALUES and ``json_each`` over the lines themselves: a third to half of their processor time.
 """
 
+INSERT_WITH_STATES = """
+    INSERT INTO batch (first, lines, points, anew, parts, states) VALUES (?, ?, ?, ?, ?, ?)
+"""
+"""
+Add one batch and the states after it: as ``INSERT``, then whether all older states are dropped,
+and what ``pack_states`` returns. Still one statement, by the trigger of a view: one transaction,
+one hop. Measured (3 entries, no sync): 33 us without states, 50 with none changed, 56 with three
+of 500 bytes; a sync costs 200 to 800.
+"""
+
+ALL_PARTS = ""
+"""The part that is none: its row says after which entry all the others hold."""
+
+GONE = -1
+"""The length of a part that is no more."""
+
 _encode = msgspec.json.Encoder().encode
+
+
+def pack_states(changed: Mapping[str, bytes | None]) -> tuple[bytes, bytes]:
+    """Return the last two of ``INSERT_WITH_STATES``: names with start and length, and values."""
+    parts: list[tuple[str, int, int]] = [(ALL_PARTS, 0, 0)]
+    start = 0
+    for part, value in changed.items():
+        assert part != ALL_PARTS, "a part has a name"
+        length = GONE if value is None else len(value)
+        parts.append((part, start, length))
+        start += max(length, 0)
+    return _encode(parts), b"".join(value for value in changed.values() if value)
 
 
 def cut_points(lines: bytes) -> bytes:

@@ -1,7 +1,7 @@
 """
 A process that keeps a journal until it is killed, or leaves it in one of several ways.
 
-    python crashing_child.py PATH write|forget|abort|fail
+    python crashing_child.py PATH write|keep|forget|abort|fail
 """
 
 from __future__ import annotations
@@ -24,6 +24,22 @@ async def write(path: Path) -> None:
     """Commit for ever, and say after each commit what is durable."""
     events = NdjsonSink(path.with_name("events.ndjson"), append=True, settle_bytes=0)
     journal = await DurableJournal.open(path, sinks=[events])
+    print(f"opened {journal.seq}", flush=True)
+    while True:
+        for _ in range(1 + journal.seq % 5):
+            journal.append(T0, "execution", "order", "bar", gap(journal.seq))
+        print(await journal.commit(), flush=True)
+
+
+async def keep(path: Path) -> None:
+    """As ``write``, with three states: two say after which entry they hold, one comes and goes."""
+    journal = await DurableJournal.open(path)
+
+    def states() -> dict[str, bytes | None]:
+        now = b"%d" % journal.seq
+        return {"strategy": now, "venue": now * 700, "hold": now if journal.seq % 3 else None}
+
+    journal.keep(states)
     print(f"opened {journal.seq}", flush=True)
     while True:
         for _ in range(1 + journal.seq % 5):
@@ -58,5 +74,5 @@ async def fail(path: Path) -> None:
 
 
 if __name__ == "__main__":
-    ways = {"write": write, "forget": forget, "abort": abort, "fail": fail}
+    ways = {"write": write, "keep": keep, "forget": forget, "abort": abort, "fail": fail}
     asyncio.run(ways[sys.argv[2]](Path(sys.argv[1])))

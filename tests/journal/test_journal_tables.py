@@ -87,7 +87,7 @@ def test_an_older_file_is_brought_up_to_date_with_its_rows(journal: Path) -> Non
         notes = connection.execute("SELECT count(*) FROM note").fetchone()
 
     assert (len(schema.MIGRATIONS), len(schema.MIGRATIONS) + 1, (0,)) == (found, now, notes)
-    with pytest.raises(SchemaTooNew, match=r"tables are of version 2, this Tidegate knows up to 1"):
+    with pytest.raises(SchemaTooNew, match=r"tables are of version 3, this Tidegate knows up to 2"):
         list(read_journal(journal))
     assert len(rows) == 20
 
