@@ -185,7 +185,13 @@ class VenueOrder(Message, frozen=True):
     What the venue answers when it is asked about one order.
 
     ``known`` is false where it has no such order, ``open`` true while it is live there. ``fills``
-    are all of its fills that the venue tells of, those that were reported before included.
+    are all of its fills that the venue tells of, those that were reported before included;
+    ``filled`` is their sum by the venue's own count. Of an order that is over, ``ended`` says by
+    which event (FILLED, CANCELLED, EXPIRED or REJECTED), and ``cause`` why.
+
+    ``asked_at`` is when the question left, not when it was answered. The venue still knows every
+    order that ended at ``remembers_from`` or later; unless it says so, "not known" proves nothing.
+    All times are int ms UTC.
     """
 
     lane: ClassVar[Lane] = Lane.REDUCE
@@ -196,6 +202,11 @@ class VenueOrder(Message, frozen=True):
     known: bool
     open: bool
     fills: tuple[Fill, ...] = ()
+    ended: OrderEvent | None = None
+    cause: Cause | None = None
+    filled: Decimal | None = None
+    asked_at: int | None = None
+    remembers_from: int | None = None
 
 
 class FundingSettled(Message, frozen=True):
