@@ -91,8 +91,8 @@ class SimulatedClock:
         """
         Let the first timer be one that will fire.
 
-        A cancelled one in front would say that something is due at a time at which nothing is, and
-        whoever asks for what is due then would get what comes later, past what is to happen between.
+        A cancelled one in front would announce a time at which nothing is due, and whoever takes
+        what is due then would get a later one, past what was to happen between.
         """
         heap = self._heap
         while heap and heap[0][1] in self._cancelled:

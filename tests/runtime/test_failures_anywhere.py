@@ -41,6 +41,7 @@ from messages import (
     OpenIntent,
     OrderCommitted,
     OrderEvent,
+    OrderStatus,
     OrderType,
     Reconciled,
     ReduceFollowUp,
