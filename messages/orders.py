@@ -166,7 +166,9 @@ class VenueReport(Message, frozen=True):
     What a broker says about one order: the only way news of a venue enters the system.
 
     ``event`` is ACCEPTED, REJECTED, SILENCE, FILLED_PARTLY, FILLED, CANCELLED, EXPIRED or
-    PROVEN_ABSENT; ``fill`` is set for the two fill events. ``timestamp`` is the venue's.
+    PROVEN_ABSENT; ``fill`` is set for the two fill events. ``timestamp`` is the venue's. With an
+    end (CANCELLED, EXPIRED) ``filled`` is what the order was filled with by then, where the venue
+    says so: by it a fill whose news was lost is missed.
     """
 
     lane: ClassVar[Lane] = Lane.REDUCE
@@ -178,6 +180,7 @@ class VenueReport(Message, frozen=True):
     fill: Fill | None = None
     cause: Cause | None = None
     venue_order_id: str = ""
+    filled: Decimal | None = None
 
 
 class VenueOrder(Message, frozen=True):

@@ -77,6 +77,9 @@ _FILLED: Final = OrderStatus.FILLED
 _CANCEL_REQUESTED: Final = ReasonCode.CANCEL_REQUESTED
 _BUY: Final = Side.BUY
 
+OURS: Final = frozenset({_CANCEL_REQUESTED, ReasonCode.ENDED_UNSEEN})
+"""What a venue says of an order that it was asked to cancel: not why."""
+
 
 class ExecutionActor(Actor):
     """One incarnation of Execution."""
@@ -278,10 +281,11 @@ class ExecutionActor(Actor):
                 return (self._unexplained(report, "duplicate_trade", fill.trade_id),)
             return self._book(order, report, fill)
         inquiries = self.books.inquiries
-        if report.event is _E_CANCELLED and report.client_order_id in inquiries.cancelled:
-            if order.live:
+        if report.event is _E_CANCELLED and order.live:
+            if report.client_order_id in inquiries.cancelled:
                 return self._canceller.confirm(report)
-            inquiries.forget(report.client_order_id)
+            if inquiries.is_cancelled(report.client_order_id):
+                return None  # said twice: its final fills are still being asked for
         told = self.heard(order, report)
         if self._doubts.open or report.event is _E_SILENCE:
             return (*told, *self._resolver.after(order, report.event))
@@ -298,7 +302,10 @@ class ExecutionActor(Actor):
         except IllegalTransition as error:
             return self._illegal(order, report, error)
         if status in TERMINAL and stepped not in TERMINAL:
-            return self._ended(order, report.event, report.timestamp, cause)
+            ended = self._ended(order, report.event, report.timestamp, cause)
+            if report.filled is None or report.filled == order.filled:
+                return ended
+            return (*ended, *self._resolver.unconfirmed(order))
         told = report_of(order, report.event, report.timestamp, cause)
         replaces = order.request.replaces
         if replaces and report.event is OrderEvent.ACCEPTED and status is not stepped:
@@ -322,7 +329,7 @@ class ExecutionActor(Actor):
         if report.event is not _E_CANCELLED:
             return cause
         ours = self.books.cancel_causes.pop(order.request.order_id, None)
-        asked = cause is None or cause.code is _CANCEL_REQUESTED
+        asked = cause is None or cause.code in OURS
         return ours if ours is not None and asked else cause
 
     def _ended(
@@ -393,13 +400,16 @@ class ExecutionActor(Actor):
         if order is None:
             return (self._unexplained(answer, "unknown_order", name),)
         asked = self.books.inquiries.answered(name, answer.asked_at)
+        doubt = self._doubts.open.get(name)
         effects = list(self._missed(order, answer))
         if asked is not None:
             effects.extend(self._canceller.go_on(asked, order, answer))
-        if self._doubts.open:
-            effects.extend(self._resolver.answered(order, answer))
-        if answer.known and not order.live and self._resolver.is_stray(name, None):
-            effects.extend(self._resolver.stray(order))
+        if doubt is not None:
+            effects.extend(self._resolver.answered(doubt, order, answer))
+        if answer.known and not answer.open and order.live:
+            effects.extend(self._resolver.take_end(order, answer))
+        elif answer.known and self._resolver.is_stray(name, None):
+            effects.extend(self._resolver.stray_told(order, answer))
         return effects
 
     def _missed(self, order: Order, answer: VenueOrder) -> Iterable[Effect]:

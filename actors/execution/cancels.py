@@ -135,10 +135,11 @@ class Canceller:
             inquiries.forget(name)
             return ()
         if asked.ended is not None:
-            return self._hands.heard(order, asked.ended)
+            told = self._hands.heard(order, asked.ended)
+            return told if answer is not None else [*told, *self._resolver.unconfirmed(order)]
+        inquiries.cancelled.add(name)
         if answer is not None and answer.known and not answer.open:
             return self._resolver.take_end(order, answer)  # it has ended there by itself
-        inquiries.cancelled.add(name)
         return self._resolver.cancel(name, self._clock.now)
 
     def unanswered(self, now: int) -> tuple[Effect, ...]:

@@ -7,6 +7,8 @@ pauses, for ever. What is found decides:
 
     SUBMIT  open: it is there        ended: take its end      absent: it never arrived
     CANCEL  open: cancel once more   ended: take its end
+    END     open: it is not over     ended: take its end
+    FILLS   it is over: settled once the venue has told of all that it was filled with
     STRAY   open: cancel once more   ended: the doubt is over
 
 "Unknown" is no proof while the request may still be under way. A venue refuses a request that is
@@ -63,7 +65,13 @@ class DoubtKind(Enum):
 
     SUBMIT = "submit"  # whether the order is there
     CANCEL = "cancel"  # whether it still is
+    END = "end"  # the venue called it over, and did not tell all about it
+    FILLS = "fills"  # whether all fills of an order that is over were told
     STRAY = "stray"  # it is there although it was proven absent
+
+
+AFTER_THE_END: Final = frozenset({DoubtKind.FILLS, DoubtKind.STRAY})
+"""Doubts about orders that are over by our books."""
 
 
 class Finding(Enum):
@@ -171,7 +179,7 @@ class Doubt:
         """Return what an answer that amounts to ``finding`` has be done."""
         self.found = finding
         match self.kind, finding:
-            case DoubtKind.SUBMIT, Finding.OPEN:
+            case DoubtKind.SUBMIT | DoubtKind.END, Finding.OPEN:
                 return (Step.SETTLE,)
             case DoubtKind.CANCEL, Finding.OPEN:
                 # What is there is known: only a new cancel begins now, with a budget of its own.
@@ -181,7 +189,7 @@ class Doubt:
                 return (*lifted, Step.CANCEL)
             case DoubtKind.STRAY, Finding.OPEN:
                 return (Step.CANCEL,)
-            case DoubtKind.STRAY, Finding.ENDED:
+            case DoubtKind.FILLS | DoubtKind.STRAY, Finding.ENDED:
                 return (Step.SETTLE,)
             case _, Finding.ENDED:
                 return (Step.TAKE_END,)

@@ -79,6 +79,8 @@ def words(doubt: Doubt, now: int) -> str:
     what = {
         DoubtKind.SUBMIT: "nobody knows whether the venue has it",
         DoubtKind.CANCEL: "nobody knows whether its cancel has taken effect",
+        DoubtKind.END: "nobody knows how it ended",
+        DoubtKind.FILLS: "nobody knows whether all of its fills were told",
         DoubtKind.STRAY: "it arrived after it was proven absent",
     }[doubt.kind]
     found = "no answer" if doubt.found is None else doubt.found.value

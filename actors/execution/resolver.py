@@ -12,7 +12,7 @@ from typing import Final, assert_never
 
 from actors.execution.answers import end_of, judge
 from actors.execution.books import Books
-from actors.execution.doubt import Doubt, DoubtKind, DoubtPlan, Finding, Step
+from actors.execution.doubt import AFTER_THE_END, Doubt, DoubtKind, DoubtPlan, Finding, Step
 from actors.execution.doubts import TIMER, words
 from actors.execution.hands import Hands
 from actors.runtime import Clock, Effect, SetTimer
@@ -145,17 +145,19 @@ class Resolver:
             return self._doubt_cancel(order)
         over = not order.live
         known = doubt.kind is DoubtKind.SUBMIT and order.status is not OrderStatus.IN_DOUBT
-        if doubt.kind is not DoubtKind.STRAY and (over or known):
+        if doubt.kind not in AFTER_THE_END and (over or known):
             return self._settle(doubt, order)
         return []
 
-    def answered(self, order: Order, answer: VenueOrder) -> list[Effect]:
-        """Judge an answer about an order, whose fills have been booked, and do what it decides."""
-        name = answer.client_order_id
-        doubt = self._doubts.open.get(name)
-        if doubt is None:
+    def answered(self, doubt: Doubt, order: Order, answer: VenueOrder) -> list[Effect]:
+        """
+        Judge an answer in a doubt about an order, whose fills have been booked; do what it decides.
+
+        These may have settled the doubt already.
+        """
+        if self._doubts.open.get(doubt.client_order_id) is not doubt:
             return []
-        if doubt.kind is not DoubtKind.STRAY and not order.live:
+        if doubt.kind not in AFTER_THE_END and not order.live:
             return self._settle(doubt, order)
         finding = judge(answer, order, doubt.absent_after)
         steps = doubt.judged(finding, self._clock.now)
@@ -164,11 +166,19 @@ class Resolver:
 
     def take_end(self, order: Order, answer: VenueOrder) -> list[Effect]:
         """Take an end whose news has not come from an answer; doubt it if that does not suffice."""
-        if judge(answer, order, self._clock.now) is Finding.ENDED:
+        name, now = answer.client_order_id, self._clock.now
+        if judge(answer, order, now) is Finding.ENDED:
             return list(self._hands.heard(order, end_of(answer)))
-        if answer.client_order_id in self._doubts.open:
+        if name in self._doubts.open:
             return []
-        return self._begin(DoubtKind.CANCEL, order, self._clock.now)
+        is_cancelled = name in self._books.inquiries.cancelled
+        return self._begin(DoubtKind.CANCEL if is_cancelled else DoubtKind.END, order, now)
+
+    def unconfirmed(self, order: Order) -> list[Effect]:
+        """Go on asking for the final fills of an order whose end stands without them."""
+        if order.live or order.request.client_order_id in self._doubts.open:
+            return []
+        return self._begin(DoubtKind.FILLS, order, self._clock.now)
 
     def is_stray(self, name: str, event: OrderEvent | None) -> bool:
         """Return whether news is of an order that was proven absent, and says otherwise."""
@@ -177,6 +187,15 @@ class Resolver:
             and event is not OrderEvent.REJECTED
             and name in self._doubts.absent
         )
+
+    def stray_told(self, order: Order, answer: VenueOrder) -> list[Effect]:
+        """Take an answer that tells of an order which was proven absent, unless that is over."""
+        name, now = answer.client_order_id, self._clock.now
+        over = judge(answer, order, now) is Finding.ENDED
+        if over or name in self._doubts.open:
+            return []
+        alarm = DeadLetter("execution", now, "VenueOrder", "late_arrival", name)
+        return [alarm, *self.stray(order)]
 
     def stray(self, order: Order) -> list[Effect]:
         """Hold and cancel an order that has turned up after it was proven absent."""

@@ -188,7 +188,13 @@ class Matcher:
         """Cancel what is left of a live order."""
         self._book.remove(order, _CANCELLED, timestamp, cause)
         return VenueReport(
-            order.client_order_id, _CANCELLED, timestamp, None, cause, order.venue_order_id
+            order.client_order_id,
+            _CANCELLED,
+            timestamp,
+            None,
+            cause,
+            order.venue_order_id,
+            order.request.quantity - order.remaining,
         )
 
     def expire(self, order: WorkingOrder) -> VenueReport:
@@ -199,7 +205,13 @@ class Matcher:
         cause = Cause(ReasonCode.ORDER_EXPIRED if by_itself else ReasonCode.DAY_ENDED)
         self._book.remove(order, _EXPIRED, ends_at, cause)
         return VenueReport(
-            order.client_order_id, _EXPIRED, ends_at, None, cause, order.venue_order_id
+            order.client_order_id,
+            _EXPIRED,
+            ends_at,
+            None,
+            cause,
+            order.venue_order_id,
+            order.request.quantity - order.remaining,
         )
 
 
