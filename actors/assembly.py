@@ -14,7 +14,8 @@ from functools import partial
 
 from actors.board import Board
 from actors.commands import CommandDesk
-from actors.execution import Books, ExecutionActor
+from actors.execution import PLAN, Books, DoubtPlan, ExecutionActor
+from actors.execution.wiring import ports_over, unaccounted
 from actors.feed import FeedActor
 from actors.health import HealthPlan, Watch, watch
 from actors.kill import KillSwitch
@@ -140,6 +141,7 @@ class Parts:
     dispatcher: Callable[[JournalWriter, SimulatedClock, HoldSet], Dispatcher] = Dispatcher
     bounds: dict[Lane, int] | None = None
     health: HealthPlan | None = None
+    doubts: DoubtPlan = PLAN
     broker: Callable[[MatchingEngine], PaperBroker] = PaperBroker
 
 
@@ -182,7 +184,15 @@ class Core:
 
     def make_execution(self) -> ExecutionActor:
         """Return a new incarnation of Execution over the same books."""
-        return ExecutionActor(self.books, self.broker, self.board, self.clock, self.holds)
+        return ExecutionActor(
+            self.books,
+            self.broker,
+            self.board,
+            self.clock,
+            self.holds,
+            self.parts.doubts,
+            ports_over(self.dispatcher, self.supervisor),
+        )
 
     def make_reconciler(self) -> ReconcilerActor:
         """Return a new incarnation of the Reconciler."""
@@ -225,6 +235,8 @@ class Core:
             return
         # The comparison at the end of the very session that failed is no evidence for the next one.
         ended = OVERFLOW_HOLDS if result.occasion == "close" else (OVERFLOW_HOLDS, *FAILURE_HOLDS)
+        for hold_id in unaccounted(self.books.doubts, self.holds.view(), result.occasion):
+            self.supervisor.lift(hold_id, "reconciler", "the venue and our books agree")
         for hold_id in list(self.holds.view()):
             if hold_id == RECONCILIATION_HOLD or hold_id.startswith(ended):
                 self.supervisor.lift(hold_id, "reconciler", "the venue and our books agree")

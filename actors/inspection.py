@@ -15,6 +15,7 @@ import msgspec
 
 from actors import wishes
 from actors.commands import QUARANTINE_HOLDS
+from actors.execution.doubts import words
 from actors.refusals import Refusal
 from actors.runtime import CellState
 from actors.runtime.holds import LONG, SHORT
@@ -95,6 +96,7 @@ def status(session: Session) -> dict[str, Any]:
         ],
         "open_orders": [order_document(order) for order in books.orders.live()],
         "holds": [hold_document(hold, session) for hold in in_force],
+        "doubts": [words(doubt, clock.now) for doubt in books.doubts.open.values()],
         "plans": wishes.plans(session),
         "backoffs": wishes.backoffs(session),
         "take_profits_waiting": wishes.take_profits_waiting(session),
@@ -245,6 +247,9 @@ def _explain_symbol(session: Session, symbol: str) -> dict[str, Any]:
     _add_wishes(session, symbol, causes)
     _add_refusals(session, symbol, causes)
     live = assembly.books.orders.live_of(symbol=symbol)
+    for doubt in assembly.books.doubts.open.values():
+        if doubt.symbol == symbol:
+            causes.add("doubt", words(doubt, assembly.clock.now))
     if not causes.rows and not live:
         causes.add("strategy", "nothing stands in the way: no strategy asks for anything")
     return {

@@ -1,4 +1,4 @@
-"""The sections of the configuration that belong to the actors: ``[risk]`` and ``[health]``."""
+"""The actors' sections of the configuration: ``[risk]``, ``[health]``, ``[execution]``."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from pydantic import (
     model_validator,
 )
 
+from actors.execution import DoubtPlan
 from actors.risk.registry import SPECS
 from messages import BreachAction
 
@@ -191,3 +192,68 @@ class HealthSettings(BaseModel):
                 f"pause_max_s is {self.pause_max_s}, expected at least pause_s, {self.pause_s}"
             )
         return self
+
+
+class ExecutionSettings(BaseModel):
+    """
+    ``[execution]``: what is done about an order whose answer does not come.
+
+    It is never sent again; the venue is asked for it until it is accounted for.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    answer_timeout_s: Seconds = Field(
+        10.0, description="seconds without an answer after which an order, or a cancel, is in doubt"
+    )
+    receive_window_s: Seconds = Field(
+        5.0, description="seconds after which the venue takes a request no more"
+    )
+    clock_skew_s: float = Field(
+        1.0, ge=0, le=3600, description="most seconds that the venue's clock may be from ours"
+    )
+    doubt_margin_s: float = Field(
+        2.0,
+        ge=0,
+        le=3600,
+        description="seconds added to both before an order that the venue does not know is taken "
+        "for one that never arrived",
+    )
+    ask_pause_s: Seconds = Field(
+        1.0, description="seconds from the first question about an order to the second"
+    )
+    ask_pause_growth: int = Field(
+        2, ge=1, le=100, description="factor from one pause between questions to the next"
+    )
+    ask_pause_max_s: Seconds = Field(
+        30.0, description="longest pause between questions, seconds; the asking does not end"
+    )
+    doubt_budget_s: Seconds = Field(
+        60.0, description="seconds of a doubt after which nothing opens in the order's symbol"
+    )
+
+    @model_validator(mode="after")
+    def _check_pauses(self) -> ExecutionSettings:
+        if self.ask_pause_max_s < self.ask_pause_s:
+            raise ValueError(
+                f"ask_pause_max_s is {self.ask_pause_max_s}, expected at least ask_pause_s, "
+                f"{self.ask_pause_s}"
+            )
+        return self
+
+    def plan(self) -> DoubtPlan:
+        """Return the plan that Execution goes by."""
+        return DoubtPlan(
+            _ms(self.answer_timeout_s),
+            _ms(self.receive_window_s),
+            _ms(self.clock_skew_s),
+            _ms(self.doubt_margin_s),
+            _ms(self.ask_pause_s),
+            self.ask_pause_growth,
+            _ms(self.ask_pause_max_s),
+            _ms(self.doubt_budget_s),
+        )
+
+
+def _ms(seconds: float) -> int:
+    return max(1, round(seconds * 1000)) if seconds else 0

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from actors.assembly import StrategySpec
+from actors.execution import PLAN, DoubtPlan
 from actors.health import HealthPlan
 from actors.risk import RiskLimits
 from brokers.matching import EngineConfig, MatchingEngine
@@ -30,6 +31,7 @@ class SessionSpec:
     again. ``account`` names whose holds outlive it. ``events`` is one more place for a copy of
     ``events.ndjson``; ``sinks`` get the journal's entries too. ``broker`` makes the way to the
     venue's engine. Without ``health`` nobody watches tools, data and machine.
+    ``doubts`` says how an order whose answer is lost is accounted for.
     """
 
     mode: str
@@ -54,6 +56,7 @@ class SessionSpec:
     account: str = "main"
     broker: Callable[[MatchingEngine], PaperBroker] = PaperBroker
     health: HealthPlan | None = None
+    doubts: DoubtPlan = PLAN
 
 
 @dataclass(frozen=True, slots=True)

@@ -89,6 +89,7 @@ class Session:
                 first[0].timestamp,
                 factory,
                 health=spec.health,
+                doubts=spec.doubts,
                 broker=spec.broker,
             ),
             journal,

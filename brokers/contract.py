@@ -29,11 +29,14 @@ class Broker(Protocol):
     ``submit``, ``cancel`` and ``query`` hand over and return at once; they raise only for
     programming errors. News of one order is delivered in the order in which the venue produced it.
     ``brackets`` says whether the venue lets a stop and a take-profit of one position rest side by
-    side; where it does not, Execution sees to it that only one is there.
+    side; where it does not, Execution sees to it that only one is there. ``answers_at_once`` says
+    that the venue is in this process: the answer to a submit follows in the very step or is
+    reported as lost, and nobody need wait for it.
     """
 
     name: str
     brackets: bool
+    answers_at_once: bool
 
     def bind(self, deliver: Callable[[News], object]) -> None:
         """Say where reports go; called once, before anything else."""
@@ -45,7 +48,12 @@ class Broker(Protocol):
         """Cancel an order; an order unknown or already final brings no report."""
 
     def query(self, client_order_id: str, now: int) -> None:
-        """Ask what there is to an order; the answer is a ``VenueOrder``, or does not come."""
+        """
+        Ask what there is to an order; the answer is a ``VenueOrder``, or does not come.
+
+        The answer's ``asked_at`` is this ``now``: by it an answer to an earlier question is told
+        from one to a later one.
+        """
 
 
 class Probed(Protocol):

@@ -32,6 +32,7 @@ class PaperBroker:
     """
 
     name = "paper"
+    answers_at_once = True
 
     def __init__(self, engine: MatchingEngine) -> None:
         """Stand in front of ``engine``."""

@@ -4,6 +4,7 @@ from messages.base import SCHEMA_VERSION, Lane, Message, Overflow, message_types
 from messages.codes import Cause, Explained, ReasonCode
 from messages.control import (
     EVERYTHING,
+    IN_DOUBT_HOLDS,
     KILL_HOLD,
     RISK_HOLDS,
     STRATEGY_PAUSES,
@@ -124,6 +125,7 @@ from messages.safety import (
 __all__ = [
     "EVERYTHING",
     "FAMILIES",
+    "IN_DOUBT_HOLDS",
     "KILL_HOLD",
     "MARKET",
     "OPENING",

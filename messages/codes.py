@@ -132,6 +132,18 @@ class ReasonCode(Explained):
         "the venue already has an order of this client order id",
     )
     ANSWER_LOST = ("answer_lost", "no answer came: the order is in doubt, never sent again")
+    SEND_UNKNOWN = (
+        "send_unknown",
+        "the process ended before an answer came: nobody knows whether the order left",
+    )
+    NEVER_ARRIVED = (
+        "never_arrived",
+        "the venue does not have the order, asked when its request could no longer arrive",
+    )
+    ENDED_UNSEEN = (
+        "ended_unseen",
+        "the venue says that the order is over; the news of its end never came",
+    )
 
 
 class Cause(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):

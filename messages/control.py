@@ -77,6 +77,11 @@ STRATEGY_PAUSES = "pause-trading:"
 """How the ids of holds begin that a strategy asked for itself."""
 
 
+IN_DOUBT_HOLDS = "in-doubt:"
+"""How the ids of holds begin that an order is held by which nobody can account for; its id ends
+them."""
+
+
 def is_kill(hold: Hold) -> bool:
     """Return whether a hold is a kill's: the operator's or a guard's."""
     return (

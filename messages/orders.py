@@ -166,7 +166,9 @@ class VenueReport(Message, frozen=True):
     What a broker says about one order: the only way news of a venue enters the system.
 
     ``event`` is ACCEPTED, REJECTED, SILENCE, FILLED_PARTLY, FILLED, CANCELLED, EXPIRED or
-    PROVEN_ABSENT; ``fill`` is set for the two fill events. ``timestamp`` is the venue's.
+    PROVEN_ABSENT; ``fill`` is set for the two fill events. ``timestamp`` is the venue's. With an
+    end (CANCELLED, EXPIRED) ``filled`` is what the order was filled with by then, where the venue
+    says so: by it a fill whose news was lost is missed.
     """
 
     lane: ClassVar[Lane] = Lane.REDUCE
@@ -178,6 +180,7 @@ class VenueReport(Message, frozen=True):
     fill: Fill | None = None
     cause: Cause | None = None
     venue_order_id: str = ""
+    filled: Decimal | None = None
 
 
 class VenueOrder(Message, frozen=True):
@@ -185,7 +188,13 @@ class VenueOrder(Message, frozen=True):
     What the venue answers when it is asked about one order.
 
     ``known`` is false where it has no such order, ``open`` true while it is live there. ``fills``
-    are all of its fills that the venue tells of, those that were reported before included.
+    are all of its fills that the venue tells of, those that were reported before included;
+    ``filled`` is their sum by the venue's own count. Of an order that is over, ``ended`` says by
+    which event (FILLED, CANCELLED, EXPIRED or REJECTED), and ``cause`` why.
+
+    ``asked_at`` is when the question left, not when it was answered. The venue still knows every
+    order that ended at ``remembers_from`` or later; unless it says so, "not known" proves nothing.
+    All times are int ms UTC.
     """
 
     lane: ClassVar[Lane] = Lane.REDUCE
@@ -196,6 +205,11 @@ class VenueOrder(Message, frozen=True):
     known: bool
     open: bool
     fills: tuple[Fill, ...] = ()
+    ended: OrderEvent | None = None
+    cause: Cause | None = None
+    filled: Decimal | None = None
+    asked_at: int | None = None
+    remembers_from: int | None = None
 
 
 class FundingSettled(Message, frozen=True):

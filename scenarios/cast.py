@@ -93,6 +93,7 @@ class Cast:
             account=session.account,
             broker=FaultyBroker,
             health=self.health,
+            doubts=self.scenario.execution.plan(),
         )
 
 

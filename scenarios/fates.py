@@ -13,7 +13,13 @@ from scenarios.sight import says
 ZERO = Decimal(0)
 
 ENDS = frozenset(
-    {OrderEvent.SUPPRESSED, OrderEvent.REJECTED, OrderEvent.CANCELLED, OrderEvent.EXPIRED}
+    {
+        OrderEvent.SUPPRESSED,
+        OrderEvent.REJECTED,
+        OrderEvent.PROVEN_ABSENT,
+        OrderEvent.CANCELLED,
+        OrderEvent.EXPIRED,
+    }
 )
 
 Lack = tuple[str, str, int | None]

@@ -71,6 +71,8 @@ class FaultyBroker(PaperBroker):
     checked against.
     """
 
+    answers_at_once = False
+
     def __init__(self, engine: MatchingEngine) -> None:
         """Stand in front of ``engine``, without faults."""
         super().__init__(engine)
@@ -135,6 +137,9 @@ class FaultyBroker(PaperBroker):
             self._no_answer(client_order_id, now, "down")
             return
         if self._struck(FaultKind.IGNORE_CANCELS, client_order_id):
+            return
+        if self._struck(FaultKind.LOSE_CANCEL_ANSWERS, client_order_id):
+            self.engine.cancel(client_order_id, now)
             return
         super().cancel(client_order_id, now)
 

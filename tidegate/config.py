@@ -25,7 +25,7 @@ from pydantic import (
 )
 
 from actors.risk.defaults import trade_defaults
-from actors.settings import HealthSettings, Money, RiskSettings
+from actors.settings import ExecutionSettings, HealthSettings, Money, RiskSettings
 from brokers.settings import VenueSettings
 from feeds.settings import FeedSettings
 from state.found import shown
@@ -176,6 +176,7 @@ class Settings(Section):
     strategies: tuple[StrategySettings, ...] = ()
     risk: RiskSettings = RiskSettings()
     health: HealthSettings = HealthSettings()
+    execution: ExecutionSettings = ExecutionSettings()
     control: ControlSettings = ControlSettings()
     telemetry: TelemetrySettings = TelemetrySettings()
 

@@ -164,6 +164,7 @@ class JournalLog:
 _TROUBLE = {
     OrderEvent.REJECTED: "order_rejected",
     OrderEvent.SILENCE: "order_in_doubt",
+    OrderEvent.PROVEN_ABSENT: "order_never_arrived",
     OrderEvent.SUPPRESSED: "order_suppressed",
 }
 

@@ -101,6 +101,7 @@ def session_spec(
         engine=configuration.settings.venue.engine_config(""),
         limits=parts.limits,
         health=parts.health,
+        doubts=configuration.settings.execution.plan(),
         out=out,
         runs_dir=runs_dir,
         config=parts.config,

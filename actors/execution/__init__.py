@@ -2,5 +2,7 @@
 
 from actors.execution.actor import ExecutionActor
 from actors.execution.books import Books
+from actors.execution.doubt import PLAN, DoubtPlan
+from actors.execution.resolver import DoubtPorts
 
-__all__ = ["Books", "ExecutionActor"]
+__all__ = ["PLAN", "Books", "DoubtPlan", "DoubtPorts", "ExecutionActor"]

@@ -5,25 +5,28 @@ An approved order is journaled first; only when its record is durable, and in th
 synchronous step as a second look at the holds and its deadline, is it handed to the broker.
 Whatever comes back moves the order along the checked table and is booked once, by trade id.
 What an intent's policy permits beyond its first order is decided by its ``Pursuit``, what a cancel
-has to know by ``Inquiries``, which of a position's stops and take-profits may be there by
-``Brackets``. All of them are cores without I/O, as the orders and the ledger are; they outlive an
-incarnation of this actor, which audits the books before it goes on with them.
+has to know by ``Inquiries``, what becomes of a lost answer by ``Doubt``, which of a position's
+stops and take-profits may be there by ``Brackets``. All of them are cores without I/O, as the
+orders and the ledger are; they outlive an incarnation of this actor, which audits the books before
+it goes on with them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from decimal import Decimal
-from typing import Final, assert_never
+from typing import Final
 
 from actors.board import Board
-from actors.execution import bracket, inquiry
+from actors.execution import bracket, doubts, inquiry, pursuing
 from actors.execution.account import book_funding, valuation
 from actors.execution.books import Books
 from actors.execution.bracket import outlived
 from actors.execution.cancels import NOT_SENT, Canceller
-from actors.execution.pursuit import CancelOrder, Move, Pursuit, WakeAt
+from actors.execution.doubt import PLAN, DoubtPlan
+from actors.execution.pursuing import Pursuing
+from actors.execution.pursuit import Move
 from actors.execution.reports import executed, joined, report_of
+from actors.execution.resolver import NO_PORTS, DoubtPorts, Resolver
 from actors.execution.room import Room
 from actors.runtime import Actor, AfterCommit, Clock, Effect, Effects, HoldSet, SetTimer
 from actors.runtime.cell import Handler
@@ -42,9 +45,7 @@ from messages import (
     Fill,
     FollowUpReason,
     FundingSettled,
-    IntentEnded,
     Message,
-    OpenFollowUp,
     OrderCommitted,
     OrderEvent,
     OrderRequest,
@@ -52,7 +53,6 @@ from messages import (
     PortfolioMarked,
     Quote,
     ReasonCode,
-    ReduceFollowUp,
     RiskDecision,
     Side,
     Tick,
@@ -65,7 +65,6 @@ from state.money import ZERO, plain
 from state.orders import TERMINAL, IllegalTransition, Order
 
 MIDNIGHT: Final = "midnight"
-PURSUE: Final = "pursue:"
 
 # Members of an enum are slow to look up in Python 3.11 (65 ns): the hot path has them by name.
 _E_JOURNALED: Final = OrderEvent.JOURNALED
@@ -73,10 +72,14 @@ _E_SENT: Final = OrderEvent.SENT
 _E_CANCELLED: Final = OrderEvent.CANCELLED
 _E_FILLED_PARTLY: Final = OrderEvent.FILLED_PARTLY
 _E_FILLED: Final = OrderEvent.FILLED
+_E_SILENCE: Final = OrderEvent.SILENCE
 _JOURNALED: Final = OrderStatus.JOURNALED
 _FILLED: Final = OrderStatus.FILLED
 _CANCEL_REQUESTED: Final = ReasonCode.CANCEL_REQUESTED
 _BUY: Final = Side.BUY
+
+OURS: Final = frozenset({_CANCEL_REQUESTED, ReasonCode.ENDED_UNSEEN})
+"""What a venue says of an order that it was asked to cancel: not why."""
 
 
 class ExecutionActor(Actor):
@@ -89,8 +92,14 @@ class ExecutionActor(Actor):
         board: Board,
         clock: Clock,
         holds: HoldSet,
+        plan: DoubtPlan = PLAN,
+        ports: DoubtPorts = NO_PORTS,
     ) -> None:
-        """Audit ``books`` and go on with them; raises ``LedgerImbalance`` if they are broken."""
+        """
+        Audit ``books`` and go on with them; raises ``LedgerImbalance`` if they are broken.
+
+        ``plan`` and ``ports`` say how doubts are settled, and how one is held.
+        """
         books.ledger.audit()
         self.books = books
         self.orders = books.orders
@@ -99,7 +108,10 @@ class ExecutionActor(Actor):
         self.board = board
         self.clock = clock
         self.holds = holds
-        self._canceller = Canceller(books, broker, clock, self)
+        self._doubts = books.doubts
+        self._resolver = Resolver(books, broker, clock, self, plan, ports)
+        self._canceller = Canceller(books, broker, clock, self, self._resolver)
+        self._pursuing = Pursuing(books, board, clock, self)
         self._room = Room(books, clock, self)
 
     def handlers(self) -> Mapping[type[Message], Handler]:
@@ -125,21 +137,18 @@ class ExecutionActor(Actor):
         now = self.clock.now
         lost, books.lost_cancels = books.lost_cancels, []
         cancels = [effect for cancel in lost for effect in self.on_cancel(cancel) or ()]
+        doubted = self._resolver.restarted(now)
         cause = Cause(ReasonCode.EXECUTION_RESTARTED)
         unsent = [
             order
             for order in self.orders.live()
             if order.status in NOT_SENT and not books.brackets.stays(order.request.order_id)
         ]
-        pursued = [
-            effect
-            for pursuit in list(books.pursuits.values())
-            for effect in self._moves(pursuit, pursuit.woken(now, self._mark(pursuit)))
-        ]
         return (
             *(effect for order in unsent if order.live for effect in self.give_up(order, cause)),
+            *doubted,
             *cancels,
-            *pursued,
+            *self._pursuing.woken_all(now),
             *self._canceller.unanswered(now),
             *self._room.put_back_all(now),
             SetTimer(MIDNIGHT, next_midnight(now)),
@@ -221,10 +230,12 @@ class ExecutionActor(Actor):
             self.broker.submit(request, now)
         except Exception as error:  # noqa: BLE001 - whatever it was, the venue may have the order
             cause = Cause(ReasonCode.ANSWER_LOST, f"error={error!r}")
-            told += (self._step(order, OrderEvent.SILENCE, now, cause),)
+            told += tuple(self._resolver.silence(order, cause, sent_at=now))
+        else:
+            if not self.broker.answers_at_once:
+                told += self._resolver.await_answer(order, now)
         passing("order.left")
-        pursuit = self._pursuit_of(request) if self.books.pursuits else None
-        return told if pursuit is None else (*told, *self._moves(pursuit, pursuit.sent(now)))
+        return (*told, *self._pursuing.sent(request, now)) if self.books.pursuits else told
 
     def last_look(self, request: OrderRequest, now: int) -> tuple[Cause, ...]:
         """Return why an order may not leave any more, if there is a reason."""
@@ -253,7 +264,7 @@ class ExecutionActor(Actor):
         pursuits = self._canceller.pursuits_of(cancel)
         effects = self._room.let_go(cancel, cause)
         for pursuit in pursuits:
-            effects.extend(self._moves(pursuit, pursuit.stop(cause, now)))
+            effects.extend(self._pursuing.moves(pursuit, pursuit.stop(cause, now)))
         for order in live:
             effects.extend(self._canceller.cancel(order, cause))
         if not live and not effects:
@@ -275,11 +286,15 @@ class ExecutionActor(Actor):
                 return (self._unexplained(report, "duplicate_trade", fill.trade_id),)
             return self._book(order, report, fill)
         inquiries = self.books.inquiries
-        if report.event is _E_CANCELLED and report.client_order_id in inquiries.cancelled:
-            if order.live:
+        if report.event is _E_CANCELLED and order.live:
+            if report.client_order_id in inquiries.cancelled:
                 return self._canceller.confirm(report)
-            inquiries.forget(report.client_order_id)
-        return self.heard(order, report)
+            if inquiries.is_cancelled(report.client_order_id):
+                return None  # said twice: its final fills are still being asked for
+        told = self.heard(order, report)
+        if self._doubts.open or report.event is _E_SILENCE:
+            return (*told, *self._resolver.after(order, report.event))
+        return told
 
     def heard(self, order: Order, report: VenueReport) -> Iterable[Effect]:
         """Take a step that is no fill."""
@@ -290,9 +305,12 @@ class ExecutionActor(Actor):
             stepped = order.status
             status = order.apply(report.event, report.timestamp, None, cause)
         except IllegalTransition as error:
-            return (self._unexplained(report, "illegal_transition", str(error)),)
+            return self._illegal(order, report, error)
         if status in TERMINAL and stepped not in TERMINAL:
-            return self._ended(order, report.event, report.timestamp, cause)
+            ended = self._ended(order, report.event, report.timestamp, cause)
+            if report.filled is None or report.filled == order.filled:
+                return ended
+            return (*ended, *self._resolver.unconfirmed(order))
         told = report_of(order, report.event, report.timestamp, cause)
         replaces = order.request.replaces
         if replaces and report.event is OrderEvent.ACCEPTED and status is not stepped:
@@ -305,7 +323,7 @@ class ExecutionActor(Actor):
         effects: list[Effect] = []
         older, pursuits = self._canceller.replaced_by(request)
         for pursuit in pursuits:
-            effects.extend(self._moves(pursuit, pursuit.stop(cause, self.clock.now)))
+            effects.extend(self._pursuing.moves(pursuit, pursuit.stop(cause, self.clock.now)))
         for order in older:
             effects.extend(self._canceller.cancel(order, cause))
         return effects
@@ -316,7 +334,7 @@ class ExecutionActor(Actor):
         if report.event is not _E_CANCELLED:
             return cause
         ours = self.books.cancel_causes.pop(order.request.order_id, None)
-        asked = cause is None or cause.code is _CANCEL_REQUESTED
+        asked = cause is None or cause.code in OURS
         return ours if ours is not None and asked else cause
 
     def _ended(
@@ -326,42 +344,44 @@ class ExecutionActor(Actor):
         books = self.books
         then: FollowUpReason | None = None
         moves: list[Move] = []
-        pursuit = self._pursuit_of(order.request) if books.pursuits else None
+        pursuit = self._pursuing.of(order.request) if books.pursuits else None
         own = pursuit if pursuit and pursuit.order_id == order.request.order_id else None
         if books.brackets.displaced and books.brackets.is_displaced(order):
             then = FollowUpReason.RESTORE
             if own is not None:
                 own.makes_room()
         elif own is not None:
-            then, moves = own.ended(event, cause, self.clock.now, self._mark(own))
+            then, moves = own.ended(event, cause, self.clock.now, self._pursuing.mark(own))
         effects: list[Effect] = [report_of(order, event, at, cause, then)]
         if pursuit is not None:
-            effects.extend(self._moves(pursuit, moves))
+            effects.extend(self._pursuing.moves(pursuit, moves))
         books.inquiries.forget(order.request.client_order_id)
+        if self._doubts.open:
+            effects.extend(self._resolver.after(order, event))
         if order.request.reduce_only and not self.broker.brackets:
             effects.extend(self._room.made(order))
         return tuple(effects)
 
     def _book(self, order: Order, report: VenueReport, fill: Fill) -> tuple[Effect, ...]:
-        alarm: DeadLetter | None = None
+        alarms: tuple[Effect, ...] = ()
         try:
             status = order.apply(report.event, report.timestamp, fill, report.cause)
         except IllegalTransition as error:
             # The venue moved the money, whatever our table says: book it and raise the alarm.
             order.record_late_fill(fill, report.timestamp)
             status = order.status
-            alarm = self._unexplained(report, "illegal_transition", str(error))
+            alarms = self._illegal(order, report, error)
         passing("venue.booking")
         booking = self.ledger.book_fill(fill)
         passing("venue.booked")
         marked = self.valuation(fill.timestamp, "fill")
         whole = status is _FILLED
         told = executed(order, _E_FILLED if whole else _E_FILLED_PARTLY, report, fill, booking)
-        effects: tuple[Effect, ...] = (told, marked)
-        if alarm is not None:
-            effects = (alarm, told, marked)
+        effects: tuple[Effect, ...] = (*alarms, told, marked) if alarms else (told, marked)
         if self.books.pursuits:
-            effects += tuple(self._pursued_fill(order, fill, whole=whole))
+            effects += tuple(self._pursuing.filled(order.request, fill, whole=whole))
+        if self._doubts.open:
+            effects += tuple(self._resolver.after(order, report.event))
         if order.request.replaces:  # what trades is there, whether it was said to be or not
             effects += tuple(self.replace(order.request))
         # Flat, or turned round: a closing fill that opens as well names more than one lot.
@@ -370,13 +390,6 @@ class ExecutionActor(Actor):
         if whole and not self.broker.brackets and order.request.reduce_only:
             effects += tuple(self._room.made(order))
         return effects
-
-    def _pursued_fill(self, order: Order, fill: Fill, *, whole: bool) -> Iterable[Effect]:
-        pursuit = self._pursuit_of(order.request)
-        if pursuit is None:
-            return ()
-        moves = pursuit.filled_by(fill.quantity, self.clock.now, whole=whole)
-        return self._moves(pursuit, moves)
 
     def _end_with_the_position(self, fill: Fill, booking: Booking) -> Iterable[Effect]:
         """Cancel the protective orders of a book that is flat or has turned round."""
@@ -389,62 +402,47 @@ class ExecutionActor(Actor):
 
     def on_venue_order(self, answer: VenueOrder) -> Effects:
         """Take an answer about one order: book what was missed, then go on with its cancel."""
-        asked = self.books.inquiries.answered(answer.client_order_id)
-        order = self.orders.by_client_id(answer.client_order_id)
+        name = answer.client_order_id
+        order = self.orders.by_client_id(name)
         if order is None:
-            return (self._unexplained(answer, "unknown_order", answer.client_order_id),)
+            return (self._unexplained(answer, "unknown_order", name),)
+        asked = self.books.inquiries.answered(name, answer.asked_at)
+        doubt = self._doubts.open.get(name)
         effects = list(self._missed(order, answer))
         if asked is not None:
             effects.extend(self._canceller.go_on(asked, order, answer))
+        if doubt is not None:
+            effects.extend(self._resolver.answered(doubt, order, answer))
+        if answer.known and not answer.open and order.live:
+            effects.extend(self._resolver.take_end(order, answer))
+        elif answer.known and self._resolver.is_stray(name, None):
+            effects.extend(self._resolver.stray_told(order, answer))
         return effects
 
     def _missed(self, order: Order, answer: VenueOrder) -> Iterable[Effect]:
         effects: list[Effect] = []
+        name, at = answer.client_order_id, answer.timestamp
         if order.status is OrderStatus.IN_DOUBT and answer.known and answer.open:
-            effects.append(self._step(order, OrderEvent.ACCEPTED, answer.timestamp))
+            effects.extend(self.heard(order, VenueReport(name, OrderEvent.ACCEPTED, at)))
         for fill in answer.fills:
             if self.orders.book_once(fill.trade_id):
-                report = VenueReport(
-                    answer.client_order_id, _E_FILLED_PARTLY, answer.timestamp, fill
+                effects.extend(
+                    self._book(order, VenueReport(name, _E_FILLED_PARTLY, at, fill), fill)
                 )
-                effects.extend(self._book(order, report, fill))
-        return effects
-
-    # -- pursuits
-
-    def _pursuit_of(self, request: OrderRequest) -> Pursuit | None:
-        return self.books.pursuits.get(request.root_id or request.order_id)
-
-    def _mark(self, pursuit: Pursuit) -> Decimal | None:
-        return self.board.mark(pursuit.intent.symbol)
-
-    def _moves(self, pursuit: Pursuit, moves: Iterable[Move]) -> Iterable[Effect]:
-        """Return the effects of what a pursuit decided."""
-        effects: list[Effect] = []
-        for move in moves:
-            match move:
-                case CancelOrder(order_id, cause):
-                    order = self.orders.by_order_id(order_id)
-                    if order is not None and order.live:
-                        effects.extend(self._canceller.cancel(order, cause))
-                case WakeAt(at):
-                    key = f"{PURSUE}{pursuit.intent.intent_id}"
-                    effects.append(SetTimer(key, max(at, self.clock.now)))
-                case IntentEnded():
-                    self.books.pursuits.pop(move.intent_id, None)
-                    effects.append(move)
-                case OpenFollowUp() | ReduceFollowUp():
-                    effects.append(move)
-                case _:
-                    assert_never(move)
         return effects
 
     def on_refusal(self, decision: RiskDecision) -> Effects:
         """End the pursuit of an intent whose next order Risk has refused."""
-        pursuit = self.books.pursuits.get(decision.root_id)
-        if pursuit is None or not decision.causes:
-            return None
-        return self._moves(pursuit, pursuit.denied(decision.causes, self.clock.now))
+        return self._pursuing.refused(decision)
+
+    def _illegal(
+        self, order: Order, report: VenueReport, error: IllegalTransition
+    ) -> tuple[Effect, ...]:
+        """Raise the alarm over a step that the table refuses; of a stray it is the first sign."""
+        if not self._resolver.is_stray(report.client_order_id, report.event):
+            return (self._unexplained(report, "illegal_transition", str(error)),)
+        alarm = self._unexplained(report, "late_arrival", str(error))
+        return (alarm, *self._resolver.stray(order))
 
     def _unexplained(self, news: VenueReport | VenueOrder, reason: str, detail: str) -> DeadLetter:
         kind = type(news).__name__
@@ -479,11 +477,10 @@ class ExecutionActor(Actor):
             return self._canceller.unanswered(wake.at)
         if wake.key.startswith(bracket.TIMER):
             return self._room.wake(wake.key, wake.at)
-        assert wake.key.startswith(PURSUE), f"execution arms no timer called {wake.key}"
-        pursuit = self.books.pursuits.get(wake.key.removeprefix(PURSUE))
-        if pursuit is None:
-            return None
-        return self._moves(pursuit, pursuit.woken(wake.at, self._mark(pursuit)))
+        if wake.key == doubts.TIMER:
+            return self._resolver.wake(wake.at)
+        assert wake.key.startswith(pursuing.TIMER), f"execution arms no timer called {wake.key}"
+        return self._pursuing.wake(wake.key, wake.at)
 
     def refuse(self, message: Message, causes: tuple[Cause, ...]) -> Effects:
         """Suppress an approved order that a hold turned away before it was journaled."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from actors.execution.bracket import Brackets, is_put_back
+from actors.execution.doubts import Doubts
 from actors.execution.inquiry import Inquiries
 from actors.execution.pursuit import Pursuit
 from messages import ApprovedCancel, ApprovedOpen, ApprovedReduce, Cause
@@ -25,6 +26,7 @@ class Books:
     pursuits: dict[str, Pursuit] = field(default_factory=dict)
     """Intents that may need more than one order, by intent id, until they are over."""
     inquiries: Inquiries = field(default_factory=Inquiries)
+    doubts: Doubts = field(default_factory=Doubts)
     brackets: Brackets = field(default_factory=Brackets)
 
     def take_up(self, approved: ApprovedOpen | ApprovedReduce) -> bool:

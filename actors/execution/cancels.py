@@ -14,6 +14,7 @@ from actors.execution.bracket import book_of
 from actors.execution.hands import Hands
 from actors.execution.inquiry import TIMER, Inquiry
 from actors.execution.pursuit import Pursuit
+from actors.execution.resolver import Resolver
 from actors.runtime import Clock, Effect, SetTimer
 from brokers.contract import Broker
 from messages import (
@@ -41,8 +42,11 @@ _CANCEL_REQUESTED: Final = ReasonCode.CANCEL_REQUESTED
 class Canceller:
     """Carries out cancels over ``books`` at ``broker``, by the actor's ``hands``."""
 
-    def __init__(self, books: Books, broker: Broker, clock: Clock, hands: Hands) -> None:
-        """Go on with whatever ``books`` say is under way."""
+    def __init__(
+        self, books: Books, broker: Broker, clock: Clock, hands: Hands, resolver: Resolver
+    ) -> None:
+        """Go on with whatever ``books`` say is under way; ``resolver`` sees to lost answers."""
+        self._resolver = resolver
         self._books = books
         self._broker = broker
         self._clock = clock
@@ -112,8 +116,7 @@ class Canceller:
         if cause.code not in UNHURRIED:
             inquiries.forget(name)
             inquiries.cancelled.add(name)
-            self._broker.cancel(name, now)
-            return ()
+            return self._resolver.cancel(name, now)
         if not inquiries.before_cancel(name, now):
             return ()  # on its way already
         self._broker.query(name, now)
@@ -132,12 +135,12 @@ class Canceller:
             inquiries.forget(name)
             return ()
         if asked.ended is not None:
-            return self._hands.heard(order, asked.ended)
-        if answer is not None and answer.known and not answer.open:
-            return ()  # it has ended there by itself: that news is on its way
+            told = self._hands.heard(order, asked.ended)
+            return told if answer is not None else [*told, *self._resolver.unconfirmed(order)]
         inquiries.cancelled.add(name)
-        self._broker.cancel(name, self._clock.now)
-        return ()
+        if answer is not None and answer.known and not answer.open:
+            return self._resolver.take_end(order, answer)  # it has ended there by itself
+        return self._resolver.cancel(name, self._clock.now)
 
     def unanswered(self, now: int) -> tuple[Effect, ...]:
         """Go on without the answers that did not come."""

@@ -56,9 +56,17 @@ class Inquiries:
         self.cancelled.discard(name)
         self.open[name] = Inquiry(name, now + ANSWER_PATIENCE_MS, report)
 
-    def answered(self, client_order_id: str) -> Inquiry | None:
-        """Return the question that an answer is for, which is over now."""
-        return self.open.pop(client_order_id, None)
+    def answered(self, client_order_id: str, asked_at: int | None) -> Inquiry | None:
+        """
+        Return the question that an answer is for, which is over now.
+
+        One that left before that question (``asked_at``, where the venue's answer says) was
+        another's: it may not have the final fills yet.
+        """
+        asked = self.open.get(client_order_id)
+        if asked is None or (asked_at is not None and asked_at < asked.until - ANSWER_PATIENCE_MS):
+            return None
+        return self.open.pop(client_order_id)
 
     def overdue(self, now: int) -> list[Inquiry]:
         """Return the questions that were not answered in time; they are over now."""

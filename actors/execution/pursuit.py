@@ -53,9 +53,13 @@ NO_MARKET_CURE: Final = frozenset(
         ReasonCode.QUANTITY_BELOW_MIN,
         ReasonCode.QUANTITY_ABOVE_MAX,
         ReasonCode.ANSWER_LOST,
+        ReasonCode.NEVER_ARRIVED,
     }
 )
 """Refusals that a market order would meet as well: no reason to send one."""
+
+REFUSED: Final = frozenset({OrderEvent.REJECTED, OrderEvent.PROVEN_ABSENT})
+"""Ends of orders that the venue never had."""
 
 NOT_AT_ONCE: Final = frozenset({ReasonCode.IOC_REMAINDER, ReasonCode.FOK_UNFILLABLE})
 """Ends of orders that had no time to wait: their time was over at once."""
@@ -177,9 +181,12 @@ class Pursuit:
         """
         if self.stage is Stage.OVER:
             return None, []
-        ours = self.stage is Stage.CANCELLING and event is not OrderEvent.REJECTED
+        cancelling = self.stage is Stage.CANCELLING
+        ours = cancelling and event not in REFUSED
         if self.rest <= ZERO:
             return None, [self._over(now, None)]
+        if cancelling and self._why is None:
+            return None, [self._over(now, cause)]  # stopped: a refusal opens nothing any more
         if ours:
             return self._after_our_cancel(cause, now, mark)
         return self._after_its_end(event, cause, now)
@@ -216,7 +223,7 @@ class Pursuit:
             return FollowUpReason.RETRY, self._wake()
         if code in NOT_AT_ONCE:
             return self._fall_back(FollowUpReason.FALLBACK_TIMEOUT, cause, now)
-        refused = event is OrderEvent.REJECTED or code is ReasonCode.POST_ONLY_WOULD_TAKE
+        refused = event in REFUSED or code is ReasonCode.POST_ONLY_WOULD_TAKE
         if refused and code not in NO_MARKET_CURE:
             return self._fall_back(FollowUpReason.FALLBACK_REJECT, cause, now)
         return None, [self._over(now, cause)]

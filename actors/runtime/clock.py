@@ -77,17 +77,27 @@ class SimulatedClock:
         """Disarm a timer; unknown or fired handles are ignored."""
         if any(serial == handle for _, serial, _ in self._heap):
             self._cancelled.add(handle)
+            self._uncover()
 
     def pop_due(self, until: int) -> tuple[int, TimerCallback] | None:
         """Take the earliest timer not later than ``until``."""
-        while self._heap and self._heap[0][0] <= until:
-            at, serial, callback = heapq.heappop(self._heap)
-            self.next_timer_at = self._heap[0][0] if self._heap else NEVER
-            if serial in self._cancelled:
-                self._cancelled.discard(serial)
-                continue
-            return at, callback
-        return None
+        if self.next_timer_at > until:
+            return None
+        at, _, callback = heapq.heappop(self._heap)
+        self._uncover()
+        return at, callback
+
+    def _uncover(self) -> None:
+        """
+        Let the first timer be one that will fire.
+
+        A cancelled one in front would announce a time at which nothing is due, and whoever takes
+        what is due then would get a later one, past what was to happen between.
+        """
+        heap = self._heap
+        while heap and heap[0][1] in self._cancelled:
+            self._cancelled.discard(heapq.heappop(heap)[1])
+        self.next_timer_at = heap[0][0] if heap else NEVER
 
 
 class Pacer:

@@ -29,6 +29,7 @@ TAKEN_BACK: Final = frozenset(
 
 # Members of an enum are slow to look up in Python 3.11 (65 ns): the hot path has them by name.
 _REJECTED: Final = OrderEvent.REJECTED
+_ABSENT: Final = OrderEvent.PROVEN_ABSENT
 _SUPPRESSED: Final = OrderEvent.SUPPRESSED
 
 
@@ -36,7 +37,8 @@ def rejection_of(intent: Intent, report: ExecutionReport) -> Rejection | None:
     """Return what an order's step refuses, ``None`` where it refuses nothing."""
     event, cause = report.event, report.cause
     late = cause is not None and cause.code in LATE_REFUSALS and report.status in FINAL
-    if event is not _REJECTED and event is not _SUPPRESSED and not late:
+    refused = event is _REJECTED or event is _SUPPRESSED or event is _ABSENT
+    if not refused and not late:
         return None
     if event is _SUPPRESSED and cause is not None and cause.code in TAKEN_BACK:
         return None

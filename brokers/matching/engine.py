@@ -23,7 +23,7 @@ from brokers.matching.account import (
     VenuePosition,
 )
 from brokers.matching.admission import refusal
-from brokers.matching.book import OrderBook
+from brokers.matching.book import Ended, OrderBook
 from brokers.matching.config import EngineConfig
 from brokers.matching.instruments import Listing
 from brokers.matching.matcher import Matcher
@@ -121,7 +121,7 @@ class MatchingEngine:
         if refused is None and request.post_only:
             refused = self._prices.would_take(request, now)
         if listing is None or position is None or refused is not None:
-            self._book.remember(client_order_id)
+            self._book.remember(client_order_id, Ended(_REJECTED, now, ZERO, refused))
             return [VenueReport(client_order_id, _REJECTED, now, None, refused)]
         self._order_count += 1
         venue_order_id = f"{self._order_prefix}{self._order_count}"
@@ -149,13 +149,32 @@ class MatchingEngine:
         return bound
 
     def order(self, client_order_id: str, now: int) -> VenueOrder:
-        """Tell whether an order is known and live, and its fills as far as they are remembered."""
-        known = self._book.knows(client_order_id)
+        """
+        Tell what there is to an order: whether it lives or how it ended, and its fills.
+
+        Fills are told as far as they are remembered; ``filled`` counts them all.
+        """
+        book = self._book
         fills = tuple(
             fill for fill in self._matcher.fills if fill.client_order_id == client_order_id
         )
-        live = client_order_id in self._book.orders
-        return VenueOrder(client_order_id, now, known, live, fills)
+        live = book.orders.get(client_order_id)
+        ended = book.end_of(client_order_id) if live is None else None
+        filled = ended.filled if ended is not None else None
+        if live is not None:
+            filled = live.request.quantity - live.remaining
+        return VenueOrder(
+            client_order_id,
+            now,
+            live is not None or ended is not None,
+            live is not None,
+            fills,
+            None if ended is None else ended.event,
+            None if ended is None else ended.cause,
+            filled,
+            now,
+            book.remembers_from,
+        )
 
     def set_minimum(self, minimum: MinimumOrder) -> None:
         """Ask for another least order of a symbol from now on; raises ``KeyError`` for none."""
@@ -265,6 +284,7 @@ class MatchingEngine:
             "trade_count": self._matcher.trade_count,
             "orders": [order.snapshot() for order in self._book.orders.values()],
             "finished": self._book.finished(),
+            "remembers_from": self._book.remembers_from,
             "prices": self._prices.snapshot(),
             "by_print": sorted(self._by_print),
             "account": self.account.snapshot(),
@@ -276,7 +296,7 @@ class MatchingEngine:
         self.account.restore(state["account"])
         for kept in state["orders"]:
             self._book.add(self._restored(kept))
-        self._book.remember_all(state["finished"])
+        self._book.remember_all(state["finished"], state["remembers_from"])
         self._prices.restore(state["prices"])
         self._by_print.update(state["by_print"])
         self._order_count = state["order_count"]

@@ -179,16 +179,22 @@ class Matcher:
         event = _FILLED_PARTLY
         if not order.remaining:
             event = _FILLED
-            self._book.remove(order)
+            self._book.remove(order, _FILLED, timestamp)
         return VenueReport(
             order.client_order_id, event, timestamp, fill, None, order.venue_order_id
         )
 
     def end(self, order: WorkingOrder, timestamp: int, cause: Cause) -> VenueReport:
         """Cancel what is left of a live order."""
-        self._book.remove(order)
+        self._book.remove(order, _CANCELLED, timestamp, cause)
         return VenueReport(
-            order.client_order_id, _CANCELLED, timestamp, None, cause, order.venue_order_id
+            order.client_order_id,
+            _CANCELLED,
+            timestamp,
+            None,
+            cause,
+            order.venue_order_id,
+            order.request.quantity - order.remaining,
         )
 
     def expire(self, order: WorkingOrder) -> VenueReport:
@@ -197,9 +203,15 @@ class Matcher:
         assert ends_at is not None, "only an order with an end expires"
         by_itself = ends_at == order.request.expire_at
         cause = Cause(ReasonCode.ORDER_EXPIRED if by_itself else ReasonCode.DAY_ENDED)
-        self._book.remove(order)
+        self._book.remove(order, _EXPIRED, ends_at, cause)
         return VenueReport(
-            order.client_order_id, _EXPIRED, ends_at, None, cause, order.venue_order_id
+            order.client_order_id,
+            _EXPIRED,
+            ends_at,
+            None,
+            cause,
+            order.venue_order_id,
+            order.request.quantity - order.remaining,
         )
 
 

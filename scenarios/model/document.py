@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import Field, model_validator
 
-from actors.settings import HealthSettings, RiskSettings
+from actors.settings import ExecutionSettings, HealthSettings, RiskSettings
 from scenarios.model.base import Offset, Table
 from scenarios.model.expect import Expectation
 from scenarios.model.market import Market
@@ -24,6 +24,10 @@ class Scenario(Table):
     session: SessionTable = Field(SessionTable(), description="the account, the venue, the time")
     risk: RiskSettings = Field(
         RiskSettings(), description="limits, as [in the configuration](configuration.md#risk)"
+    )
+    execution: ExecutionSettings = Field(
+        ExecutionSettings(),
+        description="lost answers, as [in the configuration](configuration.md#execution)",
     )
     health: HealthSettings | None = Field(
         None,

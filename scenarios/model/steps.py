@@ -93,6 +93,7 @@ class FaultKind(Explained):
     LOSE_REQUESTS = "lose_requests", "neither the order nor an answer arrives: it is in doubt"
     REJECT = "reject", "the order is rejected, with `code` and `detail`"
     IGNORE_CANCELS = "ignore_cancels", "a cancel has no effect and no answer"
+    LOSE_CANCEL_ANSWERS = "lose_cancel_answers", "a cancel takes effect, and no answer comes"
     DELAY_ACCEPTANCE = "delay_acceptance", "the acceptance comes `by` later, after fills perhaps"
     SPLIT_FILLS = "split_fills", "a fill comes in `parts` pieces that add up to it exactly"
     DUPLICATE_FILLS = "duplicate_fills", "each fill comes twice"

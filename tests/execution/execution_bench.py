@@ -44,6 +44,7 @@ class RecordingBroker:
     """A broker that keeps what it is asked and never answers by itself."""
 
     name = "recording"
+    answers_at_once = True
 
     def __init__(self, *, brackets: bool = True) -> None:
         self.brackets = brackets

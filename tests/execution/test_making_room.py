@@ -100,7 +100,7 @@ def test_a_stop_whose_cancel_is_ignored_is_not_said_to_be_over() -> None:
     world = world_of(PLAIN)
     broker = world.assembly.broker
     assert isinstance(broker, FaultyBroker)
-    fault = VenueFault(fault=FaultKind.IGNORE_CANCELS, count=1)
+    fault = VenueFault(fault=FaultKind.IGNORE_CANCELS)
     world.before_turn(4, lambda _world: broker.strike(fault)).run()
 
     assert "accepted" == world.life(STOP)[-1]
@@ -113,7 +113,7 @@ def test_a_stop_that_is_filled_while_it_is_to_make_room_is_filled_and_no_more() 
     world = world_of(PLAIN)
     broker = world.assembly.broker
     assert isinstance(broker, FaultyBroker)
-    fault = VenueFault(fault=FaultKind.IGNORE_CANCELS, count=1)
+    fault = VenueFault(fault=FaultKind.IGNORE_CANCELS)
     world.before_turn(4, lambda _world: broker.strike(fault))
     world.before_turn(6, fall).run()
 

@@ -41,6 +41,7 @@ from messages import (
     OpenIntent,
     OrderCommitted,
     OrderEvent,
+    OrderStatus,
     OrderType,
     Reconciled,
     ReduceFollowUp,
@@ -222,7 +223,7 @@ def test_no_schedule_and_failure_together_break_it() -> None:
 
 
 def test_a_broker_that_raises_leaves_no_order_in_between() -> None:
-    """An order whose hand-over failed is in doubt or ended, and its strategy is told."""
+    """An order whose hand-over failed is asked for and proven absent, and its strategy is told."""
     script = on_bars({0: lambda desk: [desk.open(BTC, Side.BUY, ONE)]})
     world = make_world(flat(BTC, 8), script.spec())
     calls = [0]
@@ -240,7 +241,8 @@ def test_a_broker_that_raises_leaves_no_order_in_between() -> None:
     last = world.reports("abc-1-1")[-1]
 
     assert calls == [1]
-    assert last.event in (OrderEvent.SILENCE, OrderEvent.SUPPRESSED, OrderEvent.REJECTED)
+    assert OrderEvent.PROVEN_ABSENT is last.event
+    assert OrderStatus.REJECTED is last.status
 
 
 @pytest.mark.parametrize("queued", [False, True], ids=["fused", "queued"])

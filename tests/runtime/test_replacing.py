@@ -33,7 +33,7 @@ TRYING_AGAIN = ExecutionPolicy(OrderType.LIMIT, retry=Retry(2, (ReasonCode.VENUE
 
 
 class Silent(PaperBroker):
-    """Says nothing when it accepts an order that takes another's place."""
+    """Says nothing of an order that takes another's place, not even when it is asked."""
 
     def submit(self, request: OrderRequest, now: int) -> None:
         if not request.replaces:
@@ -42,6 +42,9 @@ class Silent(PaperBroker):
         self.engine.submit(request, now)
         cause = Cause(ReasonCode.ANSWER_LOST)
         self._deliver(VenueReport(request.client_order_id, OrderEvent.SILENCE, now, None, cause))
+
+    def query(self, client_order_id: str, now: int) -> None:
+        """Leave the question open."""
 
 
 class Refusing(PaperBroker):

@@ -182,6 +182,15 @@ def without_last_look() -> Alter:
     return each_incarnation("execution", blind)
 
 
+def without_doubts() -> Alter:
+    """Return an ablation in which doubts begin and nothing is ever done about them."""
+
+    def careless(execution: Any) -> None:
+        setattr(execution._resolver, "_do", lambda *_: [])  # noqa: B010
+
+    return each_incarnation("execution", careless)
+
+
 def without_reapplied_holds() -> Alter:
     """Return an ablation in which a session starts as if no earlier one had left a hold."""
 

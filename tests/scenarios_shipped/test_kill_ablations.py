@@ -14,6 +14,7 @@ from ablations import (
     holds_that,
     not_ablated,
     part,
+    without_doubts,
     without_hold,
     without_last_look,
     without_reapplied_holds,
@@ -240,7 +241,7 @@ IN_EACH_STATE = (
         "what is in doubt",
         "kill/in_doubt_and_at_the_venue",
         to_cancel(no_order_in(OrderStatus.IN_DOUBT)),
-        ("expect[0].order", "expect[3].position"),
+        ("expect[0].order", "expect[2].seen"),
     ),
     Ablation(
         "what is in doubt",
@@ -289,13 +290,13 @@ AGAINST_ODDS = (
     Ablation(
         "asking again",
         "kill/cancels_are_ignored",
-        cancelling_once(),
+        all_of(cancelling_once(), without_doubts()),
         ("expect[1].seen", "expect[3].seen", "expect[5].position"),
     ),
     Ablation(
         "asking again",
         "kill/venue_is_down",
-        cancelling_once(),
+        all_of(cancelling_once(), without_doubts()),
         ("expect[3].seen", "expect[4].seen", "expect[5].position"),
     ),
     Ablation(

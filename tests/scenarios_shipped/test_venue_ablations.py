@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -13,6 +14,7 @@ from ablations import (
     each_incarnation,
     not_ablated,
     part,
+    without_doubts,
     without_hold,
 )
 
@@ -155,7 +157,70 @@ def unreconciled() -> Alter:
     return part(lambda session: session.assembly.core, "reconciled", lambda _: lambda _result: None)
 
 
+def unknown_is_absent() -> Alter:
+    """Return an ablation in which what the venue does not know is absent at once."""
+
+    def hasty(execution: Any) -> None:
+        resolver = execution._resolver
+        resolver._plan = replace(
+            resolver._plan,
+            receive_window_ms=0,
+            clock_skew_ms=0,
+            margin_ms=0,
+        )
+
+    return each_incarnation("execution", hasty)
+
+
 EVERY = (
+    Ablation(
+        "silence ends nothing",
+        "venue/a_lost_request_is_proven_absent",
+        silence_is_a_rejection(),
+        ("expect[0].seen", "expect[2].seen", "expect[3].position"),
+    ),
+    Ablation(
+        "the receive window",
+        "venue/a_lost_request_is_proven_absent",
+        unknown_is_absent(),
+        ("expect[0].seen", "expect[1].never"),
+    ),
+    Ablation(
+        "asking",
+        "venue/a_lost_request_is_proven_absent",
+        without_doubts(),
+        ("expect[0].seen", "expect[2].seen", "expect[3].position"),
+    ),
+    Ablation(
+        "the hold of a doubt",
+        "venue/doubt_outlasts_its_budget",
+        without_hold("in-doubt:"),
+        ("expect[1].refusal",),
+    ),
+    Ablation(
+        "asking for ever",
+        "venue/doubt_outlasts_its_budget",
+        without_doubts(),
+        ("expect[0].seen", "expect[3].seen", "expect[4].order"),
+    ),
+    Ablation(
+        "asking for cancels",
+        "venue/a_cancels_answer_is_lost",
+        without_doubts(),
+        ("expect[0].order", "expect[1].seen"),
+    ),
+    Ablation(
+        "asking for cancels",
+        "venue/a_cancel_is_lost",
+        without_doubts(),
+        ("expect[0].order", "expect[1].seen"),
+    ),
+    Ablation(
+        "asking for cancels",
+        "venue/a_fill_is_lost_before_a_hurried_cancel",
+        without_doubts(),
+        ("expect[0].order", "expect[1].seen", "expect[3].position"),
+    ),
     Ablation(
         "silence ends nothing",
         "venue/answer_is_lost",
