@@ -81,6 +81,7 @@ from messages import (
     Scope,
     ToolReport,
 )
+from state.facts import Facts
 from state.instruments import Instrument
 from state.journal import JournalWriter
 from state.ledger import Ledger, LedgerError, LotMethod
@@ -143,6 +144,20 @@ class Parts:
     health: HealthPlan | None = None
     doubts: DoubtPlan = PLAN
     broker: Callable[[MatchingEngine], PaperBroker] = PaperBroker
+    facts: Facts | None = None
+    """What an earlier process of the same session has left: its books are gone on with."""
+
+
+def no_facts(
+    strategies: Iterable[StrategySpec],
+    instruments: Mapping[str, Instrument],
+    *,
+    currency: str,
+    cash: Decimal,
+) -> Facts:
+    """Return the facts before the first entry of a session's journal."""
+    methods = {spec.name: spec.lot_method for spec in strategies}
+    return Facts(instruments, currency=currency, deposit=cash, lot_methods=methods)
 
 
 class Core:
@@ -164,20 +179,16 @@ class Core:
             mark_of=self.board.price,
         )
         self.broker = parts.broker(self.engine)
-        self.books = Books(
-            OrderStore(),
-            Ledger(
-                parts.instruments,
-                currency=parts.currency,
-                deposit=parts.cash,
-                lot_methods={spec.name: spec.lot_method for spec in parts.strategies},
-            ),
+        facts = parts.facts or no_facts(
+            parts.strategies, parts.instruments, currency=parts.currency, cash=parts.cash
         )
+        self.books = Books(facts.orders, facts.ledger)
         self.track = EquityTrack(float(parts.cash), parts.instruments, parts.feed.timeframe_ms)
         self.refusals = Refusals()
         self.risk_memory = RiskMemory.of(parts.limits, parts.cash, parts.start_at)
         self.kill = KillSwitch(self.supervisor, self.books, self.broker.account, parts.tag)
         self.saved: dict[str, str] = {}
+        self.houses: dict[str, House] = {}
         self.last_delivered = -1
 
     # -- makers of incarnations
@@ -453,7 +464,7 @@ def _strategy_cells(core: Core) -> dict[str, Cell]:
     parts = core.parts
     for ordinal, spec in enumerate(parts.strategies, start=1):
         prefix = f"{parts.tag}-{ordinal}"
-        house = core.house_of(spec, prefix)
+        house = core.houses[spec.name] = core.house_of(spec, prefix)
         make = partial(_made, spec)
         cell = strategy_cell(house, spec.factory, make, core.saved, parts.bounds)
         cells[spec.name] = cell

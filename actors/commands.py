@@ -110,6 +110,10 @@ class CommandDesk:
         """Why a kill may not be lifted now (the kill file is still there), or ``None``."""
         self._count = 0
 
+    def count_from(self, number: int) -> None:
+        """Go on counting commands after an earlier process of the same session."""
+        self._count = number
+
     def take(self, request: Request, waited_ms: int = 0) -> Answer:
         """
         Carry out one command, or refuse it; either way it is journaled. Whatever it says: no raise.

@@ -133,6 +133,10 @@ class KillSwitch:
             self._start(cause, by, supervisor.answered - before)
         return self._kill_id
 
+    def count_from(self, number: int) -> None:
+        """Go on counting kills after an earlier process of the same session."""
+        self._count = number
+
     def go_on(self) -> None:
         """Go on with the kill that an earlier session was left in, if one was."""
         for hold in self._holds():

@@ -8,6 +8,7 @@ bounded: when one is full every second point is dropped and the spacing doubles.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from actors.runtime.limits import CHART_POINTS_MAX
 from messages import Bar, EquitySampled, ExecutionReport, MarketSampled, PositionSide
@@ -37,6 +38,15 @@ class Sampler:
             del self.points[1::2]
             self.spacing_ms *= 2
         self.due = at + self.spacing_ms
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return the series, JSON-ready."""
+        return {"spacing_ms": self.spacing_ms, "due": self.due, "points": self.points}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take back what ``snapshot`` gave."""
+        self.spacing_ms, self.due = int(state["spacing_ms"]), int(state["due"])
+        self.points = [(int(at), float(value)) for at, value in state["points"]]
 
 
 class EquityTrack:
@@ -106,6 +116,42 @@ class EquityTrack:
             if series is None:
                 series = self._prices[symbol] = Sampler(self.sampler.spacing_ms)
             series.add(at, bar.close)
+
+    # -- across restarts of the process
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return the statistics, JSON-ready."""
+        return {
+            "cash": self.cash,
+            "peak": self.peak,
+            "max_drawdown": self.max_drawdown,
+            "exposed": self.exposed,
+            "holdings": [
+                [strategy, symbol, side.value, quantity, entry]
+                for (strategy, symbol, side), (_, quantity, entry) in self.holdings.items()
+            ],
+        }
+
+    def charts(self) -> dict[str, Any]:
+        """Return the series, JSON-ready."""
+        return {
+            "equity": self.sampler.snapshot(),
+            "prices": {symbol: series.snapshot() for symbol, series in self._prices.items()},
+        }
+
+    def restore(self, state: Mapping[str, Any], charts: Mapping[str, Any]) -> None:
+        """Take back what ``snapshot`` and ``charts`` gave."""
+        self.cash, self.peak = float(state["cash"]), float(state["peak"])
+        self.max_drawdown, self.exposed = float(state["max_drawdown"]), int(state["exposed"])
+        self.holdings = {
+            (strategy, symbol, PositionSide(side)): (symbol, float(quantity), float(entry))
+            for strategy, symbol, side, quantity, entry in state["holdings"]
+        }
+        self.sampler.restore(charts["equity"])
+        self.due = self.sampler.due
+        for symbol, kept in charts["prices"].items():
+            series = self._prices[symbol] = Sampler(self.sampler.spacing_ms)
+            series.restore(kept)
 
     def samples(self, turns: int) -> list[EquitySampled | MarketSampled]:
         """Return the series after ``turns`` moments, equity first, then symbols in order."""

@@ -12,7 +12,8 @@ import gc
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
 from itertools import chain
 from pathlib import Path
 
@@ -22,7 +23,9 @@ import structlog
 from actors.artifacts import Artifacts
 from actors.assembly import StrategySpec
 from actors.health import MachineVitals
+from actors.feed import FeedActor
 from actors.inbox import Inbox
+from actors.keeping import Keeper, Recorded
 from actors.outcomes import (
     COMPLETED,
     EXIT_DONE,
@@ -33,6 +36,7 @@ from actors.outcomes import (
     INTERRUPTED,
 )
 from actors.paced import PacedDriver
+from actors.resuming import Left, batches_of
 from actors.runtime import Pacer
 from actors.runtime.clock import monotonic_s, wall_ms
 from actors.runtime.entropy import session_entropy
@@ -131,27 +135,92 @@ async def run_paper(
     artifacts = Artifacts(spec, session_id, out, fingerprints)
     artifacts.begin(first[0].timestamp)
     passing("session.manifest_written")
+    begins = _Begins(session_id, first, groups, artifacts)
+    return await _run_live(spec, begins, speed, stop, on_progress, inbox, on_open)
+
+
+async def resume_paper(
+    spec: SessionSpec,
+    left: Left,
+    *,
+    speed: float,
+    stop: Callable[[], bool] = lambda: False,
+    on_progress: Progress | None = None,
+    inbox: Inbox | None = None,
+    on_open: Callable[[Session], None] = lambda _session: None,
+) -> SessionResult:
+    """
+    Go on with the session that was ``left``, after its last entry, as ``run_paper`` runs one.
+
+    Its books are those of its journal, its actors start over what they kept, and nothing opens
+    before every order is accounted for and the venue and our books agree.
+    """
+    assert left.ended is None, "what has ended is not gone on with"
+    artifacts = Artifacts(
+        spec, left.manifest.session_id, left.folder, spec.feed.fingerprints(), going_on=True
+    )
+    recorded = left.recorded
+    if recorded is None:  # nothing of it has happened yet
+        first, groups = _open(spec, left.folder)
+    else:
+        first = ()
+        groups = FeedActor(spec.feed).groups(recorded.last_bar_at)
+    begins = _Begins(left.manifest.session_id, first, groups, artifacts, recorded)
+    return await _run_live(spec, begins, speed, stop, on_progress, inbox, on_open)
+
+
+@dataclass(frozen=True, slots=True)
+class _Begins:
+    """How a live session begins: anew with a first group, or where it was ``recorded``."""
+
+    session_id: str
+    first: Group
+    groups: Iterator[Group]
+    artifacts: Artifacts
+    recorded: Recorded | None = None
+
+    @property
+    def at(self) -> int:
+        """Return the session time at which it begins, int ms UTC."""
+        return self.first[0].timestamp if self.recorded is None else self.recorded.clock
+
+
+async def _run_live(
+    spec: SessionSpec,
+    begins: _Begins,
+    speed: float,
+    stop: Callable[[], bool],
+    on_progress: Progress | None,
+    inbox: Inbox | None,
+    on_open: Callable[[Session], None],
+) -> SessionResult:
+    artifacts, out, recorded = begins.artifacts, begins.artifacts.out, begins.recorded
     started_s = monotonic_s()
     register = register_of(spec.runs_dir, spec.mode, spec.account)
     inbox = inbox or Inbox()
     inbox.register = register
-    journal = await DurableJournal.open(
-        out / "journal.sqlite", sinks=artifacts.sinks(simulation=False)
-    )
+    path = out / "journal.sqlite"
+    sinks = artifacts.sinks(simulation=False)
+    if recorded is not None:
+        artifacts.catch_up(batches_of(path))
+    journal = await DurableJournal.open(path, sinks=sinks)
     passing("session.journal_opened")
     watch = StallWatch()
     try:
-        session = Session(_on_machine(spec, out, watch, speed), session_id, journal, first)
+        live = _on_machine(spec, out, watch, speed)
+        session = Session(live, begins.session_id, journal, begins.first, recorded)
+        journal.keep(Keeper(session).states)
         session.listen()
         session.assembly.kill.stopwatch = lambda: int(monotonic_s() * 1000)
         inbox.open(session)
-        session.start(held_at_start(register, first[0].timestamp))
+        session.start(_held(register, begins))
         passing("session.started")
         pacer = Pacer(speed)
-        pacer.begin(first[0].timestamp)
+        pacer.begin(begins.at)
         driver = PacedDriver(session, pacer, inbox, stop=stop, on_progress=on_progress or _ignore)
         watch.start()
-        otherwise, trouble = await _drive_paced(driver, groups, watch, lambda: on_open(session))
+        opened = partial(on_open, session)
+        otherwise, trouble = await _drive_paced(driver, begins.groups, watch, opened)
         # Nobody comes in any more, and who came before is heard before it is said how it ended.
         inbox.shut()
         await driver.wind_down()
@@ -175,6 +244,15 @@ async def run_paper(
     if trouble is not None:
         raise trouble
     return result
+
+
+def _held(register: HoldRegister, begins: _Begins) -> tuple[Hold, ...]:
+    """Return what is held from the first instruction on: what the register and the journal say."""
+    held = {hold.hold_id: hold for hold in held_at_start(register, begins.at)}
+    if begins.recorded is not None:
+        for hold in outliving(begins.recorded.facts.holds_at(begins.at)).values():
+            held.setdefault(hold.hold_id, hold)
+    return tuple(held.values())
 
 
 async def _drive_paced(
@@ -282,6 +360,7 @@ __all__ = [
     "SessionResult",
     "SessionSpec",
     "StrategySpec",
+    "resume_paper",
     "run_paper",
     "run_replay",
 ]

@@ -14,11 +14,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import replace
+from typing import Final
 
 from actors.assembly import Assembly, Parts, assemble
 from actors.execution import ExecutionActor
 from actors.feed import FeedActor
 from actors.health import NOTHING_STALE
+from actors.keeping import Recorded, backlog_of, restore
 from actors.outcomes import COMPLETED, EXIT_CODES, HALTED, INPUT_REFUSED, KILLED, RISK_HALTED
 from actors.reconciler import ReconcilerActor
 from actors.runtime import Cell, CellState, Dispatcher, Origin
@@ -38,6 +40,7 @@ from messages import (
     Lane,
     Message,
     MinimumOrder,
+    OrderStatus,
     Quote,
     SessionEnded,
     SessionStarted,
@@ -48,6 +51,15 @@ from state.journal import JournalWriter
 from state.money import exact, use_exact_context
 
 PROGRESS_EVERY = 4096
+
+RECOVERING_HOLD: Final = "recovering"
+"""Held from the first instruction after a restart until the venue and our books agree."""
+
+RECOVERY_LOOK_MS: Final = 1_000
+"""How often it is looked whether they do."""
+
+UNHEARD: Final = frozenset({OrderStatus.JOURNALED, OrderStatus.SENT, OrderStatus.IN_DOUBT})
+"""States of an order of which the venue has said nothing."""
 
 
 class SessionError(Exception):
@@ -63,9 +75,18 @@ class Session:
     """The turns of one session; whoever drives it owns the waiting and the journal's commits."""
 
     def __init__(
-        self, spec: SessionSpec, session_id: str, journal: JournalWriter, first: Group
+        self,
+        spec: SessionSpec,
+        session_id: str,
+        journal: JournalWriter,
+        first: Group,
+        recorded: Recorded | None = None,
     ) -> None:
-        """Put the session together; its time starts when the bars of ``first`` open."""
+        """
+        Put the session together; its time starts when the bars of ``first`` open.
+
+        With what an earlier process of it has ``recorded`` it goes on there instead.
+        """
         use_exact_context()
         _check_currencies(spec)
         self.spec = spec
@@ -74,7 +95,8 @@ class Session:
         tag = tag_of(session_id)
         self.turns = 0
         self.bars = 0
-        self.first_bar_at = first[0].timestamp
+        self.first_bar_at = start_at = first[0].timestamp if recorded is None else recorded.clock
+        self._recorded = recorded
         factory: Callable[..., Dispatcher] = QueuedDispatcher if spec.queued else Dispatcher
         self.assembly: Assembly = assemble(
             Parts(
@@ -86,11 +108,12 @@ class Session:
                 spec.cash,
                 replace(spec.engine, trade_tag=tag),
                 spec.limits,
-                first[0].timestamp,
+                start_at,
                 factory,
                 health=spec.health,
                 doubts=spec.doubts,
                 broker=spec.broker,
+                facts=None if recorded is None else recorded.facts,
             ),
             journal,
         )
@@ -113,6 +136,8 @@ class Session:
         self._fresh = None if health is None else health.fresh
         limited = assembly.core.risk_memory.watch is not None
         self._observe_account = assembly.core.observe_account if limited else None
+        if recorded is not None:
+            restore(self, recorded)
 
     def _deliver(self, news: News) -> None:
         assembly = self.assembly
@@ -132,6 +157,9 @@ class Session:
         self._publish(SessionStarted("session", clock.now, self.session_id, spec.mode, spec.seed))
         for hold in held:
             supervisor.reapply(hold)
+        if self._recorded is not None:
+            supervisor.hold_open(RECOVERING_HOLD, "the session goes on after an earlier process")
+            assembly.dispatcher.take_back(backlog_of(self._recorded))
         supervisor.start()
         # Restarts that an earlier session did not live to see.
         for child in supervisor.specs:
@@ -142,6 +170,23 @@ class Session:
         assembly.kill.go_on()
         self._mark("start")
         clock.call_at(next_midnight(clock.now), self._snapshot_at_midnight)
+        if self._recorded is not None:
+            self._recorded = None
+            self._recover(clock.now)
+
+    def _recover(self, at: int) -> None:
+        """Open again once the venue has told of every order and agrees with our books."""
+        assembly = self.assembly
+        reconciler = assembly.reconciler_cell
+        asked = any(order.status in UNHEARD for order in assembly.books.orders.live())
+        if not asked and reconciler.runs and isinstance(reconciler.actor, ReconcilerActor):
+            result = reconciler.actor.compare("recovery")
+            self._publish(result)
+            if not result.differences:
+                agreed = "every order is accounted for, and the venue and our books agree"
+                assembly.supervisor.lift(RECOVERING_HOLD, "reconciler", agreed)
+                return
+        assembly.clock.call_at(at + RECOVERY_LOOK_MS, self._recover)
 
     def _publish(self, message: Message) -> None:
         self.assembly.dispatcher.publish("session", message)

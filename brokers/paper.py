@@ -115,9 +115,9 @@ class PaperBroker:
             engine.balance().net_flow,
         )
 
-    def snapshot(self) -> dict[str, Any]:
+    def snapshot(self, *, ends: bool = True) -> dict[str, Any]:
         """Return the venue's state, JSON-ready: resting orders survive a restart by it."""
-        return self.engine.snapshot()
+        return self.engine.snapshot(ends=ends)
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Take back what ``snapshot`` gave."""

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any, Final
+
+import msgspec
 
 from actors.execution.bracket import Brackets, is_put_back
+from actors.execution.doubt import DoubtPlan
 from actors.execution.doubts import Doubts
 from actors.execution.inquiry import Inquiries
 from actors.execution.pursuit import Pursuit
-from messages import ApprovedCancel, ApprovedOpen, ApprovedReduce, Cause
+from messages import ApprovedCancel, ApprovedOpen, ApprovedReduce, Cause, OrderStatus
 from state.ledger import Ledger
 from state.orders import OrderStore
+
+UNANSWERED: Final = frozenset({OrderStatus.JOURNALED, OrderStatus.SENT})
+"""
+States of an order of which the venue has said nothing: after a restart nobody knows whether it is
+there. JOURNALED too, for what lies between the record and the word of its send is the send.
+"""
 
 
 @dataclass(slots=True)
@@ -45,3 +56,38 @@ class Books:
         if approved.intent is not None:
             self.pursuits[request.order_id] = Pursuit(approved.intent, request.quantity)
         return True
+
+    # -- across restarts of the process
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return what is under way, JSON-ready; orders and ledger are the journal's."""
+        kept: dict[str, Any] = msgspec.to_builtins(
+            {
+                "lost_cancels": self.lost_cancels,
+                "cancel_causes": self.cancel_causes,
+                "inquiries": self.inquiries,
+            },
+            order="sorted",
+        )
+        kept["pursuits"] = [pursuit.snapshot() for pursuit in self.pursuits.values()]
+        kept["doubts"] = self.doubts.snapshot()
+        kept["brackets"] = self.brackets.snapshot()
+        return kept
+
+    def restore(self, state: Mapping[str, Any], plan: DoubtPlan) -> None:
+        """Take back what ``snapshot`` gave; ``plan`` is how doubts are settled from now on."""
+        self.lost_cancels = msgspec.convert(state["lost_cancels"], list[ApprovedCancel])
+        self.cancel_causes = msgspec.convert(state["cancel_causes"], dict[str, Cause])
+        self.inquiries = msgspec.convert(state["inquiries"], Inquiries)
+        pursuits = [Pursuit.of(kept) for kept in state["pursuits"]]
+        self.pursuits = {pursuit.intent.intent_id: pursuit for pursuit in pursuits}
+        self.doubts.restore(state["doubts"], plan)
+        self.brackets.restore(state["brackets"])
+
+    def inherit(self) -> None:
+        """Doubt every order that the last process may have sent without hearing of it."""
+        self.doubts.inherited = [
+            order.request.order_id
+            for order in self.orders.live()
+            if order.status in UNANSWERED and not self.brackets.stays(order.request.order_id)
+        ]

@@ -14,10 +14,10 @@ This module keeps the state and answers questions; it sends and journals nothing
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -247,6 +247,30 @@ class Brackets:
             root_id=root_id,
             because=FollowUpReason.RESTORE,
         )
+
+
+    # -- across restarts of the process
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return everything that waits, JSON-ready."""
+        return {
+            "kept": [msgspec.to_builtins(kept) for kept in self.kept.values()],
+            "waiting": {name: sorted(others) for name, others in self.waiting.items()},
+            "displaced": [
+                msgspec.to_builtins(entry) for found in self.displaced.values() for entry in found
+            ],
+            "numbers": dict(self.numbers),
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take back what ``snapshot`` gave."""
+        kept = msgspec.convert(state["kept"], list[Kept])
+        self.kept = {each.order_id: each for each in kept}
+        self.waiting = {name: set(others) for name, others in state["waiting"].items()}
+        self.displaced = {}
+        for entry in msgspec.convert(state["displaced"], list[Displaced]):
+            self.displaced.setdefault(book_of(entry.request), []).append(entry)
+        self.numbers = dict(state["numbers"])
 
 
 def is_put_back(request: OrderRequest) -> bool:

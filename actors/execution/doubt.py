@@ -25,9 +25,12 @@ This module decides and does nothing: each method returns what is to be done.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import Final
+from typing import Any, Final
+
+import msgspec
 
 from messages import Scope
 
@@ -150,6 +153,25 @@ class Doubt:
         found = "no answer" if self.found is None else self.found.value
         held = " held" if self.is_held else ""
         return f"<Doubt {self.kind.value} {self.order_id} asked={self.asked} {found}{held}>"
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return what a restart of the process must know, JSON-ready: it asks at once again."""
+        names = ("order_id", "client_order_id", "symbol", "since", "absent_after", "hold_at")
+        kept = {name: getattr(self, name) for name in names}
+        scope = None if self.scope is None else msgspec.to_builtins(self.scope)
+        return {**kept, "kind": self.kind.value, "is_held": self.is_held, "scope": scope}
+
+    @classmethod
+    def of(cls, state: Mapping[str, Any], plan: DoubtPlan) -> Doubt:
+        """Return the doubt that ``snapshot`` described."""
+        since = int(state["since"])
+        names = state["order_id"], state["client_order_id"], state["symbol"]
+        doubt = cls(DoubtKind(state["kind"]), *names, now=since, sent_at=since, plan=plan)
+        doubt.absent_after = int(state["absent_after"])
+        doubt.hold_at = int(state["hold_at"])
+        doubt.is_held = bool(state["is_held"])
+        doubt.scope = msgspec.convert(state["scope"], Scope | None)
+        return doubt
 
     @property
     def next_at(self) -> int:

@@ -7,11 +7,11 @@ answer is overdue or a doubt has something to do.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
-from actors.execution.doubt import Doubt, DoubtKind
+from actors.execution.doubt import Doubt, DoubtKind, DoubtPlan
 from messages import EVERYTHING, Scope
 from state.orders import RecentIds
 
@@ -72,6 +72,23 @@ class Doubts:
         """Return what a held doubt holds: its symbol, or, with others in other symbols, all."""
         alone = all(other.symbol == doubt.symbol for other in self.held)
         return Scope(symbol=doubt.symbol) if alone else EVERYTHING
+
+
+    # -- across restarts of the process
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return what is in doubt and what was proven absent, JSON-ready."""
+        return {
+            "open": [doubt.snapshot() for doubt in self.open.values()],
+            "absent": self.absent.names(),
+        }
+
+    def restore(self, state: Mapping[str, Any], plan: DoubtPlan) -> None:
+        """Take back what ``snapshot`` gave; what waited for an answer is found by the orders."""
+        doubts = [Doubt.of(kept, plan) for kept in state["open"]]
+        self.open = {doubt.client_order_id: doubt for doubt in doubts}
+        for name in state["absent"]:
+            self.absent.add(name)
 
 
 def words(doubt: Doubt, now: int) -> str:

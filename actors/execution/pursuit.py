@@ -17,9 +17,12 @@ intent's; a price is the intent's limit, the mark within its ``Reprice``, or non
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from decimal import Decimal
 from enum import Enum
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple, cast
+
+import msgspec
 
 from messages import (
     Cause,
@@ -37,6 +40,7 @@ from messages import (
     PartialFill,
     ReasonCode,
     ReduceFollowUp,
+    ReduceIntent,
     Side,
 )
 from state.money import BASIS_POINT, ZERO
@@ -73,6 +77,25 @@ class Stage(Enum):
     CANCELLING = "cancelling"  # its cancel is on its way
     WAITING = "waiting"  # nothing is live; a retry is due later
     OVER = "over"
+
+
+class _Kept(msgspec.Struct):
+    """What a pursuit is across restarts of the process."""
+
+    intent: OpenIntent | ReduceIntent
+    quantity: Decimal
+    filled: Decimal
+    order_id: str
+    stage: Stage
+    price: Decimal | None
+    orders: int
+    retries: int
+    reprices: int
+    fallbacks: int
+    deadline: int | None
+    reprice_at: int | None
+    retry_at: int | None
+    why: FollowUpReason | None
 
 
 class CancelOrder(NamedTuple):
@@ -135,6 +158,45 @@ class Pursuit:
             f"<Pursuit {self.intent.intent_id} {self.stage.value} "
             f"{self.filled}/{self.quantity} orders={self._orders}>"
         )
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return where it stands, JSON-ready."""
+        kept = _Kept(
+            self.intent,  # type: ignore[arg-type]  # the two are all the intents there are
+            self.quantity,
+            self.filled,
+            self.order_id,
+            self.stage,
+            self._price,
+            self._orders,
+            self._retries,
+            self._reprices,
+            self._fallbacks,
+            self._deadline,
+            self._reprice_at,
+            self._retry_at,
+            self._why,
+        )
+        return cast("dict[str, Any]", msgspec.to_builtins(kept))
+
+    @classmethod
+    def of(cls, state: Mapping[str, Any]) -> Pursuit:
+        """Return the pursuit that ``snapshot`` described."""
+        kept = msgspec.convert(state, _Kept)
+        pursuit = cls(kept.intent, kept.quantity)
+        pursuit.filled = kept.filled
+        pursuit.order_id = kept.order_id
+        pursuit.stage = kept.stage
+        pursuit._price = kept.price
+        pursuit._orders = kept.orders
+        pursuit._retries = kept.retries
+        pursuit._reprices = kept.reprices
+        pursuit._fallbacks = kept.fallbacks
+        pursuit._deadline = kept.deadline
+        pursuit._reprice_at = kept.reprice_at
+        pursuit._retry_at = kept.retry_at
+        pursuit._why = kept.why
+        return pursuit
 
     @property
     def rest(self) -> Decimal:

@@ -195,6 +195,8 @@ class Dispatcher:
                 return True
             busy = True
             if enough():
+                if self.errands:  # what a handler wants done goes with what it said
+                    self.run_errands()
                 return not inbox and not ready
 
     def run_errands(self) -> None:
@@ -221,6 +223,25 @@ class Dispatcher:
     def commits_waiting(self) -> int:
         """Return how many messages wait for a commit."""
         return len(self._commits)
+
+    def backlog(self) -> list[tuple[str, Message, str]]:
+        """
+        Return (actor, message, origin) of what is on its way, in the order of its delivery.
+
+        For whoever keeps a session's state between two handlers. What waits for a commit is not
+        among it: after a restart the commit has been made, and what it was for is in doubt.
+        """
+        told = [(cell.name, message, origin_text(origin)) for cell, message, origin in self._inbox]
+        for cell in self.cells.values():
+            for message, letter in cell.mailbox.letters():
+                origin = letter.origin if isinstance(letter, Deep) else letter
+                told.append((cell.name, message, origin_text(origin)))
+        return told
+
+    def take_back(self, backlog: Iterable[tuple[str, Message, str]]) -> None:
+        """Take back what ``backlog`` gave; it is delivered by the next ``settle``."""
+        for name, message, origin in backlog:
+            self.tell(self.cells[name], message, origin)
 
     def settle_all(self) -> None:
         """Bring the system to quiescence with every commit made at once (simulation only)."""

@@ -77,5 +77,8 @@ KILL_LAST_RESORT_S = 4.0
 SENTINEL_TICK_S = 0.02
 """How often the sentinel looks at the kill file, at kills on their way, and at the loop."""
 
+CHART_KEPT_EVERY = 256
+"""Turns after which a live session keeps its charts anew: a crash costs them so many points."""
+
 REFUSALS_KEPT = 8
 """Kinds of refusals remembered per symbol, for `explain`; all are journaled."""

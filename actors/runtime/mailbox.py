@@ -139,6 +139,10 @@ class Mailbox:
                     return letter
         return None
 
+    def letters(self) -> list[Letter]:
+        """Return what is queued, in the order of its delivery, and leave it there."""
+        return [letter for queue in self._lanes for letter in queue]
+
     def take_open(self, covered: Callable[[Message], bool]) -> list[Letter]:
         """Take every queued message of the OPEN lane that ``covered`` is true of, in order."""
         queue = self._lanes[Lane.OPEN]

@@ -434,6 +434,12 @@ class StrategyActor(Actor):
 
     def snapshot(self) -> SnapshotTaken:
         """Return the state that a restart comes back with, having noted it for that."""
+        text = self.state()
+        self.house.save(text)
+        return SnapshotTaken(f"strategy:{self.desk.strategy}", self.desk.now, text)
+
+    def state(self) -> str:
+        """Return everything that the strategy and what belongs to it are, as JSON."""
         state = {
             "strategy": self.strategy.snapshot(),
             "desk": self.desk.snapshot(),
@@ -445,11 +451,9 @@ class StrategyActor(Actor):
             ],
         }
         try:
-            text = json.dumps(state, separators=(",", ":"), sort_keys=True)
+            return json.dumps(state, separators=(",", ":"), sort_keys=True)
         except (TypeError, ValueError) as error:  # of the strategy's own part: ours is plain
             raise UnreadyState("snapshot", error) from error
-        self.house.save(text)
-        return SnapshotTaken(f"strategy:{self.desk.strategy}", self.desk.now, text)
 
     # -- what went wrong
 

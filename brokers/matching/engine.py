@@ -277,13 +277,18 @@ class MatchingEngine:
 
     # -- what must survive a restart
 
-    def snapshot(self) -> dict[str, Any]:
-        """Return everything that matching depends on, JSON-ready."""
+    def snapshot(self, *, ends: bool = True) -> dict[str, Any]:
+        """
+        Return everything that matching depends on, JSON-ready.
+
+        Without ``ends`` the orders that have ended are left out, of which there are many: for
+        whoever has them in a journal, and takes no order to be there that is not.
+        """
         return {
             "order_count": self._order_count,
             "trade_count": self._matcher.trade_count,
             "orders": [order.snapshot() for order in self._book.orders.values()],
-            "finished": self._book.finished(),
+            "finished": self._book.finished() if ends else [],
             "remembers_from": self._book.remembers_from,
             "prices": self._prices.snapshot(),
             "by_print": sorted(self._by_print),

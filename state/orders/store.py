@@ -135,6 +135,10 @@ class RecentIds:
         """Return whether an id is remembered."""
         return name in self._young or name in self._old
 
+    def names(self) -> list[str]:
+        """Return every id that is remembered, the older generation first."""
+        return [*sorted(self._old), *sorted(self._young)]
+
     def add(self, name: str) -> bool:
         """Remember ``name``; return whether it was new."""
         if name in self._young or name in self._old:

@@ -1,0 +1,201 @@
+"""
+What a session keeps beside its journal, and how the next process goes on with it.
+
+Theory of operation. The journal says what happened: orders, fills, money, holds. It does not say
+what a strategy remembers, how far a pursuit is, or which bars led to nothing. That is in *states*,
+one for each part of the session, which the journal writes in the transaction of the entries after
+which they hold. A batch is taken between two handlers, never within one, so the two always belong
+together: what the disk has after a crash is the session as it was at one moment.
+
+To go on is therefore no case of its own. Books and holds are folded from the entries, every part
+takes its state back, what was on its way is handed over again, and every actor starts as after any
+other failure: as a new incarnation over what outlives one. Only what lies between the last batch
+and the end of the process is unknown. Here that is nothing but orders whose records were written
+and which may have been sent: they are in doubt, and the venue is asked. Bars since then are read
+again; had any of them led to an event, there would be a later batch.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from actors.runtime import Cell
+from actors.runtime.limits import CHART_KEPT_EVERY
+from actors.strategy import StrategyActor
+from messages import Bar, FundingRate, Message, PositionSide, Quote, message_types
+from state.facts import Facts
+
+if TYPE_CHECKING:
+    from actors.turns import Session
+
+STATES_VERSION: Final = 1
+"""Version of the form of the states; a session of another one cannot be gone on with."""
+
+_encode = msgspec.json.Encoder(order="deterministic").encode
+
+
+class StatesUnknown(Exception):
+    """A session's states cannot be gone on with; the message says why."""
+
+
+class Recorded:
+    """What an earlier process left of a session: its facts, and its parts' states."""
+
+    def __init__(self, facts: Facts, states: Mapping[str, bytes]) -> None:
+        """Take what was read; raises ``StatesUnknown`` for states of another form, or none."""
+        if "session" not in states:
+            raise StatesUnknown("the session kept no states: it cannot be gone on with")
+        self.facts = facts
+        self.parts: dict[str, Any] = {name: json.loads(text) for name, text in states.items()}
+        found = self.parts["session"].get("version")
+        if found != STATES_VERSION:
+            raise StatesUnknown(f"states of version {found}, expected {STATES_VERSION}")
+
+    @property
+    def clock(self) -> int:
+        """Return the session's time when it was left, int ms UTC."""
+        return int(self.parts["session"]["clock"])
+
+    @property
+    def last_bar_at(self) -> int:
+        """Return when the newest bar that was taken opened, -1 for none."""
+        return max((bar["timestamp"] for bar in self.parts["session"]["last"]), default=-1)
+
+
+class Keeper:
+    """Returns the states of a session's parts, those that may have changed since the last call."""
+
+    def __init__(self, session: Session) -> None:
+        """Keep the parts of ``session``."""
+        self._session = session
+        self._seen: dict[str, tuple[int, int]] = {}
+        self._unready: set[str] = set()
+        self._charted = -1
+
+    def states(self) -> Mapping[str, bytes | None]:
+        """Return (part, state); for the journal, between two handlers."""
+        session = self._session
+        assembly = session.assembly
+        found: dict[str, bytes | None] = {
+            "session": _encode(self._of_session()),
+            "execution": _encode(assembly.books.snapshot()),
+            "risk": _encode(assembly.core.risk_memory.snapshot()),
+            "venue": _encode(assembly.broker.snapshot(ends=False)),
+            "account": _encode(assembly.track.snapshot()),
+        }
+        if assembly.health is not None:
+            found["health"] = _encode(assembly.health.state.circuits.export())
+        if session.turns >= self._charted + CHART_KEPT_EVERY or self._charted < 0:
+            self._charted = session.turns
+            found["charts"] = _encode(assembly.track.charts())
+        for cell in assembly.strategy_cells.values():
+            text = self._of_strategy(cell)
+            if text is not None:
+                found[cell.name] = text
+        return found
+
+    def _of_session(self) -> dict[str, Any]:
+        session = self._session
+        assembly = session.assembly
+        board = assembly.board
+        return {
+            "version": STATES_VERSION,
+            "clock": assembly.clock.now,
+            "turns": session.turns,
+            "bars": session.bars,
+            "first_bar_at": session.first_bar_at,
+            "last": list(board.last.values()),
+            "quotes": list(board.quotes.values()),
+            "funding": list(board.funding.values()),
+            "backlog": [
+                [actor, msgspec.to_builtins(message), origin]
+                for actor, message, origin in assembly.dispatcher.backlog()
+            ],
+        }
+
+    def _of_strategy(self, cell: Cell) -> bytes | None:
+        """Return a strategy's state if it may have changed and can be had."""
+        mark = (cell.incarnation, cell.handled + cell.dead + cell.refused)
+        if self._seen.get(cell.name) == mark or not cell.runs:
+            return None
+        found: list[bytes] = []
+
+        def keep(cell: Cell) -> None:
+            if isinstance(cell.actor, StrategyActor):
+                found.append(cell.actor.state().encode())
+
+        assembly = self._session.assembly
+        try:
+            assembly.dispatcher.keep_state(cell, keep)
+        except Exception as error:  # noqa: BLE001 - the strategy's own, told to the supervisor
+            failure = error
+            assembly.dispatcher.when_idle(
+                lambda: assembly.supervisor.actor_failed(cell, None, failure)
+            )
+            return None
+        self._seen[cell.name] = mark
+        return found[0] if found else None
+
+
+def restore(session: Session, recorded: Recorded) -> None:
+    """
+    Give a session that has not started what ``recorded`` says; its books have the facts already.
+
+    The orders that may have been sent are in doubt from here on.
+    """
+    parts, facts = recorded.parts, recorded.facts
+    assembly = session.assembly
+    core = assembly.core
+    kept = parts["session"]
+    session.turns, session.bars = int(kept["turns"]), int(kept["bars"])
+    session.first_bar_at = int(kept["first_bar_at"])
+    board = assembly.board
+    for bar in msgspec.convert(kept["last"], list[Bar]):
+        board.last[bar.symbol] = bar
+    for quote in msgspec.convert(kept["quotes"], list[Quote]):
+        board.quotes[quote.symbol] = quote
+    for rate in msgspec.convert(kept["funding"], list[FundingRate]):
+        board.funding[rate.symbol] = rate
+    core.last_delivered = recorded.last_bar_at
+    assembly.broker.restore(parts["venue"])
+    for minimum in facts.minimums.values():
+        assembly.broker.set_minimum(minimum)
+        core.risk_memory.minimums[minimum.symbol] = minimum
+    assembly.books.restore(parts["execution"], core.parts.doubts)
+    assembly.books.inherit()
+    core.risk_memory.restore(parts["risk"])
+    assembly.track.restore(parts["account"], parts["charts"])
+    if assembly.health is not None and "health" in parts:
+        assembly.health.state.circuits.restore(parts["health"])
+    tag = core.parts.tag
+    assembly.desk.count_from(facts.counters.get(f"{tag}-C", 0))
+    assembly.kill.count_from(facts.counters.get(f"{tag}-K", 0))
+    for name, house in core.houses.items():
+        text = parts.get(f"strategy:{name}")
+        if text is not None:
+            _restore_house(house, text)
+            core.saved[name] = json.dumps(text, separators=(",", ":"), sort_keys=True)
+        for symbol, minimum in facts.minimums.items():
+            house.desk.minimums[symbol] = minimum
+
+
+def _restore_house(house: Any, state: Mapping[str, Any]) -> None:
+    """Give what outlives a strategy's incarnation its state back."""
+    house.desk.restore(state["desk"])
+    house.plans.restore(state["plans"])
+    house.memory.backoff = state["backoff"]
+    for symbol, side, text in state["books"]:
+        house.books[symbol, PositionSide(side)] = text
+
+
+def backlog_of(recorded: Recorded) -> list[tuple[str, Message, str]]:
+    """Return what was on its way when the session was left."""
+    kinds = {kind.__name__: kind for kind in message_types()}
+    return [
+        (actor, msgspec.convert(plain, kinds[plain["type"]]), origin)
+        for actor, plain, origin in recorded.parts["session"]["backlog"]
+    ]
