@@ -30,28 +30,18 @@ from state.snapshots import OrderSnapshot, PositionSnapshot, Snapshot, save_stat
 
 CODE_VERSION = "0.1.0"
 
-PROJECTED = ("events.ndjson", *TABLES)
-"""Files that are written as the journal grows."""
-
 
 class Artifacts:
     """The files of one session in ``out``."""
 
     def __init__(
-        self,
-        spec: SessionSpec,
-        session_id: str,
-        out: Path,
-        fingerprints: Mapping[str, str],
-        *,
-        going_on: bool = False,
+        self, spec: SessionSpec, session_id: str, out: Path, fingerprints: Mapping[str, str]
     ) -> None:
-        """Plan the files; nothing is written before ``begin``, which one that goes on has had."""
+        """Plan the files; nothing is written before ``begin``."""
         self.spec = spec
         self.session_id = session_id
         self.out = out
         self.fingerprints = dict(fingerprints)
-        self._going_on = going_on
         self._projections: ProjectionProcess | None = None
 
     def sinks(self, *, simulation: bool) -> list[Sink]:
@@ -61,14 +51,11 @@ class Artifacts:
         In a simulation it writes ``journal.sqlite`` too; a live journal is its own writer.
         """
         copies = () if self.spec.events is None else (self.spec.events,)
-        if self._going_on:  # they are made again from the journal, which may know more than they
-            for name in (*PROJECTED, *(str(copy) for copy in copies)):
-                (self.out / name).unlink(missing_ok=True)
         self._projections = ProjectionProcess(self.out, journal=simulation, copies=copies)
         return [self._projections, *self.spec.sinks]
 
     def catch_up(self, batches: Iterable[bytes]) -> None:
-        """Let the projections begin anew with what the journal has already, lines by the batch."""
+        """Let the projections, made anew, begin with what the journal has: lines by the batch."""
         assert self._projections is not None, "a session has its sinks from here"
         for lines in batches:
             self._projections.write((), lines)

@@ -7,7 +7,7 @@ it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import partial
@@ -84,8 +84,7 @@ from messages import (
 from state.facts import Facts
 from state.instruments import Instrument
 from state.journal import JournalWriter
-from state.ledger import Ledger, LedgerError, LotMethod
-from state.orders import OrderStore
+from state.ledger import LedgerError, LotMethod
 from strategies import Desk, Strategy, StrategyParams
 from strategies.plans import PlanKeeper
 

@@ -22,8 +22,8 @@ import structlog
 
 from actors.artifacts import Artifacts
 from actors.assembly import StrategySpec
-from actors.health import MachineVitals
 from actors.feed import FeedActor
+from actors.health import MachineVitals
 from actors.inbox import Inbox
 from actors.keeping import Keeper, Recorded
 from actors.outcomes import (
@@ -156,9 +156,8 @@ async def resume_paper(
     before every order is accounted for and the venue and our books agree.
     """
     assert left.ended is None, "what has ended is not gone on with"
-    artifacts = Artifacts(
-        spec, left.manifest.session_id, left.folder, spec.feed.fingerprints(), going_on=True
-    )
+    fingerprints = spec.feed.fingerprints()
+    artifacts = Artifacts(spec, left.manifest.session_id, left.folder, fingerprints)
     recorded = left.recorded
     if recorded is None:  # nothing of it has happened yet
         first, groups = _open(spec, left.folder)

@@ -5,15 +5,18 @@ from __future__ import annotations
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from types import FrameType
 
 import anyio
 
-from actors.session import SessionResult, run_paper
+from actors.resuming import Left
+from actors.session import SessionResult, resume_paper, run_paper
 from tidegate.compose import compose, refuse_unready_for_live
 from tidegate.config import Configuration
 from tidegate.control.around import Controls, controlled
-from tidegate.exits import UsageRefused
+from tidegate.exits import Exit, UsageRefused
+from tidegate.going_on import left_of, say_ended, session_to_go_on
 from tidegate.output import Progress, progress_bar
 from tidegate.running import announce, input_errors, say, session_logs, session_spec
 
@@ -29,7 +32,7 @@ def trade_session(
 ) -> int:
     """Run a paper session and say what came of it; return its exit code."""
     _refuse_what_is_not_there(configuration, acknowledged=acknowledged)
-    _refuse_going_on(resume=resume, session=session, new=new)
+    _refuse_contradiction(resume=resume, session=session, new=new)
     if not configuration.settings.strategies:
         raise UsageRefused(
             "trade: no strategy configured; expected [[strategies]] in ./tidegate.toml "
@@ -39,19 +42,28 @@ def trade_session(
         parts = compose(configuration)
         spec = session_spec(configuration, parts, log)
         speed = configuration.settings.feed.speed
+        older = session_to_go_on(spec, session) if resume or session is not None else None
         with controlled(configuration, spec, logs) as controls:
+            # Only now: a session that another daemon runs at this moment is nobody's to read.
+            left = left_of(older, spec) if older is not None else None
+            if older is not None and left is None:
+                say_ended(older)
+                return Exit.DONE
             announce(spec)
             with progress_bar("paper") as on_progress, input_errors():
-                result = run(controls, speed, on_progress)
+                result = run(controls, speed, on_progress, left)
     return say(result, as_json=as_json)
 
 
-def run(controls: Controls, speed: float, on_progress: Progress | None) -> SessionResult:
-    """Run the session until its data ends or a signal asks it to end."""
+def run(
+    controls: Controls, speed: float, on_progress: Progress | None, left: Left | None = None
+) -> SessionResult:
+    """Run the session, or go on with the one ``left``, until its data or a signal ends it."""
+    start = run_paper if left is None else partial(resume_paper, left=left)
     with stop_on_signal() as stopping:
 
         async def session() -> SessionResult:
-            return await run_paper(
+            return await start(
                 controls.spec,
                 speed=speed,
                 stop=stopping,
@@ -115,7 +127,7 @@ def _refuse_what_is_not_there(configuration: Configuration, *, acknowledged: boo
         )
 
 
-def _refuse_going_on(*, resume: bool, session: str | None, new: bool) -> None:
+def _refuse_contradiction(*, resume: bool, session: str | None, new: bool) -> None:
     asked = [
         name
         for name, given in (("--resume", resume), ("--session", session), ("--new", new))
@@ -123,11 +135,6 @@ def _refuse_going_on(*, resume: bool, session: str | None, new: bool) -> None:
     ]
     if len(asked) > 1:
         raise UsageRefused(f"{' and '.join(asked)} contradict each other; expected one of them")
-    if resume or session is not None:
-        raise UsageRefused(
-            f"{asked[0]}: this version cannot go on with a session yet; "
-            "--new, or none of them, starts a new one"
-        )
 
 
 def _has_uvloop() -> bool:

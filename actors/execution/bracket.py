@@ -248,7 +248,6 @@ class Brackets:
             because=FollowUpReason.RESTORE,
         )
 
-
     # -- across restarts of the process
 
     def snapshot(self) -> dict[str, Any]:

@@ -73,7 +73,6 @@ class Doubts:
         alone = all(other.symbol == doubt.symbol for other in self.held)
         return Scope(symbol=doubt.symbol) if alone else EVERYTHING
 
-
     # -- across restarts of the process
 
     def snapshot(self) -> dict[str, Any]:

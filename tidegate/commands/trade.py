@@ -35,7 +35,7 @@ Resume = Annotated[bool, typer.Option("--resume", help="Go on with the newest se
 SessionOption = Annotated[
     str | None, typer.Option("--session", metavar="ID", help="Go on with this session.")
 ]
-New = Annotated[bool, typer.Option("--new", help="Start a new session (the default for now).")]
+New = Annotated[bool, typer.Option("--new", help="Start a new session (the default).")]
 
 
 def register(app: typer.Typer) -> None:
