@@ -8,8 +8,8 @@ same step; from then on the plan keeper compares what should rest with what does
 compared with the desk in the same manner: at fills, at the end of the entry, at closes while there
 is a trade, and at a start. So a partial fill, a missed one or a restart needs no case of its own.
 
-A position that cannot be protected (its stop is refused for good, or the price is beyond it
-already) leaves at market, and is asked to leave at every close until it has.
+A position that cannot be protected (its plan or its stop is refused for good) leaves at market, and
+is asked to leave at every close until it has.
 """
 
 from __future__ import annotations
@@ -102,7 +102,10 @@ class DonchianBreakout(Strategy):
             yield from books
 
     def _book(self, symbol: str, side: PositionSide) -> Book | None:
-        return next((book for book in self._books.get(symbol, ()) if book.side is side), None)
+        for book in self._books.get(symbol, ()):  # asked of every book at every bar
+            if book.side is side:
+                return book
+        return None
 
     # -- the market
 
@@ -258,17 +261,33 @@ class DonchianBreakout(Strategy):
         """Return the plan for a position at its mean entry price, or what takes it out at once."""
         before, book.price = book.price, self.desk.average_price(book.symbol, book.side)
         kept = whole and book.price == before and self._is_protected(book)
-        book.settled = whole
+        book.settled, book.by_distance = whole, False
         book.touch()
         if kept:
             return []  # the plan in force has these prices, and follows the size by itself
         if book.range is None:
             return self._leave(book, "unprotected", None)
+        return self._hand_in(book, PlanStop(price=self._stop_price(book), how=self._stop_policy))
+
+    def _plan_by_distance(self, book: Book) -> list[Asked]:
+        """
+        Return the same plan by the stop's distance, which is not compared with the market.
+
+        Where only bars come, the last price may be a night old when an entry fills far from it.
+        Whether the stop is beyond the market by now, the venue knows.
+        """
+        book.by_distance = True
+        book.touch()
+        away = abs(book.price - self._stop_price(book))
+        bps = ratio(away * WHOLE_BPS, book.price)
+        return self._hand_in(book, PlanStop(distance_bps=bps, how=self._stop_policy))
+
+    def _hand_in(self, book: Book, stop: PlanStop) -> list[Asked]:
         return [
             self.desk.update_plan(
                 book.symbol,
                 Plan(
-                    stop=PlanStop(price=self._stop_price(book), how=self._stop_policy),
+                    stop=stop,
                     trail=self._trail(book),
                     time_stop=book.ends_at,
                     close_how=LEAVE,
@@ -356,12 +375,12 @@ class DonchianBreakout(Strategy):
             return None
         if any(cause.code is ReasonCode.DUPLICATE_INTENT for cause in rejection.causes):
             return None
-        refused = rejection.action
-        if refused is IntentAction.UPDATE_PLAN or (
-            refused in _PROTECTS and not self._is_protected(book)
-        ):
-            return self._leave(book, "unprotected", None) or None
-        return None
+        if rejection.action is IntentAction.UPDATE_PLAN:
+            if not book.by_distance and self._stop_price(book) > ZERO:
+                return self._plan_by_distance(book)
+        elif rejection.action not in _PROTECTS or self._is_protected(book):
+            return None
+        return self._leave(book, "unprotected", None) or None
 
     # -- its own brakes
 

@@ -32,7 +32,7 @@ class Book:
 
     ``range`` is the average true range at the break, ``size`` and ``price`` are the position and
     its mean entry price as the plan knows them. ``settled`` says that the plan's prices are those
-    of the whole entry. Whoever changes something calls ``touch``.
+    of the whole entry, ``by_distance`` that it has the stop's distance. Whoever changes something calls ``touch``.
     """
 
     symbol: str
@@ -49,6 +49,7 @@ class Book:
     settled: bool = False
     active: bool = False
     leaving: bool = False
+    by_distance: bool = False
     rest_until: int = 0
     _encoded: msgspec.Raw | None = None
 
@@ -72,7 +73,7 @@ class Book:
         self.sign, self.range, self.entry = sign, range_, entry
         self.ends_at, self.timeframe_ms = ends_at, timeframe_ms or self.timeframe_ms
         self.size = self.price = ZERO
-        self.settled = self.active = self.leaving = False
+        self.settled = self.active = self.leaving = self.by_distance = False
         self.touch()
 
     def finish(self, rest_until: int = 0) -> None:
@@ -106,6 +107,7 @@ class Book:
             "settled": self.settled,
             "active": self.active,
             "leaving": self.leaving,
+            "by_distance": self.by_distance,
             "rest_until": self.rest_until,
         }
 
@@ -118,6 +120,6 @@ class Book:
         self.timeframe_ms = int(state["timeframe_ms"])
         self.size, self.price = Decimal(state["size"]), Decimal(state["price"])
         self.settled, self.active = bool(state["settled"]), bool(state["active"])
-        self.leaving = bool(state["leaving"])
+        self.leaving, self.by_distance = bool(state["leaving"]), bool(state["by_distance"])
         self.rest_until = int(state["rest_until"])
         self.touch()
