@@ -32,7 +32,8 @@ class Book:
 
     ``range`` is the average true range at the break, ``size`` and ``price`` are the position and
     its mean entry price as the plan knows them. ``settled`` says that the plan's prices are those
-    of the whole entry, ``by_distance`` that it has the stop's distance. Whoever changes something calls ``touch``.
+    of the whole entry, ``by_distance`` that it has the stop's distance. Whoever changes something
+    calls ``touch``.
     """
 
     symbol: str
