@@ -80,7 +80,7 @@ def replay(path: Path, symbol: str, terms: Terms, out: Path, method: str = "fifo
 
 @pytest.mark.parametrize("run", RUNS, ids=str)
 def test_replay_of_a_real_month_equals_the_reference(run: Run, tmp_path: Path) -> None:
-    """Every trade's time, side, price, quantity and fee; lots as declared; the equity to a digit."""
+    """Every trade to its fee, the lots as declared, and the final equity, to the last digit."""
     if not run.path.is_file():
         pytest.skip(f"real market data is not here: {run.path}")
     expected = breakout.replay(reference.read_rows(run.path), run.terms, CASH, FEE_BPS)
