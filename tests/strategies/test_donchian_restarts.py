@@ -135,16 +135,26 @@ def test_a_crash_between_fill_and_plan_leaves_no_position_bare() -> None:
 
 
 def test_bars_that_were_missed_start_the_channel_anew() -> None:
-    """However often it was restarted since: a hole in the channel is worse than a wait."""
+    """A hole in the channel is worse than a wait."""
     rows = [*CALM, *still(100, 4), step(100, 101), *still(101, 2), step(101, 103), *still(103)]
     world = breakout_world(bars_of(rows))
     world.before_turn(5, lambda w: w.session.take_snapshots())
     world.poison("strategy:one", Bar, when=lambda bar, _c: bar.timestamp == START + 6 * MINUTE)
-    crash_at(world, 7)
-    world.before_turn(7, lambda w: w.session.take_snapshots())
     world.run()
 
-    assert START + 11 * MINUTE < entries(world)[0].created_at
+    assert 1 == len(world.all(ActorRestarting))
+    assert START + 12 * MINUTE == entries(world)[0].created_at  # not at 9: two bars since
+
+
+def test_a_snapshot_taken_before_the_next_bar_does_not_hide_what_was_missed() -> None:
+    """However often it is restarted: the channels say until when they have seen every bar."""
+    old = breakout(run(UP))
+    kept = json.loads(json.dumps(old.snapshot()))
+    kept["markets"][0][1] -= 5 * MINUTE
+    again = DonchianBreakout(old.desk, DonchianBreakoutParams(**SMALL))
+    again.restore(kept)
+
+    assert kept == again.snapshot()
 
 
 def test_indicators_of_other_periods_begin_anew() -> None:
