@@ -66,6 +66,7 @@ class DonchianBreakout(Strategy):
 
     Params = DonchianBreakoutParams
     uses_plans = True
+    hears_progress = False
 
     def __init__(self, desk: Desk, params: DonchianBreakoutParams) -> None:
         """Start flat, without a bar."""
