@@ -88,7 +88,7 @@ class StrategyActor(Actor):
         self._wants_fills = kind.on_fill is not Strategy.on_fill
         self._wants_updates = kind.on_order_update is not Strategy.on_order_update
         self._plain = not has_states and not kind.uses_plans
-        self.eager = self._wants_updates
+        self.eager = self._wants_updates and kind.hears_progress
         self._answers = Answers(desk.strategy)
         """What each hook answered to the last news of an order."""
         self._own: list[Effect] = []
@@ -301,9 +301,11 @@ class StrategyActor(Actor):
             self._backoff_changed(backoff, intent.symbol, family)
 
     def _forgive(self, intent: Intent) -> None:
-        family = FAMILIES[intent.action]
         backoff = self.backoff
-        if backoff is not None and backoff.record_success(intent.symbol, family):
+        if backoff is None or backoff.is_clear:  # as nearly always
+            return
+        family = FAMILIES[intent.action]
+        if backoff.record_success(intent.symbol, family):
             self._backoff_changed(backoff, intent.symbol, family)
 
     def _backoff_changed(
@@ -355,8 +357,8 @@ class StrategyActor(Actor):
         Raises ``ForeignEffect`` and ``MalformedIntent`` for what a strategy must not return.
         """
         asked = own_intents(self.desk, effects)
-        if self._plain and not self._own and not self._asks and _are_plain(asked):
-            return asked
+        if self._plain and not self._own and _are_plain(asked):
+            return tuple(map(self._asked, asked)) if self._asks else asked
         own, self._own = self._own, []
         out: list[Effect] = []
         for intent in asked:
@@ -391,11 +393,15 @@ class StrategyActor(Actor):
                     effect=intent,
                 )
             before = (self.states.arm(intent),)
-        if self._asks and isinstance(intent, OpenIntent):
+        return (*before, self._asked(intent) if self._asks else intent)
+
+    def _asked(self, intent: Asked) -> Asked:
+        """Return an intent with what the strategy's own circuit says of it, if it is an opening."""
+        if type(intent) is OpenIntent:
             why_not = self.strategy.can_submit_order(intent)
             if why_not:
-                intent = msgspec.structs.replace(intent, withheld=str(why_not))
-        return (*before, intent)
+                return msgspec.structs.replace(intent, withheld=str(why_not))
+        return intent
 
     def _prepared_plan(self, intent: PlanIntent) -> Iterable[Effect]:
         if not type(self.strategy).uses_plans:

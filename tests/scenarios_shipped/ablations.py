@@ -86,11 +86,11 @@ def crashes(result: ScenarioResult) -> int:
     return failed + sum(exit_code == 6 for _, exit_code in result.outcomes)
 
 
-def not_ablated(folder: str, ablations: Iterable[Ablation]) -> list[str]:
-    """Return the scenarios of a folder that no ablation is about."""
+def not_ablated(folder: str, ablations: Iterable[Ablation], family: str = "") -> list[str]:
+    """Return the scenarios of a folder, or of those that begin with ``family``, not ablated."""
     covered = {file_of(ablation.scenario) for ablation in ablations}
     files = sorted(path for path in (SHIPPED / folder).iterdir() if path.name.endswith(SUFFIXES))
-    return [path.name for path in files if path not in covered]
+    return [p.name for p in files if p not in covered and p.name.startswith(family)]
 
 
 # -- ways to switch something off
