@@ -49,6 +49,7 @@ from messages import Hold
 from state.crashpoints import passing
 from state.journal import Journal
 from state.journal.durable import DurableJournal
+from state.lease import SessionLease
 from state.manifest import live_session_id, simulation_session_id
 from state.register import HoldRegister, RegisterDamaged, outliving, register_of
 
@@ -120,12 +121,32 @@ async def run_paper(
     Every order's record is on disk before the order leaves. ``stop`` is asked while nothing is
     due. Commands come through ``inbox``, which is open from before ``on_open`` until the session
     ends. The holds in the account's register are in force before anything starts, and the register
-    follows them. Raises what ``run_replay`` raises, and ``JournalFailed`` when the disk gives up:
-    then nothing more is sent and the session's last state is what the journal holds.
+    follows them. Raises what ``run_replay`` raises, ``LeaseHeld`` where another process runs this
+    session, and ``JournalFailed`` when the disk gives up: then nothing more is sent and the
+    session's last state is what the journal holds.
     """
-    fingerprints = spec.feed.fingerprints()
     session_id = spec.session_id or live_session_id(wall_ms(), session_entropy())
-    out = _folder(spec, session_id)
+    lease = _lease(spec, session_id)
+    try:
+        inbox = inbox or Inbox()
+        return await _run_leased(
+            spec, session_id, lease.folder, speed, stop, on_progress or _ignore, inbox, on_open
+        )
+    finally:
+        lease.release()
+
+
+async def _run_leased(
+    spec: SessionSpec,
+    session_id: str,
+    out: Path,
+    speed: float,
+    stop: Callable[[], bool],
+    on_progress: Progress,
+    inbox: Inbox,
+    on_open: Callable[[Session], None],
+) -> SessionResult:
+    fingerprints = spec.feed.fingerprints()
     passing("session.folder_made")
     first, groups = _open(spec, out)
     artifacts = Artifacts(spec, session_id, out, fingerprints)
@@ -133,7 +154,6 @@ async def run_paper(
     passing("session.manifest_written")
     started_s = monotonic_s()
     register = register_of(spec.runs_dir, spec.mode, spec.account)
-    inbox = inbox or Inbox()
     inbox.register = register
     journal = await DurableJournal.open(
         out / "journal.sqlite", sinks=artifacts.sinks(simulation=False)
@@ -149,7 +169,7 @@ async def run_paper(
         passing("session.started")
         pacer = Pacer(speed)
         pacer.begin(first[0].timestamp)
-        driver = PacedDriver(session, pacer, inbox, stop=stop, on_progress=on_progress or _ignore)
+        driver = PacedDriver(session, pacer, inbox, stop=stop, on_progress=on_progress)
         watch.start()
         otherwise, trouble = await _drive_paced(driver, groups, watch, lambda: on_open(session))
         # Nobody comes in any more, and who came before is heard before it is said how it ended.
@@ -248,6 +268,14 @@ def _folder(spec: SessionSpec, session_id: str) -> Path:
         shutil.rmtree(out)
     out.mkdir(parents=True)
     return out
+
+
+def _lease(spec: SessionSpec, session_id: str) -> SessionLease:
+    """Return the lease of the session's folder, made anew; that of a running one stays as it is."""
+    out = spec.out or spec.runs_dir / spec.mode / "sessions" / session_id
+    if out.is_dir():
+        SessionLease(out).release()
+    return SessionLease(_folder(spec, session_id))
 
 
 @contextmanager

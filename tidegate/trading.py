@@ -10,10 +10,11 @@ from types import FrameType
 import anyio
 
 from actors.session import SessionResult, run_paper
+from state.lease import LeaseHeld
 from tidegate.compose import compose, refuse_unready_for_live
 from tidegate.config import Configuration
 from tidegate.control.around import Controls, controlled
-from tidegate.exits import UsageRefused
+from tidegate.exits import StartRefused, UsageRefused
 from tidegate.output import Progress, progress_bar
 from tidegate.running import announce, input_errors, say, session_logs, session_spec
 
@@ -60,7 +61,10 @@ def run(controls: Controls, speed: float, on_progress: Progress | None) -> Sessi
                 on_open=controls.opened,
             )
 
-        return anyio.run(session, backend_options={"use_uvloop": _has_uvloop()})
+        try:
+            return anyio.run(session, backend_options={"use_uvloop": _has_uvloop()})
+        except LeaseHeld as held:
+            raise StartRefused(f"start-up refused: {held}") from None
 
 
 @contextmanager
