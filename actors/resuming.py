@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from actors.assembly import no_facts
 from actors.keeping import Recorded, StatesUnknown
@@ -17,6 +17,9 @@ from state.journal import JournalError
 from state.journal.reader import read_journal, read_lines, read_states
 from state.manifest import Manifest, ManifestError, load_manifest
 from state.projections.limits import REBUILD_BATCH
+
+AS_ONE_LIKES: Final = ("feed.speed:", "control.", "telemetry.", "notify.")
+"""Keys that decide nothing: they may be others when a session is gone on with."""
 
 
 class ResumeRefused(Exception):
@@ -54,7 +57,11 @@ def left_in(folder: Path, spec: SessionSpec) -> Left:
         manifest = load_manifest(folder / "manifest.json")
     except ManifestError as error:
         raise ResumeRefused(str(error)) from None
-    changed = differences(manifest.config, spec.config)
+    changed = [
+        change
+        for change in differences(manifest.config, spec.config)
+        if not change.startswith(AS_ONE_LIKES)
+    ]
     if changed:
         raise ResumeRefused(
             f"{folder}: the configuration has changed since: {'; '.join(changed)}; expected the "

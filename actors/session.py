@@ -11,7 +11,7 @@ from __future__ import annotations
 import gc
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain
@@ -53,6 +53,7 @@ from messages import Hold
 from state.crashpoints import passing
 from state.journal import Journal
 from state.journal.durable import DurableJournal
+from state.lease import SessionLease
 from state.manifest import live_session_id, simulation_session_id
 from state.register import HoldRegister, RegisterDamaged, outliving, register_of
 
@@ -124,19 +125,15 @@ async def run_paper(
     Every order's record is on disk before the order leaves. ``stop`` is asked while nothing is
     due. Commands come through ``inbox``, which is open from before ``on_open`` until the session
     ends. The holds in the account's register are in force before anything starts, and the register
-    follows them. Raises what ``run_replay`` raises, and ``JournalFailed`` when the disk gives up:
-    then nothing more is sent and the session's last state is what the journal holds.
+    follows them. Raises what ``run_replay`` raises, ``LeaseHeld`` where another process runs this
+    session, and ``JournalFailed`` when the disk gives up: then nothing more is sent and the
+    session's last state is what the journal holds.
     """
-    fingerprints = spec.feed.fingerprints()
     session_id = spec.session_id or live_session_id(wall_ms(), session_entropy())
-    out = _folder(spec, session_id)
-    passing("session.folder_made")
-    first, groups = _open(spec, out)
-    artifacts = Artifacts(spec, session_id, out, fingerprints)
-    artifacts.begin(first[0].timestamp)
-    passing("session.manifest_written")
-    begins = _Begins(session_id, first, groups, artifacts)
-    return await _run_live(spec, begins, speed, stop, on_progress, inbox, on_open)
+    with closing(_lease(spec, session_id)) as lease:
+        begins = _anew(spec, session_id, lease.folder)
+        driven = _Driven(speed, stop, on_progress or _ignore, inbox or Inbox(), on_open)
+        return await _run_live(spec, begins, driven)
 
 
 async def resume_paper(
@@ -156,16 +153,40 @@ async def resume_paper(
     before every order is accounted for and the venue and our books agree.
     """
     assert left.ended is None, "what has ended is not gone on with"
+    with closing(SessionLease(left.folder)):
+        driven = _Driven(speed, stop, on_progress or _ignore, inbox or Inbox(), on_open)
+        return await _run_live(spec, _going_on(spec, left), driven)
+
+
+def _anew(spec: SessionSpec, session_id: str, out: Path) -> _Begins:
     fingerprints = spec.feed.fingerprints()
-    artifacts = Artifacts(spec, left.manifest.session_id, left.folder, fingerprints)
-    recorded = left.recorded
+    passing("session.folder_made")
+    first, groups = _open(spec, out)
+    artifacts = Artifacts(spec, session_id, out, fingerprints)
+    artifacts.begin(first[0].timestamp)
+    passing("session.manifest_written")
+    return _Begins(session_id, first, groups, artifacts)
+
+
+def _going_on(spec: SessionSpec, left: Left) -> _Begins:
+    session_id, recorded = left.manifest.session_id, left.recorded
+    artifacts = Artifacts(spec, session_id, left.folder, spec.feed.fingerprints())
     if recorded is None:  # nothing of it has happened yet
         first, groups = _open(spec, left.folder)
-    else:
-        first = ()
-        groups = FeedActor(spec.feed).groups(recorded.last_bar_at)
-    begins = _Begins(left.manifest.session_id, first, groups, artifacts, recorded)
-    return await _run_live(spec, begins, speed, stop, on_progress, inbox, on_open)
+        return _Begins(session_id, first, groups, artifacts)
+    rest = FeedActor(spec.feed).groups(recorded.last_bar_at)
+    return _Begins(session_id, (), rest, artifacts, recorded)
+
+
+@dataclass(frozen=True, slots=True)
+class _Driven:
+    """How a live session is driven, and by whom: see ``run_paper``."""
+
+    speed: float
+    stop: Callable[[], bool]
+    on_progress: Progress
+    inbox: Inbox
+    on_open: Callable[[Session], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,19 +205,10 @@ class _Begins:
         return self.first[0].timestamp if self.recorded is None else self.recorded.clock
 
 
-async def _run_live(
-    spec: SessionSpec,
-    begins: _Begins,
-    speed: float,
-    stop: Callable[[], bool],
-    on_progress: Progress | None,
-    inbox: Inbox | None,
-    on_open: Callable[[Session], None],
-) -> SessionResult:
+async def _run_live(spec: SessionSpec, begins: _Begins, driven: _Driven) -> SessionResult:
     artifacts, out, recorded = begins.artifacts, begins.artifacts.out, begins.recorded
     started_s = monotonic_s()
     register = register_of(spec.runs_dir, spec.mode, spec.account)
-    inbox = inbox or Inbox()
     inbox.register = register
     path = out / "journal.sqlite"
     sinks = artifacts.sinks(simulation=False)
@@ -206,7 +218,7 @@ async def _run_live(
     passing("session.journal_opened")
     watch = StallWatch()
     try:
-        live = _on_machine(spec, out, watch, speed)
+        live = _on_machine(spec, out, watch, driven.speed)
         session = Session(live, begins.session_id, journal, begins.first, recorded)
         journal.keep(Keeper(session).states)
         session.listen()
@@ -214,11 +226,13 @@ async def _run_live(
         inbox.open(session)
         session.start(_held(register, begins))
         passing("session.started")
-        pacer = Pacer(speed)
+        pacer = Pacer(driven.speed)
         pacer.begin(begins.at)
-        driver = PacedDriver(session, pacer, inbox, stop=stop, on_progress=on_progress or _ignore)
+        driver = PacedDriver(
+            session, pacer, inbox, stop=driven.stop, on_progress=driven.on_progress
+        )
         watch.start()
-        opened = partial(on_open, session)
+        opened = partial(driven.on_open, session)
         otherwise, trouble = await _drive_paced(driver, begins.groups, watch, opened)
         # Nobody comes in any more, and who came before is heard before it is said how it ended.
         inbox.shut()
@@ -325,6 +339,14 @@ def _folder(spec: SessionSpec, session_id: str) -> Path:
         shutil.rmtree(out)
     out.mkdir(parents=True)
     return out
+
+
+def _lease(spec: SessionSpec, session_id: str) -> SessionLease:
+    """Return the lease of the session's folder, made anew; that of a running one stays as it is."""
+    out = spec.out or spec.runs_dir / spec.mode / "sessions" / session_id
+    if out.is_dir():
+        SessionLease(out).release()
+    return SessionLease(_folder(spec, session_id))
 
 
 @contextmanager

@@ -116,8 +116,8 @@ CODES_IN_USE = {
     "or something that this version does not do",
     Exit.HALTED: "a limit whose action is `halt` was passed: held until `resume --unlatch`",
     Exit.KILLED: "a kill is in force: held until `resume --unlatch`",
-    Exit.REFUSED: "another daemon runs for the account, Python runs without assertions (`-O`), or "
-    "a package of ours is imported from somewhere else",
+    Exit.REFUSED: "another daemon runs for the account, or another process the session; Python "
+    "runs without assertions (`-O`), or a package of ours is imported from somewhere else",
     Exit.FAULT: "an actor that the session cannot do without failed too often, the books do not "
     "balance, the journal cannot be written, or there is a bug",
     Exit.INTERRUPTED: "Ctrl-C, or SIGTERM to `trade`; a session's files are written first",

@@ -12,10 +12,11 @@ import anyio
 
 from actors.resuming import Left
 from actors.session import SessionResult, resume_paper, run_paper
+from state.lease import LeaseHeld
 from tidegate.compose import compose, refuse_unready_for_live
 from tidegate.config import Configuration
 from tidegate.control.around import Controls, controlled
-from tidegate.exits import Exit, UsageRefused
+from tidegate.exits import Exit, StartRefused, UsageRefused
 from tidegate.going_on import left_of, say_ended, session_to_go_on
 from tidegate.output import Progress, progress_bar
 from tidegate.running import announce, input_errors, say, session_logs, session_spec
@@ -72,7 +73,10 @@ def run(
                 on_open=controls.opened,
             )
 
-        return anyio.run(session, backend_options={"use_uvloop": _has_uvloop()})
+        try:
+            return anyio.run(session, backend_options={"use_uvloop": _has_uvloop()})
+        except LeaseHeld as held:
+            raise StartRefused(f"start-up refused: {held}") from None
 
 
 @contextmanager

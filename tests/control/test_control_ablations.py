@@ -16,7 +16,7 @@ from session_world import Script
 from actors.pulse import Pulse
 from tidegate.control import app, bodies, limits, sight
 from tidegate.control.client import Place, find
-from tidegate.control.daemon import AccountLock, Daemon, write_daemon
+from tidegate.control.daemon import Daemon, write_daemon
 from tidegate.control.token import Token
 
 
@@ -115,21 +115,6 @@ def test_without_the_start_s_time_a_newcomer_is_taken_for_the_daemon(
     monkeypatch.setattr(Daemon, "runs", lambda _self: True)
 
     assert "/s" == find(place).socket
-
-
-def test_without_the_lock_two_daemons_share_an_account(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """And each writes over the other's register."""
-    first = AccountLock(tmp_path)
-    with pytest.raises(Exception, match="already"):
-        AccountLock(tmp_path)
-    monkeypatch.setattr("fcntl.flock", lambda *_arguments: None)
-    second = AccountLock(tmp_path)
-    first.release()
-    second.release()
-
-    assert second.path == first.path
 
 
 def test_without_the_filter_a_wrong_token_is_logged(

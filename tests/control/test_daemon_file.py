@@ -12,10 +12,8 @@ import pytest
 
 from tidegate.control.client import Place, find, place_of
 from tidegate.control.daemon import (
-    AccountLock,
     Daemon,
     DaemonUnreadable,
-    SecondInstance,
     process_started,
     read_daemon,
     remove_daemon,
@@ -70,16 +68,6 @@ def test_a_process_that_has_ended_does_not_run() -> None:
 
     assert "" != alive
     assert ["", ""] == [zombie, process_started(child.pid)]
-
-
-def test_a_second_daemon_of_an_account_is_refused_and_names_the_first(tmp_path: Path) -> None:
-    """Two would each write the register of its holds, and a kill would reach one of them."""
-    first = AccountLock(tmp_path)
-
-    with pytest.raises(SecondInstance, match=f"pid {os.getpid()}"):
-        AccountLock(tmp_path)
-    first.release()
-    AccountLock(tmp_path).release()
 
 
 def test_no_daemon_is_one_clear_line(tmp_path: Path) -> None:

@@ -189,12 +189,35 @@ def test_the_kill_file_and_the_signal_kill_and_an_end_while_killed_is_exit_code_
     code = daemon.wait()
 
     assert 5 == second_instance.returncode
-    assert f"pid {daemon.process.pid}" in second_instance.stderr
+    assert f"(pid {daemon.process.pid} on " in second_instance.stderr
+    assert f"session {by_file['session_id']})" in second_instance.stderr
     assert ["kill_file"] == [hold["set_by"] for hold in by_file["holds"]]
     assert "KILL is still there" in refused.stderr
     assert 0 == lifted.returncode
     assert ["signal:SIGUSR1"] == [hold["set_by"] for hold in by_signal["holds"]]
     assert 4 == code
+
+
+def test_without_its_lease_a_second_daemon_is_not_refused(start: Any) -> None:
+    """One that ignores the lock starts; one that does not is refused, and starts after a crash."""
+    first = start()
+    first.until(lambda status: status["live"])
+    ignoring = "import fcntl; fcntl.flock = lambda *_: None; from tidegate.cli import main; main()"
+    unsafe = subprocess.run(
+        [sys.executable, "-c", ignoring, "trade", "--speed", "0"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    refused = tidegate("trade", "--speed", "0")
+    first.process.kill()
+    first.wait()
+    after = tidegate("trade", "--speed", "0")
+
+    assert "runs for this account already" not in unsafe.stderr
+    assert 5 != unsafe.returncode
+    assert (5, 0) == (refused.returncode, after.returncode), after.stderr
 
 
 def test_a_daemon_stuck_in_a_strategy_is_not_shown_as_live_and_can_be_killed(start: Any) -> None:

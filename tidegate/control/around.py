@@ -22,18 +22,18 @@ import structlog
 
 from actors.inbox import Inbox
 from actors.runtime import Dispatcher
+from actors.runtime.clock import wall_ms
 from actors.runtime.interrupt import Interrupter
 from actors.sentinel import KILL_SIGNAL, Sentinel
 from actors.spec import SessionSpec
 from actors.turns import Session
 from feeds.errors import FeedError
+from state.lease import Holder, Lease, LeaseHeld, lease_files
 from tidegate.config import Configuration
 from tidegate.control.addresses import AUTO, AddressRefused, http_address, socket_path
 from tidegate.control.app import Plane
 from tidegate.control.daemon import (
-    AccountLock,
     Daemon,
-    SecondInstance,
     account_folder,
     process_started,
     remove_daemon,
@@ -79,10 +79,7 @@ def controlled(configuration: Configuration, spec: SessionSpec, logs: Logs) -> I
     settings = configuration.settings
     spec = replace(spec, account=settings.venue.account)
     folder = account_folder(spec.runs_dir, spec.mode, spec.account).absolute()
-    try:
-        lock = AccountLock(folder)
-    except SecondInstance as second:
-        raise StartRefused(f"start-up refused: {second}") from None
+    lease = _lease(configuration, folder, spec)
     try:
         token = _token(configuration, folder)
         # From now on no line of any log can show it, whatever a library writes.
@@ -103,7 +100,7 @@ def controlled(configuration: Configuration, spec: SessionSpec, logs: Logs) -> I
             notices=notices.counts,
         )
         sentinel = _sentinel(configuration, inbox)
-        files = _Files(folder, facts, spec)
+        files = _Files(folder, facts, spec, lease)
         control = _control(configuration, plane, folder, files, notices)
         if _notify(configuration):
             notices.start()
@@ -117,7 +114,21 @@ def controlled(configuration: Configuration, spec: SessionSpec, logs: Logs) -> I
                 if ended_by is None or isinstance(ended_by, ORDERLY):
                     remove_daemon(folder)
     finally:
-        lock.release()
+        lease.release()
+
+
+def _lease(configuration: Configuration, folder: Path, spec: SessionSpec) -> Lease:
+    venue = configuration.settings.venue
+    name = venue.exchange or venue.adapter.value
+    files = lease_files(folder, spec.mode, name, spec.account, os.environ)
+    try:
+        return Lease(files, Holder.this(wall_ms()))
+    except LeaseHeld as held:
+        raise StartRefused(f"start-up refused: {held}") from None
+    except OSError as error:
+        raise StartRefused(
+            f"start-up refused: nobody can tell whether another daemon runs: {error}"
+        ) from None
 
 
 def _token(configuration: Configuration, folder: Path) -> Token:
@@ -183,7 +194,10 @@ def _spelled(host: str, port: int) -> str:
 class _Files:
     """Keeps ``daemon.json``, and what ``status`` shows of it, up to date."""
 
-    def __init__(self, folder: Path, facts: dict[str, Any], spec: SessionSpec) -> None:
+    def __init__(
+        self, folder: Path, facts: dict[str, Any], spec: SessionSpec, lease: Lease
+    ) -> None:
+        self._lease = lease
         self._folder = folder
         self._facts = facts
         self._spec = spec
@@ -209,6 +223,7 @@ class _Files:
         spec = self._spec
         folder = spec.out or spec.runs_dir / spec.mode / "sessions" / session.session_id
         self._session = session.session_id, str(folder.absolute())
+        self._lease.name_session(session.session_id)
         self._write()
 
     def _write(self) -> None:

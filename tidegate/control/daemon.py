@@ -1,38 +1,29 @@
 """
-Which daemon runs for an account: ``daemon.json``, and the lock that there is only one.
+Which daemon runs for an account: ``daemon.json``. That there is only one is ``state.lease``'s.
 
 The file says where a client finds the daemon. It outlives a daemon that dies, so it names a
-process by its id and by when that process started: an id is given again, a start is not. The
-lock ends with its process, however that ends: two daemons of one account would each write the
-register of its holds, and a kill would reach only one of them.
+process by its id and by when that process started: an id is given again, a start is not.
 
 Standard library only: every command to a daemon begins here.
 """
 
 from __future__ import annotations
 
-import errno
-import fcntl
 import json
 import os
 import subprocess
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from state.atomic import replace_file
 
 FILE = "daemon.json"
-LOCK = "daemon.lock"
 VERSION = 1
 
 
 class DaemonUnreadable(Exception):
     """A ``daemon.json`` that cannot be believed; the message says why."""
-
-
-class SecondInstance(Exception):
-    """Another daemon runs for this account; the message says which."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,40 +118,3 @@ def _started_by_ps(pid: int) -> str:
         command, capture_output=True, text=True, check=False, env={**os.environ, "LC_ALL": "C"}
     )
     return " ".join(done.stdout.split())
-
-
-class AccountLock:
-    """
-    The right to run for an account, for as long as this process lives.
-
-    Raises ``SecondInstance`` when another process has it.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        """Take the lock in the account's ``folder``, which is made."""
-        folder.mkdir(parents=True, exist_ok=True)
-        self.path = folder / LOCK
-        self._file: IO[str] = self.path.open("a+", encoding="utf-8")
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            holder = self._holder()
-            self._file.close()
-            if error.errno not in (errno.EAGAIN, errno.EACCES):
-                raise
-            raise SecondInstance(
-                f"a daemon runs for this account already{holder}: {self.path} is locked; expected "
-                "one daemon an account (venue.account names it)"
-            ) from None
-        self._file.truncate(0)
-        self._file.write(f"{os.getpid()}\n")
-        self._file.flush()
-
-    def _holder(self) -> str:
-        self._file.seek(0)
-        pid = self._file.read(32).strip()
-        return f" (pid {pid})" if pid.isdigit() else ""
-
-    def release(self) -> None:
-        """Let another process have it; the file stays, for removing it would be a race."""
-        self._file.close()
