@@ -135,7 +135,8 @@ class StrategyActor(Actor):
         if self.backoff is not None:
             self._own.extend(self._backoff_now(*key) for key in self.backoff.known())
         self._own.extend(SetTimer(key, at) for key, at in self.plans.timers())
-        return self._with_own(self.strategy.on_start())
+        planned = self._told(self.plans.resume()) if self.plans else ()
+        return self._with_own(_joined(planned, self.strategy.on_start()))
 
     # -- the market
 
@@ -165,7 +166,7 @@ class StrategyActor(Actor):
         """Take one step of an order to the desk, then to everybody who has to do with it."""
         strategy = self.strategy
         intent, rejection = self._note_report(report)
-        planned = self._planned(intent, report, rejection) if self.plans and intent else ()
+        planned = self._planned(intent, report, rejection) if self.plans else ()
         fill = report.fill
         answers = self._answers
         answers.clear()
@@ -196,17 +197,26 @@ class StrategyActor(Actor):
         return intent, rejection
 
     def _planned(
-        self, intent: Intent, report: ExecutionReport, rejection: Rejection | None
+        self, intent: Intent | None, report: ExecutionReport, rejection: Rejection | None
     ) -> Iterable[Any]:
-        """Return what the book's plan asks for after a step of an order."""
-        intent_id, side, fill = intent.intent_id, intent.position_side, report.fill
+        """
+        Return what the book's plan asks for after a step of an order.
+
+        What fills without an intent that the desk knows (a kill's close, what comes late) moves
+        the position all the same.
+        """
+        plans, fill = self.plans, report.fill
+        intent_id = report.root_id or report.order_id
         told: list[Told] = []
         if fill is not None:
-            told += self.plans.on_fill(report.symbol, side, intent_id, fill.quantity)
-        if ends(report, intent):
-            refused = rejection is not None
-            told += self.plans.on_end(report.symbol, side, intent_id, refused=refused)
-        return self._told(told)
+            book = (fill.symbol, fill.position_side)
+            told += plans.note_fill(*book, intent_id, fill.quantity)
+        if intent is not None and ends(report, intent):
+            book = (intent.symbol, intent.position_side)
+            plans.note_end(*book, intent_id, refused=rejection is not None)
+        elif fill is None:
+            return ()
+        return self._told([*told, *plans.look(book)])
 
     def on_decision(self, decision: RiskDecision) -> Effects:
         """Take a refusal to the desk, then to everybody who has to do with it."""
@@ -284,13 +294,33 @@ class StrategyActor(Actor):
         Desk, backoff and rollback are not the strategy's code, and do not depend on its health.
         """
         if message is not self._noted:
-            if isinstance(message, ExecutionReport):
-                self._note_report(message)
-            elif isinstance(message, RiskDecision) and message.causes:
-                self._note_decision(message)
-            elif isinstance(message, IntentEnded):
-                self._note_end(message)
-        return self._said()
+            self._note(message)
+        if not self.plans:
+            return self._said()
+        # What the plans asked for in the step that failed was never sent. What protects does not
+        # wait for the strategy's next incarnation; what adds does.
+        self.desk.settle_drafts(())
+        asked = tuple(self._told(self.plans.resume(adding=False)))
+        self.desk.settle_drafts(asked)
+        return (*self._said(), *asked)
+
+    def _note(self, message: Message) -> None:
+        """Let desk, backoff, rollback and plans take news that the strategy never had."""
+        if isinstance(message, ExecutionReport):
+            intent, rejection = self._note_report(message)
+            self._planned(intent, message, rejection)
+        elif isinstance(message, RiskDecision) and message.causes:
+            intent, over = self._note_decision(message)
+            if intent is not None and over:
+                self._note_plan_end(intent, refused=True)
+        elif isinstance(message, IntentEnded):
+            intent = self._note_end(message)
+            if intent is not None:
+                refused = message.cause is not None and message.filled < message.quantity
+                self._note_plan_end(intent, refused=refused)
+
+    def _note_plan_end(self, intent: Intent, *, refused: bool) -> None:
+        self.plans.note_end(intent.symbol, intent.position_side, intent.intent_id, refused=refused)
 
     # -- backoff and rollback
 
@@ -459,7 +489,9 @@ class StrategyActor(Actor):
 
     def withdrawn(self, effects: Iterable[Effect]) -> None:
         """Take intents that will not be sent off the desk."""
-        self.desk.withdraw(effect.intent_id for effect in effects if isinstance(effect, Intent))
+        unsent = [effect.intent_id for effect in effects if isinstance(effect, Intent)]
+        self.desk.withdraw(unsent)
+        self.plans.forget(unsent)
 
 
 def _are_plain(asked: Sequence[Asked]) -> bool:
