@@ -216,7 +216,7 @@ class PlanKeeper:
 
     def _think_again(self, standing: Standing) -> None:
         """Let what was refused be asked for again: the book is another now."""
-        for step in standing.steps():
+        for step in (standing.stop, standing.trail, standing.closing, *standing.targets):
             step.refused_at = None
 
     def on_market(self, seen: Bar | Quote | Tick) -> list[Told]:

@@ -20,8 +20,9 @@ class Levels:
     The prices and quantities of steps, for a position of ``held`` (signed, never zero).
 
     A distance is counted from the mean entry price of the lots held, a rung's from what that was
-    when the plan began. Every price is on the instrument's grid, rounded as Risk would: a stop or
-    target is never met earlier, a rung never worse, than asked.
+    when the plan began. A price that is named is as it was named; one that follows from a distance
+    is on the instrument's grid, rounded as Risk would: a stop or target is never met earlier, a
+    rung never worse, than asked.
     """
 
     def __init__(
@@ -39,40 +40,36 @@ class Levels:
         """Return the price of the stop; for plans that have one."""
         stop = standing.plan.stop
         assert stop is not None, "asked of a plan with a stop"
-        price = self._at(standing, stop.price, stop.distance_bps, -1, held)
+        if stop.price is not None:
+            return stop.price
+        price = self._at(standing, stop.distance_bps, -1, held)
         return self._rules(standing).round_stop(price, leaving(held))
 
     def target(self, standing: Standing, target: PlanTarget, held: Decimal) -> Decimal:
         """Return the price of a target."""
-        price = self._at(standing, target.price, target.distance_bps, 1, held)
+        if target.price is not None:
+            return target.price
+        price = self._at(standing, target.distance_bps, 1, held)
         return self._rules(standing).round_target(price, leaving(held))
 
     def rung(self, standing: Standing, rung: PlanAdd, held: Decimal) -> Decimal:
         """Return the price of a rung that adds."""
-        side = leaving(held).opposite
-        rules = self._rules(standing)
+        if rung.price is not None:
+            return rung.price
+        assert rung.distance_bps is not None, "the plan was checked"
+        side, rules = leaving(held).opposite, self._rules(standing)
         on_strength = rung.how.order_type is OrderType.STOP
-        price = rung.price
-        if price is None:
-            assert rung.distance_bps is not None, "the plan was checked"
-            sign = side.sign if on_strength else -side.sign
-            price = standing.base + sign * standing.base * rung.distance_bps * BASIS_POINT
+        sign = side.sign if on_strength else -side.sign
+        price = standing.base + sign * standing.base * rung.distance_bps * BASIS_POINT
         return rules.round_stop(price, side) if on_strength else rules.round_limit(price, side)
 
     def _rules(self, standing: Standing) -> Instrument:
         return self._instruments[standing.book[0]]
 
     def _at(
-        self,
-        standing: Standing,
-        price: Decimal | None,
-        distance_bps: Decimal | None,
-        way: int,
-        held: Decimal,
+        self, standing: Standing, distance_bps: Decimal | None, way: int, held: Decimal
     ) -> Decimal:
-        """Return a price, or the mean entry price so far in favour (1) or against (-1)."""
-        if price is not None:
-            return price
+        """Return the mean entry price, so far in favour (1) or against (-1)."""
         assert distance_bps is not None, "the plan was checked"
         average = self._desk.average_price(*standing.book)
         sign = way if held > ZERO else -way
