@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any
@@ -224,7 +225,8 @@ class Bench:
 
     def saved(self) -> str:
         """Return the durable state."""
-        return json.dumps([self.desk.snapshot(), self.keeper.snapshot()], sort_keys=True)
+        text = json.dumps([self.desk.snapshot(), self.keeper.snapshot()], sort_keys=True)
+        return re.sub(r'"(-?\d+)\.0+"', r'"\1"', re.sub(r'"(-?\d+\.\d*?[1-9])0+"', r'"\1"', text))
 
     def twin(self) -> Bench:
         """Return another world at the same place, all of its state restored."""
