@@ -22,13 +22,13 @@ import msgspec
 from actors.runtime import Actor, Effect, Effects, SetTimer
 from actors.runtime.cell import Handler
 from actors.strategy.answers import Answers
+from actors.strategy.asked import are_plain, joined
 from actors.strategy.border import MalformedIntent, UnreadyState, own_intents
 from actors.strategy.house import House
 from actors.strategy.news import ends, rejection_of
 from actors.strategy.states import BookStates
 from messages import (
     FAMILIES,
-    MARKET,
     BackoffChanged,
     Bar,
     Cause,
@@ -136,7 +136,7 @@ class StrategyActor(Actor):
             self._own.extend(self._backoff_now(*key) for key in self.backoff.known())
         self._own.extend(SetTimer(key, at) for key, at in self.plans.timers())
         planned = self._told(self.plans.resume()) if self.plans else ()
-        return self._with_own(_joined(planned, self.strategy.on_start()))
+        return self._with_own(joined(planned, self.strategy.on_start()))
 
     # -- the market
 
@@ -154,7 +154,7 @@ class StrategyActor(Actor):
 
     def _seen(self, seen: Data, decide: Callable[[Data], Iterable[Asked] | None]) -> Effects:
         planned = self._told(self.plans.on_market(seen)) if self.plans else ()
-        return self._with_own(_joined(planned, decide(seen)), seen.symbol)
+        return self._with_own(joined(planned, decide(seen)), seen.symbol)
 
     def on_wake(self, wake: Wake) -> Effects:
         """Let the plan that a timer belongs to look at the time."""
@@ -176,7 +176,7 @@ class StrategyActor(Actor):
             answers.take("on_order_update", strategy.on_order_update(report))
         if rejection is not None:
             answers.take("on_order_rejected", strategy.on_order_rejected(rejection))
-        return self._with_own(_joined(planned, *answers.said), report.symbol)
+        return self._with_own(joined(planned, *answers.said), report.symbol)
 
     def _note_report(self, report: ExecutionReport) -> tuple[Intent | None, Rejection | None]:
         """Let desk, backoff and rollback take a step of an order; return what it refuses."""
@@ -242,7 +242,7 @@ class StrategyActor(Actor):
             final,
         )
         then = self.strategy.on_order_rejected(rejection)
-        return self._with_own(_joined(planned, then), decision.symbol)
+        return self._with_own(joined(planned, then), decision.symbol)
 
     def _note_decision(self, decision: RiskDecision) -> tuple[Intent | None, bool]:
         """Let desk, backoff and rollback take a refusal; return whether its intent is over."""
@@ -271,7 +271,7 @@ class StrategyActor(Actor):
                     ended.symbol, intent.position_side, ended.intent_id, refused=refused
                 )
             )
-        return self._with_own(_joined(planned, self.strategy.on_intent_ended(ended)), ended.symbol)
+        return self._with_own(joined(planned, self.strategy.on_intent_ended(ended)), ended.symbol)
 
     def _note_end(self, ended: IntentEnded) -> Intent | None:
         """Let desk and rollback take the end of an intent; return the intent, if it was known."""
@@ -385,7 +385,7 @@ class StrategyActor(Actor):
         Raises ``ForeignEffect`` and ``MalformedIntent`` for what a strategy must not return.
         """
         asked = own_intents(self.desk, effects)
-        if self._plain and not self._own and not self._asks and _are_plain(asked):
+        if self._plain and not self._own and not self._asks and are_plain(asked):
             return asked
         own, self._own = self._own, []
         out: list[Effect] = []
@@ -492,27 +492,6 @@ class StrategyActor(Actor):
         unsent = [effect.intent_id for effect in effects if isinstance(effect, Intent)]
         self.desk.withdraw(unsent)
         self.plans.forget(unsent)
-
-
-def _are_plain(asked: Sequence[Asked]) -> bool:
-    """Return whether nothing among ``asked`` needs more than to be sent."""
-    for intent in asked:
-        kind = type(intent)
-        if kind is OpenIntent or kind is ReduceIntent:
-            policy = intent.policy  # type: ignore[union-attr]
-            if policy is not MARKET and policy.rollback is not MARKET.rollback:
-                return False
-        elif kind is PlanIntent or kind is PauseIntent:
-            return False
-    return True
-
-
-def _joined(*parts: Iterable[Any] | None) -> Iterable[Any] | None:
-    """Return the parts one after the other, ``None`` where there is nothing at all."""
-    found = [part for part in parts if part]
-    if not found:
-        return None
-    return found[0] if len(found) == 1 else chain.from_iterable(found)
 
 
 __all__ = ["StrategyActor"]

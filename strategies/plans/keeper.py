@@ -20,6 +20,7 @@ from typing import Any, Final
 
 from messages import (
     Bar,
+    IntentAction,
     OpenIntent,
     Plan,
     PlanChanged,
@@ -129,10 +130,13 @@ class PlanKeeper:
         standing.closing, standing.closed_at = older.closing, older.closed_at
         standing.taken_back = older.taken_back
         standing.leaving = list(older.leaving)
+        if standing.plan.place is PlanPlace.VENUE:  # what still rests, its own stop replaces
+            standing.guards = [name for name in standing.leaving if self._guards(name)]
+            standing.leaving = [name for name in standing.leaving if not self._guards(name)]
         at_venue = PlanPlace.HERE not in (standing.plan.place, older.plan.place)
         if at_venue:
             standing.stop.intents, standing.trail.intents = older.stop.intents, older.trail.intents
-            standing.guards = older.guards
+            standing.guards += older.guards
             standing.trailing = older.trailing and standing.plan.trail == older.plan.trail
             standing.best = older.best if standing.trailing else None
             for step, was in zip(standing.targets, older.targets, strict=False):
@@ -145,6 +149,10 @@ class PlanKeeper:
             for intent_id in step.intents:
                 if not (at_venue and self._is_wanted(standing, intent_id)):
                     standing.leaving.append(intent_id)
+
+    def _guards(self, intent_id: str) -> bool:
+        live = self.desk.intent(intent_id)
+        return live is not None and live.action in (IntentAction.SET_STOP, IntentAction.TRAIL)
 
     def _is_wanted(self, standing: Standing, intent_id: str) -> bool:
         """Let a rung that rests be the new plan's where that wants just the same."""

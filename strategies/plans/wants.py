@@ -126,7 +126,13 @@ class Wants:
             # Together no more than is held: what has no room yet comes when another one has gone.
             if quantity + self._aimed(standing, step) <= abs(held):
                 told.append(self._make.target(standing, number, quantity, price, policy))
+            elif any(self._too_much(intent_id, quantity) for intent_id in step.intents):
+                told += self.back(standing, step.intents)  # two that are too large wait for nobody
         return told
+
+    def _too_much(self, intent_id: str, quantity: Decimal) -> bool:
+        intent = self._desk.intent(intent_id)
+        return intent is not None and self._rest(intent) > quantity
 
     def _aimed(self, standing: Standing, but: Step) -> Decimal:
         """Return how much the other targets are about to take off, older plans' among them."""

@@ -74,7 +74,8 @@ class PlansOverAnything(RuleBasedStateMachine):
         """Nothing is asked for twice while it lives, and shares are never more than is held."""
         for number, intent in enumerate(self.bench.asked[self.seen :], start=self.seen):
             for older in self.bench.asked[:number]:
-                if older.intent_id not in self.bench.live or older.tag != intent.tag:
+                step = (intent.plan_id, intent.tag)
+                if older.intent_id not in self.bench.live or (older.plan_id, older.tag) != step:
                     continue
                 assert isinstance(intent, ReduceIntent), f"{intent.tag} is asked for twice"
                 assert intent.replaces or intent.action in LEAVE_NOW, f"{intent.tag} beside another"
@@ -147,7 +148,11 @@ class PlansOverAnything(RuleBasedStateMachine):
         assert standing.guards, "a position without protection"
         newest = standing.guards[-1]
         rest = bench.rest(newest)
-        if bench.live[newest].action is IntentAction.TRAIL:
+        leaves = any(
+            isinstance(each, ReduceIntent) and each.action in LEAVE_NOW
+            for each in bench.live.values()
+        )
+        if leaves or bench.live[newest].action is IntentAction.TRAIL:
             assert rest >= bench.held
         else:
             assert rest == bench.held
@@ -178,11 +183,12 @@ class PlansOverAnything(RuleBasedStateMachine):
 
     @invariant()
     def a_look_asks_for_nothing_new(self) -> None:
-        bench = self.bench
-        assert [] == bench.keeper.look((BTC, bench.side))
+        bench, before = self.bench, len(self.bench.asked)
+        bench.take(bench.keeper.look((BTC, bench.side)))  # a cancel may be due once more
+        assert before == len(bench.asked)
 
 
 LEAVE_NOW = set(IntentAction) - set(PROTECTIVE)
 
 TestPlansOverAnything = PlansOverAnything.TestCase
-TestPlansOverAnything.settings = settings(max_examples=80, stateful_step_count=40, deadline=None)
+TestPlansOverAnything.settings = settings(max_examples=40, stateful_step_count=25, deadline=None)

@@ -227,6 +227,20 @@ def test_targets_never_take_off_more_than_is_held_together() -> None:
     assert ["target 1", "target 2", "target 1", "target 2"] == world.tags()
 
 
+def test_targets_that_are_all_too_large_do_not_wait_for_each_other() -> None:
+    """What has no room to be made smaller beside the others leaves first, and comes back."""
+    targets = (PlanTarget(price=D(105), share=HALF), PlanTarget(price=D(110), share=D("0.4")))
+    world = bench(Plan(targets=targets), held=4)
+    world.hold(-3)
+    for cancel in world.cancels:
+        world.end(cancel.order_id)
+    world.accept_all()
+
+    resting = [world.rest(name) for name in world.live]
+    assert sum(resting) <= world.held
+    assert ONE == world.rest(world.tagged("target 1").intent_id)
+
+
 def test_a_target_that_there_is_nothing_left_for_is_taken_back_once() -> None:
     """The strategy has left with a part of its own; cancels are not repeated."""
     world = bench(Plan(targets=HALVES))
