@@ -246,3 +246,13 @@ class Bench:
         self._make()
         self.desk.restore(desk)
         self.keeper.restore(plans)
+
+
+def bench(plan: Plan, held: int = 2, **terms: Any) -> Bench:
+    """Return a book that holds so much and has a plan, everything at rest."""
+    made = Bench(**terms)
+    if held:
+        made.hold(held)
+    assert [] == made.plan(plan)
+    made.accept_all()
+    return made
