@@ -67,6 +67,7 @@ class StrategyActor(Actor):
     def __init__(self, house: House, make: Callable[[Desk], Strategy], saved: str | None) -> None:
         """Make the strategy at its desk and restore it from ``saved``, if there is anything."""
         desk = house.desk
+        house.plans.undo()
         desk.settle_drafts(())  # what an earlier incarnation made and never returned
         self.house = house
         self.desk = desk
@@ -295,6 +296,7 @@ class StrategyActor(Actor):
         """
         if message is not self._noted:
             self._note(message)
+        self.plans.undo()
         if not self.plans:
             return self._said()
         # What the plans asked for in the step that failed was never sent. What protects does not
@@ -393,6 +395,7 @@ class StrategyActor(Actor):
             out.extend(self._prepared(intent))
         if self.states is not None:
             own.extend(self.states.changes(self.desk.symbols))
+        self.plans.settle()
         # What was said meanwhile belongs to what is said here: a plan's own news, timers.
         return (*own, *self._said(), *out)
 

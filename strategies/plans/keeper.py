@@ -64,6 +64,8 @@ class PlanKeeper:
         self._make = Maker(desk, self._levels)
         self._wants = Wants(desk, self._levels, self._make)
         self.standing: dict[BookKey, Standing] = {}
+        self._before: dict[BookKey, dict[str, Any] | None] = {}
+        """What stood before plans that were handed in and have not been sent yet."""
 
     def __bool__(self) -> bool:
         """Return whether there is any plan."""
@@ -79,6 +81,8 @@ class PlanKeeper:
         """
         book = (intent.symbol, intent.position_side)
         older = self.standing.get(book)
+        if book not in self._before:
+            self._before[book] = None if older is None else older.snapshot()
         if intent.plan is None:
             return [], self._drop(older) if older is not None else []
         problems = self._problems(intent, book)
@@ -92,6 +96,18 @@ class PlanKeeper:
         if older is not None:
             self._take_over(standing, older)
         return [], [*told, *self.look(book)]
+
+    def settle(self) -> None:
+        """Let the plans that were handed in stand: they have been sent."""
+        self._before.clear()
+
+    def undo(self) -> None:
+        """Go back to the plans from before those that were handed in and never sent."""
+        for book, kept in self._before.items():
+            self.standing.pop(book, None)
+            if kept is not None:
+                self.standing[book] = Standing.of(kept)
+        self._before.clear()
 
     def _problems(self, intent: PlanIntent, book: BookKey) -> list[str]:
         held, mark = self.desk.position(*book), self._levels.mark(intent.symbol)
