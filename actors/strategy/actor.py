@@ -396,6 +396,8 @@ class StrategyActor(Actor):
         if self.states is not None:
             own.extend(self.states.changes(self.desk.symbols))
         self.plans.settle()
+        if self.plans:  # what the first step brings about may ask for more in a later plan's name
+            out.sort(key=lambda effect: not isinstance(effect, PlanIntent))
         # What was said meanwhile belongs to what is said here: a plan's own news, timers.
         return (*own, *self._said(), *out)
 
@@ -492,6 +494,9 @@ class StrategyActor(Actor):
 
     def withdrawn(self, effects: Iterable[Effect]) -> None:
         """Take intents that will not be sent off the desk."""
+        effects = tuple(effects)
+        if any(isinstance(effect, PlanIntent) for effect in effects):
+            self.plans.unsettle()
         unsent = [effect.intent_id for effect in effects if isinstance(effect, Intent)]
         self.desk.withdraw(unsent)
         self.plans.forget(unsent)

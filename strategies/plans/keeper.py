@@ -66,6 +66,7 @@ class PlanKeeper:
         self.standing: dict[BookKey, Standing] = {}
         self._before: dict[BookKey, dict[str, Any] | None] = {}
         """What stood before plans that were handed in and have not been sent yet."""
+        self._settled: dict[BookKey, dict[str, Any] | None] = {}
 
     def __bool__(self) -> bool:
         """Return whether there is any plan."""
@@ -98,8 +99,13 @@ class PlanKeeper:
         return [], [*told, *self.look(book)]
 
     def settle(self) -> None:
-        """Let the plans that were handed in stand: they have been sent."""
-        self._before.clear()
+        """Let the plans that were handed in stand: they are about to be sent."""
+        self._settled, self._before = self._before, {}
+
+    def unsettle(self) -> None:
+        """Go back on what was settled last: it is not sent after all."""
+        self._before = self._settled
+        self.undo()
 
     def undo(self) -> None:
         """Go back to the plans from before those that were handed in and never sent."""
