@@ -494,12 +494,9 @@ class StrategyActor(Actor):
 
     def withdrawn(self, effects: Iterable[Effect]) -> None:
         """Take intents that will not be sent off the desk."""
-        effects = tuple(effects)
-        if any(isinstance(effect, PlanIntent) for effect in effects):
+        each = tuple(effects)
+        if any(isinstance(effect, PlanIntent) for effect in each):
             self.plans.unsettle()
-        unsent = [effect.intent_id for effect in effects if isinstance(effect, Intent)]
+        unsent = [effect.intent_id for effect in each if isinstance(effect, Intent)]
         self.desk.withdraw(unsent)
         self.plans.forget(unsent)
-
-
-__all__ = ["StrategyActor"]
