@@ -200,12 +200,7 @@ class StrategyActor(Actor):
     def _planned(
         self, intent: Intent | None, report: ExecutionReport, rejection: Rejection | None
     ) -> Iterable[Any]:
-        """
-        Return what the book's plan asks for after a step of an order.
-
-        What fills without an intent that the desk knows (a kill's close, what comes late) moves
-        the position all the same.
-        """
+        """Return what the book's plan asks for after a step of an order, of whichever intent."""
         plans, fill = self.plans, report.fill
         intent_id = report.root_id or report.order_id
         told: list[Told] = []
