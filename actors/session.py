@@ -209,6 +209,7 @@ async def _run_live(spec: SessionSpec, begins: _Begins, driven: _Driven) -> Sess
     artifacts, out, recorded = begins.artifacts, begins.artifacts.out, begins.recorded
     started_s = monotonic_s()
     register = register_of(spec.runs_dir, spec.mode, spec.account)
+    inbox = driven.inbox
     inbox.register = register
     path = out / "journal.sqlite"
     sinks = artifacts.sinks(simulation=False)
