@@ -35,6 +35,7 @@ IMPORT_ERRORS = (Exception, SystemExit)
 SHIPPED: Mapping[str, str] = {
     "dual_dca": "strategies.dual_dca:DualDca",
     "dual_dca_lifo": "strategies.dual_dca_lifo:DualDcaLifo",
+    "grid": "strategies.grid:Grid",
     "sma_cross": "strategies.sma_cross:SmaCross",
 }
 """Every shipped strategy by its name."""
