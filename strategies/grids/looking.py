@@ -222,6 +222,7 @@ class Looker:
                 name: book.orders[name]
                 for level, name in live.items()
                 if (level not in near and self._is_beyond(book, level))
+                or not self._is_in_turn(book, level)
                 or self._is_left_behind(book, lines, book.orders[name], price)
             }
             asked.extend(self._cancel(book, over))
@@ -250,10 +251,19 @@ class Looker:
         """Yield the levels that may be opened or are about to be, nearest to the market first."""
         closing = {order.level for order in book.live(Purpose.CLOSE).values()}
         for level in reversed(book.levels) if book.sign > 0 else book.levels:
-            if self._is_beyond(book, level) and (
-                level in live or not (level in closing or self.can_close(book, lines, level))
-            ):
+            if not self._is_beyond(book, level) or not self._is_in_turn(book, level):
+                continue
+            if level in live or not (level in closing or self.can_close(book, lines, level)):
                 yield level
+
+    def _is_in_turn(self, book: Book, level: int) -> bool:
+        """
+        Return whether all other levels that hold something are farther from their closing.
+
+        What is bought last is sold first, or the ledger would close another level's lot. A market
+        that has left a gap behind is past the nearer levels when it comes back to it.
+        """
+        return all((other - level) * book.sign > 0 for other in book.held if other != level)
 
     def _is_left_behind(
         self, book: Book, lines: Lines, order: Order, price: Decimal | None
