@@ -39,6 +39,7 @@ from strategies.grids.book import order_of
 from strategies.grids.lines import ONE
 
 _BUY: Final = Side.BUY
+_CANCEL_REQUESTED: Final = ReasonCode.CANCEL_REQUESTED
 
 
 class Grid(Strategy):
@@ -142,14 +143,28 @@ class Grid(Strategy):
         return None
 
     def on_order_update(self, report: ExecutionReport) -> Intents:
-        """Take an order's end into its book; after a fill, ask for what should rest now."""
+        """
+        Take an order's end into its book; ask for what should rest now.
+
+        After a fill, or a cancel that was asked for: nothing that is asked for then is cancelled
+        before a close, so nothing answers itself.
+        """
+        intent_id, fill = report.root_id or report.order_id, report.fill
+        asked_for = report.cause is not None and report.cause.code is _CANCEL_REQUESTED
+        books = [
+            book
+            for book in self._books.get(report.symbol, ())
+            if (fill and fill.position_side is book.side)
+            or (asked_for and intent_id in book.orders)
+        ]
         if report.status in FINAL and report.then is None:
-            self._order_over(report.symbol, report.root_id or report.order_id)
-        fill = report.fill
-        book = None if fill is None else self._book(fill.symbol, fill.position_side)
-        if fill is None or book is None or not book.changed:
-            return None
-        return self._looker.look(book, fill.price, at_close=False) or None
+            self._order_over(report.symbol, intent_id)
+        price = None if fill is None else fill.price
+        asked: list[Asked] = []
+        for book in books:
+            if book.changed:
+                asked.extend(self._looker.look(book, price, at_close=False))
+        return asked or None
 
     def on_order_rejected(self, rejection: Rejection) -> Intents:
         """Take the end of a refused intent into its book; the next close goes on from there."""

@@ -173,9 +173,11 @@ class Looker:
             for name, order in live.items()
             if order.level not in wanted or order.rest != book.holds(order.level)
         }
-        asked = self._cancel(book, wrong) if at_close else []
+        if not at_close:
+            wrong = {}  # what is taken back at a fill would answer itself
+        asked = self._cancel(book, wrong)
         there = {order.level for order in live.values()}
-        room = self._set.resting - (0 if at_close else len(live))
+        room = self._set.resting - (len(live) - len(wrong))
         for level in wanted:
             if level not in there and room > 0:
                 asked.append(self._ask_close(book, lines, level))
@@ -217,6 +219,7 @@ class Looker:
         live = {order.level: name for name, order in book.live(Purpose.OPEN).items()}
         near = list(islice(self._free(book, lines, live), self._set.resting))
         asked: list[Asked] = []
+        over: dict[str, Order] = {}
         if at_close:
             over = {
                 name: book.orders[name]
@@ -232,7 +235,7 @@ class Looker:
         if self.desk.now < rests:
             book.wake_at = rests
             return asked
-        room = self._set.resting - (0 if at_close else len(live))
+        room = self._set.resting - (len(live) - len(over))
         for level in near:
             if level in live or room <= 0:
                 continue

@@ -29,8 +29,6 @@ from messages import (
     OperatorReduce,
     OrderFamily,
     PositionSide,
-    ReasonCode,
-    ReduceIntent,
     RiskDecision,
     Side,
 )
@@ -261,7 +259,9 @@ def test_nothing_is_opened_after_a_stop() -> None:
 
 def test_refused_openings_rest_and_keep_no_closing_back() -> None:
     """A level is free again after the backoff; what is held leaves meanwhile."""
-    world = grid_world([25.2, 25.2, 24.9, 24.9, 24.9, 25.6, *[25.2] * 10], backoff_base_s=300, **THREE)
+    world = grid_world(
+        [25.2, 25.2, 24.9, 24.9, 24.9, 25.6, *[25.2] * 10], backoff_base_s=300, **THREE
+    )
     world.before_turn(4, lambda made: refuse(made, "long open 2"))
     world.run()
     backoff = [b for b in world.all(BackoffChanged) if b.failures]
@@ -358,9 +358,7 @@ def test_what_somebody_else_has_closed_is_taken_off_the_nearest_level() -> None:
     world.before_turn(3, closed_by_somebody_else("0.25")).run()
 
     assert {2: D("0.75"), 3: D(1)} == held(world)
-    assert [D("0.75")] == [
-        i.quantity for i in intents_of(world) if i.tag == "long close 2"
-    ][-1:]
+    assert [D("0.75")] == [i.quantity for i in intents_of(world) if i.tag == "long close 2"][-1:]
 
 
 @pytest.mark.parametrize("turn", range(1, 9))

@@ -31,7 +31,7 @@ from invariants import (
     check_reservations,
 )
 from ladder_makers import crash_at, fills_of, intents_of, most_held, strike_at, venue, wander
-from session_world import World
+from session_world import MINUTE, World, flat, make_bar
 
 from messages import Intent, OpenIntent, ReasonCode, ReduceIntent, RiskDecision
 from scenarios.model.steps import FaultKind
@@ -86,9 +86,7 @@ def grids(draw: Any) -> dict[str, Any]:
     return params
 
 
-def world_of(
-    direction: str, hedge: bool, params: dict[str, Any], seed: int, **more: Any
-) -> World:
+def world_of(direction: str, hedge: bool, params: dict[str, Any], seed: int, **more: Any) -> World:
     """Return the world of a grid over a random walk."""
     return grid_world(
         wander(TURNS, seed, dip=seed % 12),
@@ -115,9 +113,7 @@ def check_one_order_of_a_level(world: World) -> None:
 def check_resting(world: World, resting: int) -> None:
     """No more orders rest than are allowed, those apart that are being exchanged."""
     for live in live_orders(world):
-        kinds = Counter(
-            (intent.position_side, intent.tag.split()[1]) for intent in live.values()
-        )
+        kinds = Counter((intent.position_side, intent.tag.split()[1]) for intent in live.values())
 
         assert max(kinds.values(), default=0) <= 2 * resting
 
@@ -185,7 +181,8 @@ def test_a_grid_in_a_random_market(
     check_resting(world, params["resting"])
     check_size(world, params)
     check_beliefs(world)
-    if share == "1":
+    # A closing that is refused for taking lets farther ones go before it; pieces overtake too.
+    if share == "1" and params["close_maker"] == "any":
         assert [] == wrong_lots(world)
 
 
@@ -231,17 +228,21 @@ def test_a_grid_in_trouble(
 
 
 @pytest.mark.parametrize(("direction", "hedge"), SIDES)
-@given(
-    params=grids(), seed=st.integers(0, 10**6), turns=st.lists(st.integers(1, 110), max_size=3)
-)
+@given(params=grids(), seed=st.integers(0, 10**6), turns=st.lists(st.integers(1, 110), max_size=3))
 @settings(max_examples=10)
 def test_a_grid_that_was_made_anew_goes_on_as_if_nothing_had_been(
     direction: str, hedge: bool, params: dict[str, Any], seed: int, turns: list[int]
 ) -> None:
-    """The same intents with the same ids at the same times, and the same fills."""
+    """
+    The same intents with the same ids at the same times, and the same fills.
+
+    What the venue has refused is put back at a start, and otherwise at the next close: so here it
+    refuses nothing.
+    """
+    params = {**params, "open_maker": "any", "close_maker": "any"}
     whole = world_of(direction, hedge, params, seed, participation="0.3").run()
     broken = world_of(direction, hedge, params, seed, participation="0.3")
-    for turn in sorted(set(turns))[::1]:
+    for turn in sorted(set(turns)):
         crash_at(broken, turn)
     broken.run()
 
@@ -274,11 +275,10 @@ def test_a_market_above_all_lines_leaves_a_long_grid_flat(seed: int, levels: int
     """After all sells nothing is held, and every round has earned its step."""
     bars = wander(80, seed)
     last = bars[-1]
-    from session_world import MINUTE, make_bar
-
+    after = last.timestamp + MINUTE
     up = [
-        make_bar(last.symbol, last.timestamp + n * MINUTE, 100.0, open_=last.close)
-        for n in range(1, 30)
+        make_bar(last.symbol, after, 100.0, open_=last.close),
+        *flat(last.symbol, 30, 100.0, start=after + MINUTE),
     ]
     world = grid_world(
         [*bars, *up], plain=False, quantity=1, lower=15, upper=40, levels=levels
@@ -300,7 +300,9 @@ def test_the_random_markets_reach_what_they_are_for() -> None:
         ).run()
         seen |= set(asked(world))
         seen |= {report.event.value for report in world.reports()}
-        seen |= {"anew" for i in intents_of(world) if isinstance(i, OpenIntent) and _after(world, i)}
+        seen |= {
+            "anew" for i in intents_of(world) if isinstance(i, OpenIntent) and _after(world, i)
+        }
 
     assert {"long open 1", "long close 1", "short open 6", "short close 6"} <= seen
     assert {"long stop", "short stop", "filled_partly", "cancelled", "anew"} <= seen
