@@ -36,6 +36,7 @@ SHIPPED: Mapping[str, str] = {
     "donchian_breakout": "strategies.donchian_breakout:DonchianBreakout",
     "dual_dca": "strategies.dual_dca:DualDca",
     "dual_dca_lifo": "strategies.dual_dca_lifo:DualDcaLifo",
+    "grid": "strategies.grid:Grid",
     "sma_cross": "strategies.sma_cross:SmaCross",
 }
 """Every shipped strategy by its name."""

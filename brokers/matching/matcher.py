@@ -11,7 +11,7 @@ from brokers.matching.book import OrderBook
 from brokers.matching.config import EngineConfig
 from brokers.matching.fills import Volume, slipped
 from brokers.matching.orders import WorkingOrder
-from brokers.matching.triggers import Touch, rank, touch
+from brokers.matching.triggers import Touch, touch, turn
 from messages import (
     Bar,
     Cause,
@@ -78,7 +78,7 @@ class Matcher:
             elif self._has_arrived(order, bar):
                 ready.append(order)
         if len(ready) > 1:
-            ready.sort(key=lambda order: (rank(order, bar), order.number))
+            ready.sort(key=lambda order: turn(order, bar))
         volume = None
         if self._participation is not None:
             volume = Volume(exact(size), self._participation)

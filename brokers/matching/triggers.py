@@ -25,6 +25,7 @@ from brokers.matching.orders import Level, Stage, WorkingOrder
 from messages import Bar, Liquidity, ReasonCode, TimeInForce
 from state.money import BASIS_POINT, exact
 
+_ZERO: Final = Decimal(0)
 _ONE: Final = Decimal(1)
 _AT_MARKET: Final = Stage.AT_MARKET
 _LIMIT: Final = Stage.LIMIT
@@ -35,6 +36,10 @@ _IOC: Final = TimeInForce.IOC
 _FOK: Final = TimeInForce.FOK
 _MAKER: Final = Liquidity.MAKER
 _TAKER: Final = Liquidity.TAKER
+
+
+RESTING: Final = 2
+"""The rank of limits and targets, which wait for a price that is good for them."""
 
 
 class Touch(NamedTuple):
@@ -57,7 +62,22 @@ def rank(order: WorkingOrder, bar: Bar) -> int:
     if stage is _STOP or stage is _TRAIL:
         stop = order.stop
         return 0 if stop is not None and order.sign * stop.compare(bar.open) >= 0 else 1
-    return 2
+    return RESTING
+
+
+def turn(order: WorkingOrder, bar: Bar) -> tuple[int, bool, Decimal, int]:
+    """
+    Return by what the orders that meet ``bar`` are sorted: rank, then price, then time.
+
+    A price that reaches the lower one of two buys has gone through the higher one before, and has
+    filled it. Whether it was at a buy or at a sell first nobody knows: what only closes, which
+    needs nothing, comes before what opens.
+    """
+    place = rank(order, bar)
+    level = order.limit or order.stop
+    if place < RESTING or level is None:
+        return place, False, _ZERO, order.number
+    return place, not order.closing, level.price * -order.sign, order.number
 
 
 def touch(order: WorkingOrder, bar: Bar) -> Touch | ReasonCode | None:

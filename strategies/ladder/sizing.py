@@ -44,17 +44,17 @@ class Sizing:
         if minimum is None:
             return planned
         worth = price if rules is None else rules.round_limit(price, side)
-        least = _least(minimum, worth, rules, ZERO)
+        least = least_quantity(minimum, worth, rules)
         quantity = size if self.by_quantity else ratio(size, worth)
         if _on_grid(quantity, rules) >= least:
             return planned
         if not self.raises:
             return None
-        return Size(quantity=_least(minimum, worth, rules, self.margin_bps))
+        return Size(quantity=least_quantity(minimum, worth, rules, self.margin_bps))
 
 
-def _least(
-    minimum: MinimumOrder, price: Decimal, rules: Instrument | None, margin_bps: Decimal
+def least_quantity(
+    minimum: MinimumOrder, price: Decimal, rules: Instrument | None, margin_bps: Decimal = ZERO
 ) -> Decimal:
     """Return the least quantity on the grid that a venue accepts at ``price``, and some more."""
     least = minimum.min_quantity or ZERO

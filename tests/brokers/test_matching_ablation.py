@@ -41,7 +41,7 @@ def test_without_turns_the_limit_would_be_taken_before_the_stop(
     venue: Venue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By time alone the older limit would fill in a bar that reached the stop too."""
-    monkeypatch.setattr(matcher, "rank", lambda _order, _bar: 0)
+    monkeypatch.setattr(matcher, "turn", lambda order, _bar: order.number)
     venue.hold("1")
     venue.sell("1", LIMIT, price="110", reduce_only=True)
     venue.sell("1", STOP, stop="90", reduce_only=True)

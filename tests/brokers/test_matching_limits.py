@@ -110,9 +110,35 @@ def test_a_limit_just_under_the_low_waits(venue: Venue) -> None:
     assert [] == venue.bar(0.5, 0.6, 0.3, 0.5)
 
 
-def test_limits_fill_in_time_priority_at_their_own_prices(venue: Venue) -> None:
-    """Orders of one symbol are served by arrival; each gets its own limit."""
+def test_limits_fill_in_price_priority_at_their_own_prices(venue: Venue) -> None:
+    """A price that reaches the lower buy has gone through the higher one; equals go by arrival."""
     venue.buy("1", LIMIT, price="99")
     venue.buy("1", LIMIT, price="100")
+    venue.buy("1", LIMIT, price="100")
 
-    assert ["1 filled 1 @ 99", "2 filled 1 @ 100"] == venue.bar(101.0, 102.0, 98.0, 101.0)
+    assert [
+        "2 filled 1 @ 100",
+        "3 filled 1 @ 100",
+        "1 filled 1 @ 99",
+    ] == venue.bar(101.0, 102.0, 98.0, 101.0)
+
+
+def test_the_better_price_gets_what_a_bar_has_to_offer(make_venue: VenueMaker) -> None:
+    """Where volume is short the nearer limit has it, however late it came."""
+    venue = make_venue(participation=Decimal("0.1"))
+    venue.hold("4")
+    venue.sell("2", LIMIT, price="103", reduce_only=True)
+    venue.sell("2", LIMIT, price="102", reduce_only=True)
+
+    assert ["3 filled 2 @ 102", "2 partly filled 1 @ 103"] == venue.bar(
+        101.0, 104.0, 101.0, 103.5, volume=30.0
+    )
+
+
+def test_what_only_closes_comes_before_what_opens(venue: Venue) -> None:
+    """Whether a bar was at its high or at its low first nobody knows: what needs nothing goes."""
+    venue.hold("1")
+    venue.buy("1", LIMIT, price="99")
+    venue.sell("1", LIMIT, price="103", reduce_only=True)
+
+    assert ["3 filled 1 @ 103", "2 filled 1 @ 99"] == venue.bar(101.0, 104.0, 98.0, 101.0)

@@ -1,4 +1,4 @@
-"""Every shipped ladder has a page, and the page has every parameter with its default."""
+"""Every shipped strategy has a page, and the page has every parameter with its default."""
 
 from __future__ import annotations
 
@@ -12,10 +12,12 @@ from markdown_pages import text_of
 from strategies.donchian_breakout import DonchianBreakoutParams
 from strategies.dual_dca import DualDcaParams
 from strategies.dual_dca_lifo import DualDcaLifoParams
+from strategies.grid import GridParams
 from strategies.loader import SHIPPED
 
 BREAKOUT = Path("docs/strategies/donchian_breakout.md")
 LADDER = Path("docs/strategies/dual_dca.md")
+GRID = Path("docs/strategies/grid.md")
 ROW = re.compile(r"^\| `(?P<name>\w+)` \| (?P<default>.*?) ?\| .+ \|$", flags=re.MULTILINE)
 
 
@@ -50,6 +52,15 @@ def test_the_page_of_the_breakout_has_every_parameter_with_its_default() -> None
 
     assert documented(BREAKOUT) == {
         name: written(getattr(defaults, name)) for name in DonchianBreakoutParams.model_fields
+    }
+
+
+def test_the_page_of_a_grid_has_every_parameter_with_its_default() -> None:
+    """What stands in for a size or a step that is not given is a default as well."""
+    defaults = GridParams()
+
+    assert documented(GRID) == {
+        name: written(getattr(defaults, name)) for name in GridParams.model_fields
     }
 
 

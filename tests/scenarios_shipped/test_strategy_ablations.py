@@ -67,6 +67,21 @@ def _knows_no_hedge(host: Any) -> None:
     }
 
 
+def _books_of_one_net_side(host: Any) -> None:
+    """Let a grid believe in one net book of each symbol."""
+    host.desk._sides.clear()
+    strategy = host.strategy
+    strategy._books = {symbol: tuple(strategy._books_of(symbol)) for symbol in host.desk.symbols}
+
+
+def _waits_for_the_rest(host: Any) -> None:
+    host.strategy._looker._is_left_behind = lambda *_: False
+
+
+def _never_stops(host: Any) -> None:
+    host.strategy._looker._is_to_stop = lambda *_: False
+
+
 # -- its host
 
 
@@ -256,22 +271,71 @@ ABLATIONS = (
         forgetting(_books),
         ("expect[3].never", "expect[8].seen", "expect[13].position"),
     ),
+    Ablation(
+        "a level's lot is its own",
+        f"{S}/grid_earns_a_step_one_way",
+        lots_closed(LotMethod.FIFO),
+        ("expect[9].artifact", "expect[10].artifact"),
+    ),
+    Ablation(
+        "a neutral grid has two books",
+        f"{S}/grid_earns_a_step_hedge",
+        strategy_with(_books_of_one_net_side),
+        ("expect[0].seen", "expect[3].position"),
+    ),
+    Ablation(
+        "what was bought in part does not wait for the rest",
+        f"{S}/grid_partial_fill_one_way",
+        strategy_with(_waits_for_the_rest),
+        ("expect[1].seen", "expect[3].seen", "expect[7].position"),
+    ),
+    Ablation(
+        "refused openings rest",
+        f"{S}/grid_rejection_one_way",
+        strategy_with(_no_backoff),
+        ("expect[5].seen", "expect[6].never", "expect[9].seen"),
+    ),
+    Ablation(
+        "a backoff of openings keeps no closing back",
+        f"{S}/grid_backoff_hedge",
+        backoff_of_closes_too(),
+        ("expect[5].seen", "expect[6].position", "expect[10].never"),
+    ),
+    Ablation(
+        "a grid's book outlives its strategy",
+        f"{S}/grid_restart_one_way",
+        forgetting(_books),
+        ("expect[2].seen", "expect[3].seen", "expect[5].seen"),
+    ),
+    Ablation(
+        "a grid stops where it is told to",
+        f"{S}/grid_stop_one_way",
+        strategy_with(_never_stops),
+        ("expect[2].seen", "expect[5].position", "expect[7].seen"),
+    ),
+    Ablation(
+        "a refused stop does not rest",
+        f"{S}/grid_stop_hedge",
+        backoff_of_closes_too(),
+        ("expect[4].seen", "expect[5].position", "expect[9].seen"),
+    ),
 )
 
 
 @pytest.mark.parametrize("ablation", ABLATIONS, ids=str)
-def test_the_scenario_of_a_ladder_fails_where_less_is_done(ablation: Ablation) -> None:
-    """What a ladder relies on is there, and the scenario notices when it is not."""
+def test_the_scenario_of_a_strategy_fails_where_less_is_done(ablation: Ablation) -> None:
+    """What a strategy relies on is there, and the scenario notices when it is not."""
     assert_needed(ablation)
 
 
-def test_every_scenario_of_a_ladder_has_an_ablation() -> None:
+@pytest.mark.parametrize("family", ["hype_", "grid_"])
+def test_every_scenario_of_a_family_has_an_ablation(family: str) -> None:
     """A scenario that no missing safeguard could fail would show nothing."""
-    assert [] == not_ablated(S, ABLATIONS, "hype_")
+    assert [] == not_ablated(S, ABLATIONS, family)
 
 
 def test_every_scenario_of_a_strategy_belongs_to_a_family_that_is_ablated() -> None:
     """Each family's own module of ablations sees to its scenarios."""
     families = {path.name.partition("_")[0] for path in (SHIPPED / S).iterdir()}
 
-    assert families == {"hype", "donchian"}
+    assert families == {"hype", "donchian", "grid"}
