@@ -16,6 +16,7 @@ pieces are numbered, so showing them again after a lost answer changes nothing.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
@@ -95,7 +96,7 @@ class VirtualBroker:
         self._line = Line(address.url, address.key, address.timeout_s, self._next_id)
         self._deliver: Callable[[News], object] = _unbound
         self._tell: Callable[[ToolReport], object] = _unwatched
-        self._jobs_in, self._jobs = anyio.create_memory_object_stream[_Job](JOBS_MAX)
+        self._jobs: asyncio.Queue[_Job] = asyncio.Queue(JOBS_MAX)
         self._ends: dict[str, anyio.Event] = {}
         self._handed_over = 0
         self._finished: set[int] = set()
@@ -253,8 +254,8 @@ class VirtualBroker:
         number = self._handed_over + 1
         job = _Job(number, name, work, self._ends.get(name), anyio.Event())
         try:
-            self._jobs_in.send_nowait(job)
-        except anyio.WouldBlock:
+            self._jobs.put_nowait(job)
+        except asyncio.QueueFull:
             return False
         self._handed_over = number
         if name:
@@ -262,7 +263,8 @@ class VirtualBroker:
         return True
 
     async def _work(self) -> None:
-        async for job in self._jobs:
+        while True:
+            job = await self._jobs.get()
             # Its predecessor was taken before it, so somebody is at work on it.
             if job.after is not None:
                 await job.after.wait()

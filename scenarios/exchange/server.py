@@ -114,7 +114,7 @@ class Exchange:
         self.failed = asyncio.Event()
         """Set when the log is over; nobody is answered any more."""
         self._news_came = asyncio.Event()
-        self._closing = False
+        self._closing = asyncio.Event()
         self._runner: web.AppRunner | None = None
 
     # -- life
@@ -157,7 +157,7 @@ class Exchange:
 
     async def stop(self) -> None:
         """Answer what is under way, stop serving, close the log."""
-        self._closing = True
+        self._closing.set()
         self._news_came.set()
         if self._runner is not None:
             await self._runner.cleanup()
@@ -226,10 +226,10 @@ class Exchange:
         if kind in {K.LOSE_REQUESTS, K.DOWN}:
             raise _Gone
         if kind is K.HANG:
-            await self._sleep(HANG_S)
+            await self._pause(HANG_S)
             raise _Gone
         if kind is K.DELAY_REQUESTS:
-            await self._sleep(fault.by / 1000)
+            await self._pause(fault.by / 1000)
         if kind is K.FAIL_BEFORE:
             return web.Response(status=503, text="unavailable")
         if kind is K.RATE_LIMIT:
@@ -246,7 +246,7 @@ class Exchange:
         if kind is K.FAIL_AFTER:
             return web.Response(status=502, text="bad gateway")
         if fault is not None and kind in {K.DELAY_ANSWERS, K.DELAY_NEWS}:
-            await self._sleep(fault.by / 1000)
+            await self._pause(fault.by / 1000)
         response = web.Response(body=content, content_type="application/json")
         if kind is K.CUT_ANSWERS:
             cut = web.StreamResponse(headers={"Content-Length": str(len(content))})
@@ -261,6 +261,20 @@ class Exchange:
                 head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d"
                 request.transport.write(head % len(content) + b"\r\n\r\n" + content)
         return response
+
+    async def _pause(self, delay_s: float) -> None:
+        """Return after ``delay_s``, or when the venue stops: what is late then never comes."""
+        async with anyio.create_task_group() as tasks:
+
+            async def enough() -> None:
+                await self._sleep(delay_s)
+                tasks.cancel_scope.cancel()
+
+            tasks.start_soon(enough)
+            await self._closing.wait()
+            tasks.cancel_scope.cancel()
+        if self._closing.is_set():
+            raise _Gone
 
     def _admit(self, request: web.Request) -> None:
         found = request.headers.get(wire.KEY_HEADER, "").encode("utf-8", "replace")
@@ -283,9 +297,7 @@ class Exchange:
         self.log.write(facts)
         await self.log.synced()
         # Later facts may have become public while we waited for our turn.
-        if (account.seq, account.at) > (self.account.seq, self.account.at) or (
-            account.seq == self.account.seq and account.at >= self.account.at
-        ):
+        if (account.seq, account.at) >= (self.account.seq, self.account.at):
             self.account = account
         self._news_came.set()
         self._news_came = asyncio.Event()
@@ -364,7 +376,7 @@ class Exchange:
     async def _news(self, request: web.Request, _body: bytes) -> Answer:
         after = _whole(request, "after")
         wait_ms = min(_whole(request, "wait_ms"), wire.NEWS_WAIT_MS_MAX)
-        if self.account.seq <= after and wait_ms and not self._closing:
+        if self.account.seq <= after and wait_ms and not self._closing.is_set():
             await self._some_news(after, wait_ms / 1000)
         upto = min(self.account.seq, after + wire.NEWS_ITEMS_MAX)
         return Answer("", self.account, tuple(self.venue.news[after:upto]))
@@ -378,7 +390,7 @@ class Exchange:
                 tasks.cancel_scope.cancel()
 
             tasks.start_soon(give_up)
-            while self.account.seq <= after and not self._closing:
+            while self.account.seq <= after and not self._closing.is_set():
                 await self._news_came.wait()
             tasks.cancel_scope.cancel()
 
