@@ -43,6 +43,7 @@ from actors.runtime import (
 from actors.runtime.supervision import FEED_INTENSITY, STRATEGY_INTENSITY
 from actors.strategy import House, StrategyActor, strategy_cell
 from actors.telemetry import TelemetryActor
+from brokers.contract import SessionBroker
 from brokers.matching import EngineConfig, MatchingEngine
 from brokers.paper import PaperBroker
 from feeds.contract import BarFeed
@@ -105,9 +106,6 @@ venue and our books agree."""
 
 RECONCILIATION_HOLD = "reconciliation"
 
-VENUE = "paper"
-"""What scopes call the venue."""
-
 
 @dataclass(frozen=True, slots=True)
 class StrategySpec:
@@ -140,7 +138,7 @@ class Parts:
     dispatcher: Callable[[JournalWriter, SimulatedClock, HoldSet], Dispatcher] = Dispatcher
     bounds: dict[Lane, int] | None = None
     health: HealthPlan | None = None
-    broker: Callable[[MatchingEngine], PaperBroker] = PaperBroker
+    broker: Callable[[MatchingEngine], SessionBroker] = PaperBroker
 
 
 class Core:
@@ -151,7 +149,7 @@ class Core:
         self.parts = parts
         self.clock = SimulatedClock(parts.start_at)
         self.board = Board()
-        self.holds = HoldSet(VENUE)
+        self.holds = HoldSet()
         self.dispatcher = parts.dispatcher(journal, self.clock, self.holds)
         self.supervisor = Supervisor(self.dispatcher, fatal=(LedgerError,))
         self.engine = MatchingEngine(
@@ -162,6 +160,8 @@ class Core:
             mark_of=self.board.price,
         )
         self.broker = parts.broker(self.engine)
+        # A circuit holds what goes to the venue that it is of: by the very name of its broker.
+        self.holds.venue = self.broker.name
         self.books = Books(
             OrderStore(),
             Ledger(

@@ -43,6 +43,7 @@ from actors.turns import (
     SessionError,
     drive,
 )
+from brokers.contract import Remote
 from feeds.contract import Group
 from feeds.errors import FeedError
 from messages import Hold
@@ -136,11 +137,16 @@ async def run_paper(
         out / "journal.sqlite", sinks=artifacts.sinks(simulation=False)
     )
     watch = StallWatch()
+    remote: Remote | None = None
     try:
         session = Session(_on_machine(spec, out, watch, speed), session_id, journal, first)
         session.listen()
         session.assembly.kill.stopwatch = lambda: int(monotonic_s() * 1000)
         inbox.open(session)
+        remote = session.remote
+        if remote is not None:
+            remote.wake = inbox.ring
+            await remote.connect()
         session.start(held_at_start(register, first[0].timestamp))
         pacer = Pacer(speed)
         pacer.begin(first[0].timestamp)
@@ -161,6 +167,8 @@ async def run_paper(
     finally:
         inbox.close("the session has ended")
         watch.stop()
+        if remote is not None:
+            await remote.close()
     await journal.close()
     result = artifacts.finish(session, outcome, exit_code, monotonic_s() - started_s)
     if trouble is not None:
@@ -177,10 +185,16 @@ async def _drive_paced(
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(watch.beat)
         tasks.start_soon(driver.listen)
+        remote = driver.session.remote
+        if remote is not None:
+            tasks.start_soon(remote.run)
         try:
             opened()
             ended = await driver.run(driver.session.groups(groups))
             otherwise = COMPLETED if ended else INTERRUPTED
+            await driver.hear_out()
+            if remote is not None:
+                await remote.refresh()
         except FeedError as error:
             otherwise, refused = INPUT_REFUSED, error
         except Exception as error:  # noqa: BLE001 - raised below

@@ -21,12 +21,12 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 import anyio
 import tenacity
 
-from brokers.contract import News, VenueSilent
+from brokers.contract import News, VenueSilent, VenueUnreachable
 from brokers.matching import FundingPayment
 from brokers.virtual import wire
 from brokers.virtual.address import MachineClock, VenueAddress
@@ -67,10 +67,6 @@ NEWS_WAIT_S: Final = 5.0
 
 LOOK_S: Final = 0.002
 """How often a wait for quiet looks: at the end of a session, or in a rehearsal at full speed."""
-
-
-class VenueUnreachable(Exception):
-    """The venue does not answer at the start; the message says how."""
 
 
 class VirtualBroker:
@@ -169,6 +165,10 @@ class VirtualBroker:
             account.net_flow,
         )
 
+    def snapshot(self) -> dict[str, Any]:
+        """Return where the news and the market have come to, JSON-ready."""
+        return {"news": self.stream.taken, "market": self.market.shown}
+
     @property
     def _age_ms_max(self) -> int:
         return int(1000 * (NEWS_WAIT_S + 2 * self.address.timeout_s))
@@ -231,12 +231,14 @@ class VirtualBroker:
         The result says which.
         """
         for _ in range(int(patience_s / LOOK_S)):
-            if self._is_quiet():
+            if self.is_quiet:
                 return True
             await self._clock.sleep_s(LOOK_S)
-        return self._is_quiet()
+        return self.is_quiet
 
-    def _is_quiet(self) -> bool:
+    @property
+    def is_quiet(self) -> bool:
+        """Return whether all that was handed over is done and all news is in."""
         return self._finished_upto == self._handed_over and not self.market and self.stream.is_whole
 
     async def refresh(self) -> None:
@@ -281,6 +283,7 @@ class VirtualBroker:
         while self._finished_upto + 1 in self._finished:
             self._finished_upto += 1
             self._finished.discard(self._finished_upto)
+        self.wake()
 
     async def _submit(self, request: OrderRequest) -> None:
         window_ms = self.address.recv_window_ms
@@ -400,6 +403,7 @@ class VirtualBroker:
             if isinstance(outcome, Done):
                 wait_s = RETRY_FIRST_S
                 self.market.taken(len(shown.pieces))
+                self.wake()
                 continue
             self._troubled(outcome)
             await self._clock.sleep_s(wait_s)

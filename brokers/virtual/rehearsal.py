@@ -54,7 +54,8 @@ class Rehearsal:
         self.working: Mapping[str, object] = EverySymbol() if source else {}
         self._pieces: list[MarketData] = []
         self._barriers: list[int] = []
-        self._shown = 0
+        self.shown = 0
+        """How many pieces the venue is known to have."""
         self._came = anyio.Event()
 
     def __len__(self) -> int:
@@ -87,9 +88,9 @@ class Rehearsal:
         most = min(len(self._pieces), BATCH_MAX)
         while count < most and self._barriers[count] == self._barriers[0]:
             count += 1
-        return Shown(self.source, self._shown + 1, tuple(self._pieces[:count]))
+        return Shown(self.source, self.shown + 1, tuple(self._pieces[:count]))
 
     def taken(self, count: int) -> None:
         """Note that the venue has the next ``count`` pieces."""
         del self._pieces[:count], self._barriers[:count]
-        self._shown += count
+        self.shown += count

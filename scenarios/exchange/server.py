@@ -163,6 +163,13 @@ class Exchange:
             await self._runner.cleanup()
         self.log.close()
 
+    # -- a market of its own
+
+    async def show(self, source: str, pieces: Sequence[wire.MarketData]) -> None:
+        """Let the market of ``source`` move by ``pieces``, which come next; durable when done."""
+        first = self.venue.shown.get(source, 0) + 1
+        await self._public(self.venue.show(Shown(source, first, tuple(pieces)), self._wall()))
+
     # -- one request
 
     def _route(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from decimal import Decimal
 from pathlib import Path
@@ -86,6 +86,17 @@ class Client:
         self._numbers = itertools.count()
         broker.bind(self.news.append)
         broker.watch(self.tools.append)
+        self._woken = anyio.Event()
+        broker.wake = self._wake
+
+    def _wake(self) -> None:
+        self._woken.set()
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Wait until what was heard meets ``condition``."""
+        while not condition():
+            self._woken = anyio.Event()
+            await self._woken.wait()
 
     def reports(self, name: str) -> list[VenueReport]:
         """Return the reports of one order."""

@@ -1,4 +1,4 @@
-"""Whatever goes wrong on the wire: the truth is whole, and the client believes none but the truth."""
+"""Whatever goes wrong on the wire: the truth is whole, and the client believes nothing else."""
 
 from __future__ import annotations
 

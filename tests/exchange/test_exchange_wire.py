@@ -10,9 +10,8 @@ import msgspec
 import pytest
 from exchange_house import ETH, KEY, START, bar, client_of, order, serving
 
-from brokers.contract import VenueSilent
+from brokers.contract import VenueSilent, VenueUnreachable
 from brokers.virtual import wire
-from brokers.virtual.broker import VenueUnreachable
 from brokers.virtual.calls import Done, Line, NotLookedAt, Outcome, Unknown
 from brokers.virtual.wire import Cancel, Shown, Submit
 from messages import OrderEvent, ReasonCode
@@ -131,8 +130,7 @@ async def test_what_comes_too_late_for_the_client_is_silence(tmp_path: Path, kin
         client_of(url, timeout_s=SHORT_S) as client,
     ):
         client.broker.submit(order("a"), START)
-        while OrderEvent.ACCEPTED not in [report.event for report in client.reports("a")]:
-            await anyio.sleep(0.01)
+        await client.until(lambda: "accepted" in client.life("a"))
         await client.quiet()
 
         assert ["accepted", "silence"] == sorted(client.life("a"))
@@ -215,8 +213,7 @@ async def test_a_connection_that_is_refused_is_not_sent(tmp_path: Path) -> None:
     async with serving(tmp_path / "t") as (exchange, url), client_of(url) as client:
         await exchange.stop()
         client.broker.submit(order("a"), START)
-        while not client.reports("a"):
-            await anyio.sleep(0.01)
+        await client.until(lambda: bool(client.reports("a")))
 
         (report,) = client.reports("a")
         assert OrderEvent.REJECTED is report.event
