@@ -69,9 +69,14 @@ def environment(more: Mapping[str, str]) -> dict[str, str]:
 
 
 @contextmanager
-def venue(folder: Path, faults: Mapping[str, Any] | None = None) -> Iterator[Venue]:
+def venue(
+    folder: Path,
+    faults: Mapping[str, Any] | None = None,
+    *,
+    configuration: str = CONFIGURATION,
+) -> Iterator[Venue]:
     """Run an exchange in a process of its own."""
-    (folder / "tidegate.toml").write_text(CONFIGURATION)
+    (folder / "tidegate.toml").write_text(configuration)
     command = [sys.executable, "-m", "tidegate", "venue", "--json"]
     if faults is not None:
         (folder / "faults.json").write_text(json.dumps(faults))
