@@ -158,7 +158,9 @@ class VirtualBroker:
         if age_ms > self._age_ms_max:
             raise VenueSilent(f"what the venue said last is {age_ms} ms old")
         if account.seq != self.stream.taken:
-            raise VenueSilent(f"news {self.stream.taken + 1} to {account.seq} has not come")
+            raise VenueSilent(
+                f"its account is as of news {account.seq}, ours as of {self.stream.taken}"
+            )
         return AccountView(
             {(symbol, side): quantity for symbol, side, quantity in account.positions},
             frozenset(account.open_orders),
@@ -212,7 +214,7 @@ class VirtualBroker:
         if not isinstance(found, Done):
             await self.close()
             raise VenueUnreachable(f"{self.address.url}: {_words(found)}")
-        self.stream.start_after(found.answer.account.seq)
+        self.stream.start_after(found.answer.seq)
         self._heard(found)
 
     async def run(self) -> None:
@@ -360,9 +362,11 @@ class VirtualBroker:
             return
         account = outcome.answer.account
         newest = self._account
-        if newest is None or (account.seq, account.at) >= (newest.seq, newest.at):
+        if account is not None and (
+            newest is None or (account.seq, account.at) >= (newest.seq, newest.at)
+        ):
             self._account, self._account_at = account, self._clock.wall_ms()
-        self.stream.note(account)
+        self.stream.note(outcome.answer.seq)
         for report in self.stream.take(outcome.answer.news):
             self._out(report)
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
-from brokers.virtual.wire import Account, NewsItem
+from brokers.virtual.wire import NewsItem
 from messages import VenueReport
 
 EARLY_ITEMS_MAX: Final = 10_000
@@ -67,9 +67,9 @@ class NewsStream:
                 due.append(item.report)
             item = self._early.pop(self.taken + 1, None)
 
-    def note(self, account: Account) -> None:
+    def note(self, seq: int) -> None:
         """Note how far the venue has come by its own word."""
-        self.known = max(self.known, account.seq)
+        self.known = max(self.known, seq)
 
     @property
     def is_whole(self) -> bool:

@@ -139,13 +139,14 @@ class Answer(msgspec.Struct, frozen=True, omit_defaults=True):
     """
     What was done, or asked for.
 
-    ``news`` are items in order of their numbers, ``account`` is right after the last of all that
-    are public; it may know of items that are not in ``news``. ``shown`` is how far a source's
-    pieces have been taken.
+    ``news`` are items in order of their numbers; ``seq`` is how far the venue has come, which may
+    be further. The ``account`` comes with what is asked for and with the news. ``shown`` is how
+    far a source's pieces have been taken.
     """
 
     request_id: str
-    account: Account
+    seq: int
+    account: Account | None = None
     news: tuple[NewsItem, ...] = ()
     order: VenueOrder | None = None
     orders: tuple[str, ...] = ()

@@ -3,9 +3,9 @@ The wire of the virtual venue: HTTP on loopback, JSON, one account, one key.
 
 Theory of operation. A request goes through four steps, and the faults stand between them: is it
 who it says (the key); is it looked at (shape, age); what it does (``Venue``, in one synchronous
-step); is that durable (``TruthLog.synced``). Only then is anything of it public: the answer, and
-the news in ``/v1/news``, which is kept open until there is some. Facts become public in the order
-in which they were made, whatever the order of the answers.
+step); is that durable (``TruthLog.synced``). Only then does anything of it leave: whatever is
+told, the answer, the news, the account, is looked up in one step, and what it rests on is then
+waited for. ``/v1/news`` is kept open until there is some.
 """
 
 from __future__ import annotations
@@ -109,8 +109,6 @@ class Exchange:
         except BaseException:
             self.log.close()
             raise
-        self.account: Account = self.venue.account()
-        """The account as it may be told: right after the newest public item of news."""
         self.failed = asyncio.Event()
         """Set when the log is over; nobody is answered any more."""
         self._news_came = asyncio.Event()
@@ -168,7 +166,7 @@ class Exchange:
     async def show(self, source: str, pieces: Sequence[wire.MarketData]) -> None:
         """Let the market of ``source`` move by ``pieces``, which come next; durable when done."""
         first = self.venue.shown.get(source, 0) + 1
-        await self._public(self.venue.show(Shown(source, first, tuple(pieces)), self._wall()))
+        await self._recorded(self.venue.show(Shown(source, first, tuple(pieces)), self._wall()))
 
     # -- one request
 
@@ -298,24 +296,29 @@ class Exchange:
             status=refused.status, body=body, content_type="application/json", headers=headers
         )
 
-    async def _public(self, facts: Sequence[Fact]) -> Account:
-        """Write facts, wait until they are durable, and make them public; returns the account."""
-        account = self.venue.account()
+    async def _recorded(self, facts: Sequence[Fact]) -> int:
+        """Write facts, wait until they are durable, and return how far the news has come."""
+        seq = self.venue.seq
         self.log.write(facts)
+        if facts:
+            self._news_came.set()
+            self._news_came = asyncio.Event()
         await self.log.synced()
-        # Later facts may have become public while we waited for our turn.
-        if (account.seq, account.at) >= (self.account.seq, self.account.at):
-            self.account = account
-        self._news_came.set()
-        self._news_came = asyncio.Event()
-        return self.account
+        return seq
 
-    def _in_time(self, sent_at: int, window_ms: int, client_order_id: str) -> None:
+    async def _as_of_now(self) -> Account:
+        """Return the account of this moment, once everything that it rests on is durable."""
+        account = self.venue.account()
+        await self.log.synced()
+        return account
+
+    async def _in_time(self, sent_at: int, window_ms: int, client_order_id: str) -> None:
+        """Refuse what is too old; for what is in time nothing is waited for."""
         now = self._wall()
         if sent_at > now + SKEW_MS_MAX:
             raise NotLookedAt(400, wire.EARLY, f"sent_at={sent_at} now={now}")
         if now - sent_at > min(window_ms, RECV_WINDOW_MS_MAX):
-            self.log.write(self.venue.refuse(client_order_id, wire.LATE, now))
+            await self._recorded(self.venue.refuse(client_order_id, wire.LATE, now))
             raise NotLookedAt(400, wire.LATE, f"sent_at={sent_at} now={now} window={window_ms}")
 
     # -- what is asked
@@ -327,31 +330,31 @@ class Exchange:
     async def _submit(self, _request: web.Request, body: bytes) -> Answer:
         asked = _read(body, Submit)
         name = asked.order.client_order_id
-        self._in_time(asked.sent_at, asked.recv_window_ms, name)
+        await self._in_time(asked.sent_at, asked.recv_window_ms, name)
         first = self.venue.seq
         again = name in self.venue.requests
         facts = self.venue.submit(asked.order, self._wall())
         last = self.venue.seq
-        account = await self._public(facts)
+        await self._recorded(facts)
         if again:
             raise NotLookedAt(409, wire.DUPLICATE)
-        return Answer("", account, tuple(self.venue.news[first:last]))
+        return Answer("", last, news=tuple(self.venue.news[first:last]))
 
     async def _cancel(self, _request: web.Request, body: bytes) -> Answer:
         asked = _read(body, Cancel)
-        self._in_time(asked.sent_at, asked.recv_window_ms, asked.client_order_id)
+        await self._in_time(asked.sent_at, asked.recv_window_ms, asked.client_order_id)
         if not asked.client_order_id:
             raise NotLookedAt(400, wire.MALFORMED, "no client_order_id")
         first = self.venue.seq
         facts = self.venue.cancel(asked.client_order_id, self._wall())
-        last = self.venue.seq
-        return Answer("", await self._public(facts), tuple(self.venue.news[first:last]))
+        last = await self._recorded(facts)
+        return Answer("", last, news=tuple(self.venue.news[first:last]))
 
     async def _cancel_all(self, _request: web.Request, body: bytes) -> Answer:
         asked = _read(body, Cancel)
-        self._in_time(asked.sent_at, asked.recv_window_ms, "")
+        await self._in_time(asked.sent_at, asked.recv_window_ms, "")
         facts = self.venue.cancel_all(asked.symbol, self._wall())
-        return Answer("", await self._public(facts))
+        return Answer("", await self._recorded(facts))
 
     async def _market(self, _request: web.Request, body: bytes) -> Answer:
         asked = _read(body, Shown)
@@ -360,33 +363,36 @@ class Exchange:
         except ValueError as error:
             raise NotLookedAt(400, wire.MALFORMED, str(error)) from None
         taken = self.venue.shown.get(asked.source, 0)
-        return Answer("", await self._public(facts), shown=taken)
+        return Answer("", await self._recorded(facts), shown=taken)
 
     async def _order(self, request: web.Request, _body: bytes) -> Answer:
-        order = self.venue.order(request.query.get("client_order_id", ""))
-        # What it tells may not be durable yet.
+        order, seq = self.venue.order(request.query.get("client_order_id", "")), self.venue.seq
         await self.log.synced()
-        return Answer("", self.account, order=order)
+        return Answer("", seq, order=order)
 
     async def _orders(self, _request: web.Request, _body: bytes) -> Answer:
-        return Answer("", self.account, orders=self.account.open_orders)
+        account = await self._as_of_now()
+        return Answer("", account.seq, orders=account.open_orders)
 
     async def _tell_account(self, _request: web.Request, _body: bytes) -> Answer:
-        return Answer("", self.account)
+        account = await self._as_of_now()
+        return Answer("", account.seq, account)
 
     async def _trades(self, request: web.Request, _body: bytes) -> Answer:
         after = _whole(request, "after")
-        public = self.venue.news[after : self.account.seq]
-        items = [item for item in public if item.report.fill is not None]
-        return Answer("", self.account, tuple(items[: wire.NEWS_ITEMS_MAX]))
+        seq = self.venue.seq
+        items = [item for item in self.venue.news[after:seq] if item.report.fill is not None]
+        await self.log.synced()
+        return Answer("", seq, news=tuple(items[: wire.NEWS_ITEMS_MAX]))
 
     async def _news(self, request: web.Request, _body: bytes) -> Answer:
         after = _whole(request, "after")
         wait_ms = min(_whole(request, "wait_ms"), wire.NEWS_WAIT_MS_MAX)
-        if self.account.seq <= after and wait_ms and not self._closing.is_set():
+        if self.venue.seq <= after and wait_ms and not self._closing.is_set():
             await self._some_news(after, wait_ms / 1000)
-        upto = min(self.account.seq, after + wire.NEWS_ITEMS_MAX)
-        return Answer("", self.account, tuple(self.venue.news[after:upto]))
+        account = await self._as_of_now()
+        upto = min(account.seq, after + wire.NEWS_ITEMS_MAX)
+        return Answer("", account.seq, account, tuple(self.venue.news[after:upto]))
 
     async def _some_news(self, after: int, wait_s: float) -> None:
         """Return when there is news after item ``after``, or when ``wait_s`` have passed."""
@@ -397,7 +403,7 @@ class Exchange:
                 tasks.cancel_scope.cancel()
 
             tasks.start_soon(give_up)
-            while self.account.seq <= after and not self._closing.is_set():
+            while self.venue.seq <= after and not self._closing.is_set():
                 await self._news_came.wait()
             tasks.cancel_scope.cancel()
 

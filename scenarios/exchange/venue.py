@@ -173,7 +173,7 @@ class Venue:
         known = client_order_id in self.requests
         return VenueOrder(client_order_id, self.now, known, live, fills)
 
-    def account(self) -> Account:
+    def account(self, *, with_orders: bool = True) -> Account:
         """Return what the account holds now."""
         balance = self.engine.balance()
         return Account(
@@ -186,7 +186,9 @@ class Venue:
                 (position.symbol, position.position_side, position.quantity)
                 for position in self.engine.positions()
             ),
-            tuple(order.client_order_id for order in self.engine.open_orders()),
+            tuple(order.client_order_id for order in self.engine.open_orders())
+            if with_orders
+            else (),
         )
 
     # -- facts
@@ -215,7 +217,7 @@ class Venue:
 
     def _done(self) -> list[Fact]:
         if self._money_moved:
-            self._note(FactKind.BALANCE, account=self.account())
+            self._note(FactKind.BALANCE, account=self.account(with_orders=False))
             self._money_moved = False
         made, self._made = self._made, []
         return made

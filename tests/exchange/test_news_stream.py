@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
-
 import msgspec
 import pytest
 from hypothesis import given
@@ -12,10 +10,8 @@ from hypothesis import strategies as st
 from brokers.virtual import wire
 from brokers.virtual.calls import Done, NotLookedAt, Unknown, outcome_of
 from brokers.virtual.stream import NewsStream
-from brokers.virtual.wire import Account, Answer, NewsItem, Refusal
+from brokers.virtual.wire import Answer, NewsItem, Refusal
 from messages import OrderEvent, VenueReport
-
-NOTHING_HELD = Account(0, 0, "USDT", Decimal(0), Decimal(0))
 
 
 def item(seq: int) -> NewsItem:
@@ -52,7 +48,7 @@ def encoded(value: msgspec.Struct) -> bytes:
 
 def test_an_answer_is_taken_for_its_own_request_only() -> None:
     """An answer that is sent twice must not become the next request's."""
-    answer = Answer("r1", NOTHING_HELD)
+    answer = Answer("r1", 0)
 
     assert Done(answer) == outcome_of("r1", 200, encoded(answer))
     assert isinstance(outcome_of("r2", 200, encoded(answer)), Unknown)
