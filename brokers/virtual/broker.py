@@ -8,7 +8,8 @@ both go through one ``NewsStream``: whichever is first, each item is delivered o
 
 What an order's submit comes to: the venue's verdict is news like any other. A request that the
 venue has certainly not looked at is a rejection, of which the venue knows nothing. Everything else
-is SILENCE. No request that changes the account is ever sent a second time.
+is SILENCE. No request that changes the account is ever sent a second time. What is said of an order
+is word of the venue as well, and is not said again as such.
 
 In a rehearsal the venue is shown the session's own market, so that both live in the same one; the
 pieces are numbered, so showing them again after a lost answer changes nothing.
@@ -293,19 +294,19 @@ class VirtualBroker:
         outcome = await self._line.post(wire.ORDERS, asked)
         name = request.client_order_id
         if isinstance(outcome, NotLookedAt):
-            self._troubled(outcome)
+            if outcome.retry_after_ms is not None:
+                self._troubled(outcome)
             self._say(name, OrderEvent.REJECTED, _cause_of(outcome))
         elif not isinstance(outcome, Done):
-            self._troubled(outcome)
             self._say(name, OrderEvent.SILENCE, Cause(ReasonCode.ANSWER_LOST, outcome.detail))
         self._heard(outcome)
 
     async def _cancel(self, client_order_id: str) -> None:
         asked = Cancel(self._clock.wall_ms(), self.address.recv_window_ms, client_order_id)
         outcome = await self._line.post(wire.CANCEL, asked)
-        if not isinstance(outcome, Done):
+        if isinstance(outcome, NotLookedAt):
             self._troubled(outcome)
-        if not isinstance(outcome, Done | NotLookedAt):
+        elif not isinstance(outcome, Done):
             # Of an order that the venue has, this says nothing but that nobody answers.
             cause = Cause(ReasonCode.ANSWER_LOST, outcome.detail)
             self._say(client_order_id, OrderEvent.SILENCE, cause)
@@ -409,7 +410,6 @@ class VirtualBroker:
                 self.market.taken(len(shown.pieces))
                 self.wake()
                 continue
-            self._troubled(outcome)
             await self._clock.sleep_s(wait_s)
             wait_s = min(2 * wait_s, RETRY_MAX_S)
 
