@@ -123,7 +123,8 @@ async def test_lost_requests_open_the_circuit_of_this_very_venue(tmp_path: Path)
     result, exchange = await run(
         tmp_path,
         script,
-        {"fault": "lose_requests", "on": ["submit"]},
+        # The first request is the session's own start; probes fail as well.
+        {"fault": "lose_requests", "on": ["submit", "account"], "after": 1},
         change=lambda spec: replace(spec, health=HealthPlan()),
     )
     told = messages(result)
