@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -74,10 +74,11 @@ def venue(
     faults: Mapping[str, Any] | None = None,
     *,
     configuration: str = CONFIGURATION,
+    port: int = 0,
 ) -> Iterator[Venue]:
     """Run an exchange in a process of its own."""
     (folder / "tidegate.toml").write_text(configuration)
-    command = [sys.executable, "-m", "tidegate", "venue", "--json"]
+    command = [sys.executable, "-m", "tidegate", "venue", "--json", "--port", str(port)]
     if faults is not None:
         (folder / "faults.json").write_text(json.dumps(faults))
         command += ["--faults", "faults.json"]
@@ -121,6 +122,16 @@ def trade(folder: Path, more: Mapping[str, str]) -> tuple[int, dict[str, Any], s
         timeout=120,
     )
     return done.returncode, json.loads(done.stdout), done.stderr
+
+
+def killed_on_the_way(exchange: Venue, daemon: subprocess.Popen[str], size: int) -> None:
+    """Kill an exchange once its log has grown to ``size``, while its daemon still trades."""
+    while exchange.truth.stat().st_size < size:
+        with suppress(subprocess.TimeoutExpired):
+            daemon.wait(0.02)
+        assert daemon.poll() is None, "the session was over too soon"
+    exchange.process.kill()
+    exchange.process.wait()
 
 
 def compared(facts: list[Fact], session: Path) -> tuple[Folded, Folded, Comparison]:
@@ -204,3 +215,41 @@ def test_an_exchange_that_is_killed_goes_on_where_it_was(tmp_path: Path) -> None
             assert Comparison() == found
 
     assert FactKind.OPENED is before[0].fact
+
+
+def test_an_exchange_that_is_killed_under_a_session_loses_nothing(tmp_path: Path) -> None:
+    """Killed twice and started again while the daemon trades: both agree at the end."""
+    daemon: subprocess.Popen[str] | None = None
+    more: dict[str, str] = {}
+    port = 0
+    try:
+        for size in (20_000, 60_000, None):
+            with venue(tmp_path, port=port) as exchange:
+                port = int(exchange.url.rpartition(":")[2])
+                if daemon is None:
+                    more = exchange.environment
+                    daemon = subprocess.Popen(
+                        [sys.executable, "-m", "tidegate", "trade", "--mode", "paper", "--json"],
+                        cwd=tmp_path,
+                        env=environment(more),
+                        text=True,
+                        stdout=subprocess.PIPE,
+                        stderr=subprocess.PIPE,
+                    )
+                if size is not None:
+                    killed_on_the_way(exchange, daemon, size)
+                    continue
+                text, said = daemon.communicate(timeout=120)
+                assert 0 == daemon.returncode, said
+                session = tmp_path / json.loads(text)["folder"]
+                truth, journal, found = compared(read_truth(exchange.truth), session)
+    finally:
+        if daemon is not None:
+            daemon.kill()
+            daemon.communicate()
+
+    assert () == found.lost + found.duplicated
+    assert len(journal.fills) > 10
+    assert truth.net_flow == journal.net_flow
+    # An order that was on its way at a kill stays in doubt where the venue never had it.
+    assert all("the venue never had it" in line for line in found.unresolved)
