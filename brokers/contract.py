@@ -117,6 +117,9 @@ class SessionBroker(Broker, Probed, Protocol):
     def snapshot(self) -> dict[str, Any]:
         """Return what of the venue, or of the way to it, must survive a restart; JSON-ready."""
 
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take back what ``snapshot`` gave, before anything else."""
+
     def account(self) -> AccountView:
         """Return what the venue says it holds; raises ``VenueSilent`` when it does not answer."""
 
@@ -134,7 +137,7 @@ class Remote(Protocol):
     """Called after every delivery, and when a request is over: for a driver that waits."""
 
     async def connect(self) -> None:
-        """Find the venue; raises ``VenueUnreachable``."""
+        """Find the venue; raises ``VenueUnreachable``, with nothing left open."""
 
     async def run(self) -> None:
         """Make the calls and hear the news, until cancelled."""

@@ -101,6 +101,7 @@ class VirtualBroker:
         self._account: Account | None = None
         self._account_at = 0
         self._now = 0
+        self._restored = False
 
     @property
     def doubt_ms(self) -> int:
@@ -172,6 +173,12 @@ class VirtualBroker:
         """Return where the news and the market have come to, JSON-ready."""
         return {"news": self.stream.taken, "market": self.market.shown}
 
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on after the news that ``state`` knows: what came since is delivered after all."""
+        self.stream.start_after(state["news"])
+        self.market.shown = state["market"]
+        self._restored = True
+
     @property
     def _age_ms_max(self) -> int:
         return int(1000 * (NEWS_WAIT_S + 2 * self.address.timeout_s))
@@ -210,12 +217,13 @@ class VirtualBroker:
     # -- life
 
     async def connect(self) -> None:
-        """Find the venue and where its news has come to; raises ``VenueUnreachable``."""
+        """Find the venue; its next news is the first, unless restored. See ``Remote``."""
         found = await self._read(partial(self._line.get, wire.ACCOUNT))
         if not isinstance(found, Done):
             await self.close()
             raise VenueUnreachable(f"{self.address.url}: {_words(found)}")
-        self.stream.start_after(found.answer.seq)
+        if not self._restored:
+            self.stream.start_after(found.answer.seq)
         self._heard(found)
 
     async def run(self) -> None:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import anyio
 
@@ -143,12 +144,19 @@ async def serving(
 
 @asynccontextmanager
 async def client_of(
-    url: str, *, timeout_s: float = 2.0, source: str = "test", key: str = KEY
+    url: str,
+    *,
+    timeout_s: float = 2.0,
+    source: str = "test",
+    key: str = KEY,
+    state: dict[str, Any] | None = None,
 ) -> AsyncIterator[Client]:
-    """Run a broker that talks to ``url``."""
+    """Run a broker that talks to ``url``, restored from ``state`` if that is given."""
     clock = MachineClock(wall_ms, sleep_s)
     broker = VirtualBroker(VenueAddress(url, key, timeout_s), clock, source=source)
     client = Client(broker)
+    if state is not None:
+        broker.restore(state)
     await broker.connect()
     try:
         async with anyio.create_task_group() as tasks:

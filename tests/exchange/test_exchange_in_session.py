@@ -9,11 +9,12 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from exchange_house import BTC, KEY, serving
+import pytest
+from exchange_house import BTC, KEY, MINUTE, client_of, order, serving
 
 sys.path.append(str(Path(__file__).parents[1] / "runtime"))
 
-from session_world import Script, flat, make_spec, on_bars
+from session_world import START, Script, flat, make_spec, on_bars
 
 from actors.commands import Request
 from actors.health import HealthPlan
@@ -38,6 +39,7 @@ from messages import (
 )
 from scenarios.exchange.facts import Terms
 from scenarios.exchange.log import read_truth
+from scenarios.exchange.market import play
 from scenarios.exchange.server import Exchange
 from scenarios.exchange.truth import Comparison, Folded, compare, fold_journal, fold_truth
 from state.journal.reader import read_journal
@@ -68,13 +70,14 @@ async def run(
     script: Script,
     *faults: dict[str, Any],
     inbox: Inbox | None = None,
+    speed: float = 0,
     change: Callable[[SessionSpec], SessionSpec] = lambda spec: spec,
 ) -> tuple[SessionResult, Exchange]:
-    """Run a session as fast as it goes against an exchange with ``faults``."""
+    """Run a session against an exchange with ``faults``, as fast as it goes unless told."""
     terms = listed(session_of(folder, script, ""))
     async with serving(folder / "truth", *faults, listed=terms) as (exchange, url):
         spec = change(session_of(folder, script, url))
-        return await run_paper(spec, speed=0, inbox=inbox), exchange
+        return await run_paper(spec, speed=speed, inbox=inbox), exchange
 
 
 def messages(result: SessionResult) -> list[Any]:
@@ -152,8 +155,9 @@ async def test_an_order_that_never_arrives_stays_in_doubt(tmp_path: Path) -> Non
     assert () == found.lost + found.duplicated
 
 
-async def test_funding_and_money_agree_at_the_end(tmp_path: Path) -> None:
-    """The comparison that closes a session finds the books and the exchange's account equal."""
+@pytest.mark.parametrize("speed", [0, 6_000])
+async def test_books_and_account_agree_when_a_session_ends(tmp_path: Path, speed: float) -> None:
+    """Whether time is waited for or not: the comparison that closes it finds them equal."""
     script = on_bars(
         {
             0: lambda desk: [desk.open(BTC, Side.BUY, ONE)],
@@ -162,9 +166,30 @@ async def test_funding_and_money_agree_at_the_end(tmp_path: Path) -> None:
         }
     )
 
-    result, exchange = await run(tmp_path, script)
+    result, exchange = await run(tmp_path, script, speed=speed)
     told = [each for each in messages(result) if type(each).__name__ == "Reconciled"]
 
     assert ["start", "close"] == [each.occasion for each in told]
     assert [(), ()] == [each.differences for each in told]
     assert 1 == len(exchange.venue.account().open_orders)
+
+
+async def test_an_exchange_plays_a_market_of_its_own(tmp_path: Path) -> None:
+    """Orders meet its bars; started again it goes on after the last one in its log."""
+    feed = MemoryFeed({BTC: flat(BTC, 6)})
+    async with serving(tmp_path / "t") as (exchange, url), client_of(url, source="") as client:
+        client.broker.submit(order("a"), START)
+        await client.quiet()
+        await play(exchange, feed, 0)
+        await client.until(lambda: "filled" in client.life("a"))
+        client.bar()  # nobody shows it another one
+        await client.quiet()
+
+        assert 6 == exchange.venue.shown["venue"]
+        assert {"venue"} == set(exchange.venue.shown)
+        assert {} == dict(client.broker.working)
+    async with serving(tmp_path / "t") as (again, _):
+        await play(again, MemoryFeed({BTC: flat(BTC, 8)}), 0)
+
+        assert 8 == again.venue.shown["venue"]
+        assert START + 8 * MINUTE == again.venue.now

@@ -244,6 +244,25 @@ async def test_a_venue_that_starts_again_knows_everything(tmp_path: Path) -> Non
         assert 1 == len(answer.fills)
 
 
+async def test_a_restored_broker_hears_what_it_missed(tmp_path: Path) -> None:
+    """A fill that came while the daemon was away is delivered when it is back, and only that."""
+    async with serving(tmp_path / "t") as (exchange, url):
+        async with client_of(url) as before:
+            before.broker.submit(order("a"), START)
+            await before.quiet()
+            state = before.broker.snapshot()
+        await exchange.show("another", [bar(0)])
+        async with client_of(url, state=state) as after:
+            await after.until(lambda: bool(after.news))
+            await after.quiet()
+            after.bar()
+            await after.quiet()
+
+            assert ["accepted"] == before.life("a")
+            assert ["filled"] == after.life("a")
+            assert exchange.venue.account().net_flow == after.broker.account().net_flow
+
+
 async def asked(url: str, key: str, path: str, body: msgspec.Struct) -> Outcome:
     """Ask the venue as any client could."""
     line = Line(url, key, 5.0, lambda: "r1")
