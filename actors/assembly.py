@@ -44,6 +44,7 @@ from actors.runtime import (
 from actors.runtime.supervision import FEED_INTENSITY, STRATEGY_INTENSITY
 from actors.strategy import House, StrategyActor, strategy_cell
 from actors.telemetry import TelemetryActor
+from brokers.contract import SessionBroker
 from brokers.matching import EngineConfig, MatchingEngine
 from brokers.paper import PaperBroker
 from feeds.contract import BarFeed
@@ -106,9 +107,6 @@ venue and our books agree."""
 
 RECONCILIATION_HOLD = "reconciliation"
 
-VENUE = "paper"
-"""What scopes call the venue."""
-
 
 @dataclass(frozen=True, slots=True)
 class StrategySpec:
@@ -142,7 +140,7 @@ class Parts:
     bounds: dict[Lane, int] | None = None
     health: HealthPlan | None = None
     doubts: DoubtPlan = PLAN
-    broker: Callable[[MatchingEngine], PaperBroker] = PaperBroker
+    broker: Callable[[MatchingEngine], SessionBroker] = PaperBroker
     facts: Facts | None = None
     """What an earlier process of the same session has left: its books are gone on with."""
 
@@ -167,7 +165,7 @@ class Core:
         self.parts = parts
         self.clock = SimulatedClock(parts.start_at)
         self.board = Board()
-        self.holds = HoldSet(VENUE)
+        self.holds = HoldSet()
         self.dispatcher = parts.dispatcher(journal, self.clock, self.holds)
         self.supervisor = Supervisor(self.dispatcher, fatal=(LedgerError,))
         self.engine = MatchingEngine(
@@ -178,6 +176,8 @@ class Core:
             mark_of=self.board.price,
         )
         self.broker = parts.broker(self.engine)
+        # A circuit holds what goes to the venue that it is of: by the very name of its broker.
+        self.holds.venue = self.broker.name
         facts = parts.facts or no_facts(
             parts.strategies, parts.instruments, currency=parts.currency, cash=parts.cash
         )

@@ -121,7 +121,7 @@ class Inbox:
             self._waiting.append(waiting)
             # In here, so that nothing is handed over any more once the door is shut.
             session.assembly.dispatcher.errands.append(lambda: self._take(session, waiting))
-        self._ring()
+        self.ring()
         return waiting
 
     def latch(self, waiting: Waiting) -> None:
@@ -147,7 +147,7 @@ class Inbox:
             session.assembly.dispatcher.errands.append(
                 lambda: self._reply(session, question, future)
             )
-        self._ring()
+        self.ring()
         return future
 
     def kills_waiting(self) -> list[Waiting]:
@@ -160,7 +160,8 @@ class Inbox:
             raise Closed("no session is running")
         return self.session
 
-    def _ring(self) -> None:
+    def ring(self) -> None:
+        """Let the session's driver look up: there is something for it to do."""
         loop, bell = self._loop, self._bell
         if loop is None or bell is None:
             return

@@ -18,8 +18,8 @@ import structlog
 
 from actors.inbox import Inbox
 from actors.runtime import Pacer
-from actors.runtime.clock import monotonic_s
-from actors.runtime.limits import SETTLE_SLICE_S, STOP_PATIENCE_S
+from actors.runtime.clock import LOOK_UP_S, monotonic_s, within
+from actors.runtime.limits import REMOTE_PATIENCE_S, SETTLE_SLICE_S, STOP_PATIENCE_S
 from actors.turns import Session
 from feeds.contract import Group
 from messages import Hold
@@ -80,6 +80,8 @@ class PacedDriver:
             session.turns += 1
             session.bars += len(group)
             await self.commit()
+            if self.pacer.speed <= 0:
+                await self.hear_out()  # no time passes in which the venue could answer
             self.on_progress(session.bars)
             if session.must_end():
                 return False
@@ -161,6 +163,19 @@ class PacedDriver:
         if self._stopping_s is None:
             self._stopping_s = monotonic_s()
         return monotonic_s() - self._stopping_s > STOP_PATIENCE_S
+
+    async def hear_out(self) -> None:
+        """Take what a venue elsewhere has to say until it has said it all, or for a while."""
+        remote = self.session.remote
+        if remote is None:
+            return
+        dispatcher = self.session.assembly.dispatcher
+        until_s = monotonic_s() + REMOTE_PATIENCE_S
+        while not (remote.is_quiet and not dispatcher.busy) and monotonic_s() < until_s:
+            await within(LOOK_UP_S, self._heard)
+            if self._trouble is not None:
+                raise self._trouble
+            await self.commit()
 
     async def wind_down(self) -> None:
         """Do what there is to do before the end, for a while; stop a strategy that has more."""

@@ -47,6 +47,7 @@ from actors.turns import (
     SessionError,
     drive,
 )
+from brokers.contract import Remote
 from feeds.contract import Group
 from feeds.errors import FeedError
 from messages import Hold
@@ -218,6 +219,7 @@ async def _run_live(spec: SessionSpec, begins: _Begins, driven: _Driven) -> Sess
     journal = await DurableJournal.open(path, sinks=sinks)
     passing("session.journal_opened")
     watch = StallWatch()
+    remote: Remote | None = None
     try:
         live = _on_machine(spec, out, watch, driven.speed)
         session = Session(live, begins.session_id, journal, begins.first, recorded)
@@ -225,6 +227,10 @@ async def _run_live(spec: SessionSpec, begins: _Begins, driven: _Driven) -> Sess
         session.listen()
         session.assembly.kill.stopwatch = lambda: int(monotonic_s() * 1000)
         inbox.open(session)
+        remote = session.remote
+        if remote is not None:
+            remote.wake = inbox.ring
+            await remote.connect()
         session.start(_held(register, begins))
         passing("session.started")
         pacer = Pacer(driven.speed)
@@ -251,6 +257,8 @@ async def _run_live(spec: SessionSpec, begins: _Begins, driven: _Driven) -> Sess
     finally:
         inbox.close("the session has ended")
         watch.stop()
+        if remote is not None:
+            await remote.close()
     await journal.close()
     passing("session.closed")
     result = artifacts.finish(session, outcome, exit_code, monotonic_s() - started_s)
@@ -278,10 +286,16 @@ async def _drive_paced(
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(watch.beat)
         tasks.start_soon(driver.listen)
+        remote = driver.session.remote
+        if remote is not None:
+            tasks.start_soon(remote.run)
         try:
             opened()
             ended = await driver.run(driver.session.groups(groups))
             otherwise = COMPLETED if ended else INTERRUPTED
+            await driver.hear_out()
+            if remote is not None:
+                await remote.refresh()
         except FeedError as error:
             otherwise, refused = INPUT_REFUSED, error
         except Exception as error:  # noqa: BLE001 - raised below

@@ -12,6 +12,7 @@ from actors.assembly import StrategySpec
 from actors.execution import PLAN, DoubtPlan
 from actors.health import HealthPlan
 from actors.risk import RiskLimits
+from brokers.contract import SessionBroker
 from brokers.matching import EngineConfig, MatchingEngine
 from brokers.paper import PaperBroker
 from feeds.contract import BarFeed
@@ -54,7 +55,7 @@ class SessionSpec:
     places: Mapping[str, Any] = field(default_factory=dict)
     universe: Mapping[str, Any] = field(default_factory=dict)
     account: str = "main"
-    broker: Callable[[MatchingEngine], PaperBroker] = PaperBroker
+    broker: Callable[[MatchingEngine], SessionBroker] = PaperBroker
     health: HealthPlan | None = None
     doubts: DoubtPlan = PLAN
 

@@ -27,7 +27,7 @@ from actors.runtime import Cell, CellState, Dispatcher, Origin
 from actors.runtime.clock import NEVER, next_midnight
 from actors.runtime.schedule import QueuedDispatcher
 from actors.spec import SessionSpec
-from brokers.contract import News
+from brokers.contract import News, Remote
 from feeds.contract import Group
 from feeds.errors import FeedError
 from messages import (
@@ -118,7 +118,9 @@ class Session:
             journal,
         )
         assembly = self.assembly
-        assembly.broker.bind(self._deliver)
+        self.remote = assembly.broker if isinstance(assembly.broker, Remote) else None
+        """The broker, if its venue is not in this process: for whoever drives the session."""
+        assembly.broker.bind(self._deliver if self.remote is None else self._arrived)
         self._origin: Origin = None
         # What every turn needs, one attribute away.
         self._clock = assembly.clock
@@ -147,6 +149,14 @@ class Session:
             assembly.dispatcher.tell_what_follows(assembly.execution_cell, news)
         else:
             assembly.dispatcher.tell(assembly.execution_cell, news, self._origin)
+
+    def _arrived(self, news: News) -> None:
+        """Take what a venue elsewhere says, as soon as no handler is running."""
+        assembly = self.assembly
+        if self._kill.running:
+            self._kill.look_soon()
+        tell = assembly.dispatcher.tell
+        assembly.dispatcher.when_idle(lambda: tell(assembly.execution_cell, news, "venue"))
 
     def start(self, held: Iterable[Hold] = ()) -> None:
         """Journal the start, put ``held`` in force, start every actor, value the account."""

@@ -9,10 +9,22 @@ reported as SILENCE, never as a rejection.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from typing import Any, Protocol, runtime_checkable
 
-from messages import OrderRequest, ToolReport, VenueOrder, VenueReport
+from messages import (
+    Bar,
+    FundingRate,
+    MinimumOrder,
+    OrderRequest,
+    Quote,
+    Tick,
+    ToolReport,
+    VenueOrder,
+    VenueReport,
+)
+from state.reconciliation import AccountView
 
 News = VenueReport | VenueOrder
 """What a broker says of orders: what happened to one, and what there is to one that was asked."""
@@ -20,6 +32,10 @@ News = VenueReport | VenueOrder
 
 class VenueSilent(Exception):
     """The venue does not answer: nobody knows what it holds."""
+
+
+class VenueUnreachable(Exception):
+    """The venue does not answer at the start of a session; the message says how."""
 
 
 class Broker(Protocol):
@@ -71,3 +87,75 @@ class Probed(Protocol):
 
     def probe(self, now: int) -> None:
         """Ask the venue something harmless; the answer comes with ``probe`` set, or not at all."""
+
+
+class SessionBroker(Broker, Probed, Protocol):
+    """
+    What a session needs of its broker: a venue that is shown the market, and that has an account.
+
+    A broker whose venue has a market of its own may do nothing with what it is shown. ``working``
+    is always the same object: a bar of a symbol that is not in it need not be shown.
+    """
+
+    name: str
+    brackets: bool
+
+    @property
+    def working(self) -> Mapping[str, object]:
+        """Return what maps each symbol that must be shown to something."""
+
+    def on_bar(self, bar: Bar) -> None:
+        """Show a closed bar."""
+
+    def on_quote(self, quote: Quote) -> None:
+        """Show a quote."""
+
+    def on_tick(self, tick: Tick) -> None:
+        """Show a public trade."""
+
+    def on_time(self, now: int) -> None:
+        """End what ends by itself; called before the data of the same instant."""
+
+    def on_funding(self, rate: FundingRate, mark: float | Decimal) -> object:
+        """Settle funding at ``mark``."""
+
+    def set_minimum(self, minimum: MinimumOrder) -> None:
+        """Let the venue ask for another least order from now on."""
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return what of the venue, or of the way to it, must survive a restart; JSON-ready."""
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take back what ``snapshot`` gave, before anything else."""
+
+    def account(self) -> AccountView:
+        """Return what the venue says it holds; raises ``VenueSilent`` when it does not answer."""
+
+
+@runtime_checkable
+class Remote(Protocol):
+    """
+    A broker whose venue is not in this process: what it says comes when it comes.
+
+    News is delivered in the session's event loop and never within a call. ``connect`` comes before
+    the session starts, ``run`` goes on beside it until it is cancelled, ``close`` ends it.
+    """
+
+    wake: Callable[[], object]
+    """Called after every delivery, and when a request is over: for a driver that waits."""
+
+    async def connect(self) -> None:
+        """Find the venue; raises ``VenueUnreachable``, with nothing left open."""
+
+    async def run(self) -> None:
+        """Make the calls and hear the news, until cancelled."""
+
+    @property
+    def is_quiet(self) -> bool:
+        """Return whether every request is over and no news is known to be missing."""
+
+    async def refresh(self) -> None:
+        """Ask once more what the venue holds."""
+
+    async def close(self) -> None:
+        """Close the connections."""

@@ -318,7 +318,7 @@ def venue(entries: Sequence[Entry], stage: Stage) -> Iterator[Finding]:
     ours = {key: quantity for key, quantity in net.items() if quantity}
     theirs = {
         (position.symbol, position.position_side): position.quantity
-        for position in assembly.broker.engine.positions()
+        for position in assembly.core.engine.positions()
         if position.quantity
     }
     if ours != theirs and not _known(entries, stage):

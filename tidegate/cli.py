@@ -32,6 +32,7 @@ from tidegate.commands import (
     status,
     stop_new_orders,
     trade,
+    venue,
     verify,
     version,
 )
@@ -108,6 +109,7 @@ for _module in (
     init,
     new_strategy,
     scenario,
+    venue,
     version,
 ):
     _module.register(app)

@@ -7,7 +7,7 @@ nobody enforces is worse than none.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,12 @@ from actors.assembly import StrategySpec
 from actors.health import HealthPlan, plan_of
 from actors.risk import RiskLimits
 from actors.risk.defaults import LIVE_NEEDS
+from actors.runtime.clock import sleep_s, wall_ms
 from actors.universe import share_of
+from brokers.contract import SessionBroker
+from brokers.matching import MatchingEngine
+from brokers.paper import PaperBroker
+from brokers.settings import VIRTUAL_ONLY, Adapter
 from feeds.contract import BarFeed, Group
 from feeds.settings import build_feed
 from state.instruments import Instrument, load_instruments
@@ -143,6 +148,27 @@ def not_in_force(configuration: Configuration) -> list[str]:
         for key, why in NOT_IN_FORCE.items()
         if configuration.is_given(*key)
     ]
+
+
+def broker_of(settings: Settings) -> Callable[[MatchingEngine], SessionBroker]:
+    """
+    Return what makes the way to the venue.
+
+    Raises ``VenueUnavailable`` where the venue cannot be entered as configured.
+    """
+    venue = settings.venue
+    if venue.adapter is not Adapter.VIRTUAL:
+        return PaperBroker
+    address = venue.virtual_address()
+
+    def virtual(engine: MatchingEngine) -> SessionBroker:
+        from brokers.virtual.address import MachineClock
+        from brokers.virtual.broker import VirtualBroker
+
+        source = engine.config.trade_tag if venue.rehearsal else ""
+        return VirtualBroker(address, MachineClock(wall_ms, sleep_s), source=source)
+
+    return virtual
 
 
 # ------------------------------------------------------------------------------------------ feed
@@ -292,6 +318,9 @@ def kept_config(
     for name in LISTS:
         config["universe"][name] = sorted(config["universe"][name])
     del config["control"], config["telemetry"], config["venue"]["loopback_ca"]
+    virtual = configuration.settings.venue.adapter is Adapter.VIRTUAL
+    for name in ("url",) if virtual else VIRTUAL_ONLY:
+        del config["venue"][name]
     if not is_watched(configuration):
         del config["health"], config["feed"]["stale_after_s"]
     for section, spec in zip(config["strategies"], strategies, strict=True):

@@ -23,6 +23,7 @@ from state.instruments import InstrumentError
 from strategies.loader import StrategyLoadError
 from tidegate import candidates
 from tidegate.compose import (
+    broker_of,
     feed_of,
     instruments_of,
     limits_of,
@@ -78,6 +79,7 @@ def _parts(configuration: Configuration) -> Iterator[Finding]:
     subject = "venue"
     try:
         configuration.settings.venue.engine_config("")
+        broker_of(configuration.settings)
         yield Finding("ok", subject, configuration.settings.venue.adapter.value)
         subject = "feed"
         feed = feed_of(configuration)

@@ -12,10 +12,12 @@ import structlog
 
 from actors.runtime.clock import wall_ms
 from actors.session import EmptyFeed, SessionError, SessionResult, SessionSpec, run_replay
+from brokers.contract import VenueUnreachable
+from brokers.settings import Adapter
 from feeds.timeframe import format_timeframe
-from tidegate.compose import Parts, compose
+from tidegate.compose import Parts, broker_of, compose
 from tidegate.config import Configuration
-from tidegate.exits import UsageRefused
+from tidegate.exits import StartRefused, UsageRefused
 from tidegate.front import current
 from tidegate.journal_log import JournalLog
 from tidegate.logs import Logs, SessionLog
@@ -38,6 +40,7 @@ def replay_session(
         events.parent.mkdir(parents=True, exist_ok=True)
     with session_logs(configuration) as (_, log):
         parts = compose(configuration)
+        _refuse_a_venue_elsewhere(configuration)
         if parts.feed.synthetic and configuration.settings.feed.source == "synthetic":
             _refuse_endless(configuration)
         spec = session_spec(configuration, parts, log, out=out, events=events)
@@ -99,6 +102,7 @@ def session_spec(
         currency=parts.currency,
         cash=session.cash,
         engine=configuration.settings.venue.engine_config(""),
+        broker=broker_of(configuration.settings),
         limits=parts.limits,
         health=parts.health,
         doubts=configuration.settings.execution.plan(),
@@ -152,6 +156,8 @@ def input_errors() -> Iterator[None]:
         yield
     except (EmptyFeed, SessionError) as error:
         raise UsageRefused(str(error)) from None
+    except VenueUnreachable as error:
+        raise StartRefused(f"start-up refused: the venue does not answer: {error}") from None
 
 
 def refuse_used_folder(out: Path | None) -> None:
@@ -164,6 +170,14 @@ def refuse_used_folder(out: Path | None) -> None:
 
 def _what(out: Path) -> str:
     return "files in it" if out.is_dir() else "a file"
+
+
+def _refuse_a_venue_elsewhere(configuration: Configuration) -> None:
+    if configuration.settings.venue.adapter is Adapter.VIRTUAL:
+        raise UsageRefused(
+            f"{configuration.origin('venue', 'adapter')}: venue.adapter: found 'virtual', expected "
+            "'paper' for a replay: it waits for nobody; `tidegate trade` goes to the exchange"
+        )
 
 
 def _refuse_endless(configuration: Configuration) -> None:

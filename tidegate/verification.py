@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from actors.session import SessionError, SessionSpec, run_replay
+from brokers.settings import Adapter
 from feeds.errors import FeedError
 from state.journal import JournalError
 from state.journal.reader import first_difference, read_lines
@@ -97,6 +98,8 @@ def verify(recorded: Recorded) -> Verdict:
 
 def session_again(manifest: Manifest) -> SessionSpec:
     """Return the specification of the session that a manifest describes."""
+    if manifest.config["venue"]["adapter"] == Adapter.VIRTUAL:
+        raise UsageRefused("its orders went to a venue elsewhere, whose answers are no input")
     configuration = _configuration(manifest)
     settings = configuration.settings
     feed = feed_of(configuration)

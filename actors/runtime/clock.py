@@ -168,6 +168,12 @@ def monotonic_s() -> float:
     return time.perf_counter()
 
 
+async def within(delay_s: float, waited_for: Callable[[], Awaitable[None]]) -> None:
+    """Return when ``waited_for`` does, or after ``delay_s`` real seconds."""
+    with anyio.move_on_after(delay_s):
+        await waited_for()
+
+
 async def sleep_s(delay_s: float) -> None:
     """Sleep for ``delay_s`` real seconds."""
     await anyio.sleep(delay_s)

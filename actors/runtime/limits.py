@@ -50,6 +50,9 @@ KILL_CONFIRM_MS = 30_000
 SETTLE_SLICE_S = 0.01
 """How long messages are handled before the event loop has its turn: for commits and answers."""
 
+REMOTE_PATIENCE_S = 15.0
+"""How long what a venue elsewhere still has to say is waited for: more than one time out of it."""
+
 STOP_PATIENCE_S = 2.0
 """A session that was asked to end works off what strategies still have to hear for this long."""
 

@@ -56,7 +56,7 @@ def test_a_real_venue_is_understood_and_refused(adapter: str) -> None:
         }
     )
 
-    with pytest.raises(VenueUnavailable, match=f"found '{adapter}', expected 'paper'"):
+    with pytest.raises(VenueUnavailable, match=f"found '{adapter}', expected 'paper' or 'virtual'"):
         settings.engine_config("tag")
 
 
@@ -95,3 +95,57 @@ def test_credentials_never_show() -> None:
     assert not [secret for secret in ("key-1", "secret-1", "pass-1") if secret in shown]
     assert settings.credentials.secret is not None
     assert "secret-1" == settings.credentials.secret.get_secret_value()
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "problem"),
+    [
+        ("url", "ftp://127.0.0.1", "expected an address like"),
+        ("url", "127.0.0.1:8787", "expected an address like"),
+        ("url", "http://10.0.0.1:1", "expected https or loopback"),
+        ("url", "http://user:secret@127.0.0.1:1", "the key is a credential"),
+        ("timeout_s", 0, "greater than 0"),
+        ("recv_window_ms", 5, "greater than or equal to 100"),
+        ("rehearsal", "perhaps", "valid boolean"),
+    ],
+)
+def test_each_wrong_field_of_a_virtual_venue_is_one_clear_error(
+    field: str, value: object, problem: str
+) -> None:
+    """The field is named, with what was expected."""
+    with pytest.raises(ValidationError) as refused:
+        VenueSettings.model_validate({"adapter": "virtual", field: value})
+
+    (error,) = refused.value.errors()
+    assert (field,) == error["loc"]
+    assert problem in error["msg"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "problem"),
+    [
+        ({"credentials": {"api_key": "k"}}, r"\[venue\] url: found none"),
+        ({"url": "http://127.0.0.1:1"}, "api_key: found none"),
+        ({"url": "http://127.0.0.1:1", "credentials": {"api_key": ""}}, "api_key: found none"),
+    ],
+)
+def test_a_virtual_venue_needs_an_address_and_a_key(settings: dict[str, Any], problem: str) -> None:
+    """Without them nothing can be sent, and nothing starts."""
+    read = VenueSettings.model_validate({"adapter": "virtual", **settings})
+
+    with pytest.raises(VenueUnavailable, match=problem):
+        read.virtual_address()
+
+
+def test_the_key_of_a_virtual_venue_is_in_no_repr() -> None:
+    """Neither the settings nor the address show it."""
+    read = VenueSettings.model_validate(
+        {
+            "adapter": "virtual",
+            "url": "https://exchange.example:8787",
+            "credentials": {"api_key": "hush-hush"},
+        }
+    )
+
+    assert "hush-hush" == read.virtual_address().key
+    assert "hush-hush" not in f"{read!r} {read.virtual_address()!r}"

@@ -74,6 +74,7 @@ def test_help_lists_what_works_and_nothing_else(tidegate: Tidegate) -> None:
         "status",
         "stop-new-orders",
         "trade",
+        "venue",
         "verify",
         "version",
     }

@@ -145,7 +145,7 @@ def running(
         yield found
     finally:
         found.asked_to_stop.set()
-        inbox._ring()  # so that it looks up at once
+        inbox.ring()  # so that it looks up at once
         found.thread.join(AT_ONCE)
         control.stop()
 
