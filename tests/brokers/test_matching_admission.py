@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -128,6 +129,48 @@ def test_finished_ids_are_remembered_within_bounds(venue: Venue) -> None:
         venue.place(Side.BUY, "0")
     assert "1 accepted" == venue.place(Side.BUY, "1", client_order_id="1")
     assert 2 * GENERATION_IDS_MAX > len(venue.engine.snapshot()["finished"])
+
+
+@pytest.mark.parametrize(
+    ("fate", "ended", "filled"),
+    [("filled", "filled", 1), ("cancelled", "cancelled", 0), ("rejected", "rejected", 0)],
+)
+def test_how_an_order_ended_is_told_when_asked(
+    make_venue: VenueMaker, fate: str, ended: str, filled: int
+) -> None:
+    """After a restart too: by its event, its fills and its cause."""
+    venue = make_venue()
+    venue.place(Side.BUY, "0" if fate == "rejected" else "1", client_order_id="asked")
+    if fate == "filled":
+        venue.flat_bar(100.0)
+    if fate == "cancelled":
+        venue.engine.cancel("asked", venue.now)
+    told = venue.engine.order("asked", venue.now)
+    again = make_venue()
+    again.engine.restore(json.loads(json.dumps(venue.engine.snapshot())))
+    restored = again.engine.order("asked", venue.now)
+
+    assert (True, False, ended, filled) == (told.known, told.open, told.ended, told.filled)
+    assert (fate == "filled") is (told.cause is None)
+    assert (told.ended, told.filled, told.cause) == (
+        restored.ended,
+        restored.filled,
+        restored.cause,
+    )
+
+
+def test_a_venue_says_how_far_back_it_remembers(venue: Venue) -> None:
+    """From then on "not known" is its word; before, it may have forgotten."""
+    assert 0 == venue.engine.order("never", venue.now).remembers_from
+    for _ in range(3 * GENERATION_IDS_MAX):
+        venue.place(Side.BUY, "0")
+    asked = venue.engine.order("never", venue.now)
+
+    assert (False, venue.now, venue.now + 1) == (
+        asked.known,
+        asked.asked_at,
+        asked.remembers_from,
+    )
 
 
 @pytest.mark.parametrize("later_ms", [-1, 0])

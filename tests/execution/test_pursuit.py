@@ -180,6 +180,7 @@ def test_an_accepted_part_is_not_pursued() -> None:
         ReasonCode.VENUE_RATE_LIMITED,
         ReasonCode.DUPLICATE_CLIENT_ORDER_ID,
         ReasonCode.ANSWER_LOST,
+        ReasonCode.NEVER_ARRIVED,
     ],
 )
 def test_a_refusal_that_a_market_order_would_meet_too_has_none_follow(code: ReasonCode) -> None:
@@ -189,6 +190,28 @@ def test_a_refusal_that_a_market_order_would_meet_too_has_none_follow(code: Reas
 
     assert then is None
     assert code is only(moves, IntentEnded).cause.code
+
+
+@pytest.mark.parametrize("event", [OrderEvent.REJECTED, OrderEvent.PROVEN_ABSENT])
+def test_a_refusal_after_the_intent_was_stopped_has_nothing_follow(event: OrderEvent) -> None:
+    """Whoever cancelled it wants no second order, whatever the venue made of the first."""
+    codes = (ReasonCode.VENUE_REJECTED, ReasonCode.NEVER_ARRIVED)
+    pursuit = working(limit(retry=Retry(3, codes), fallback=BOTH))
+    pursuit.stop(Cause(ReasonCode.CANCEL_REQUESTED), NOW)
+    then, moves = pursuit.ended(event, REFUSED, NOW, HUNDRED)
+
+    assert then is None
+    assert REFUSED == only(moves, IntentEnded).cause
+
+
+def test_an_order_that_never_arrived_is_tried_again_where_the_policy_names_that() -> None:
+    """It is a refusal like others: by its code, and not without."""
+    never = Cause(ReasonCode.NEVER_ARRIVED)
+    named = working(limit(retry=Retry(1, (ReasonCode.NEVER_ARRIVED,))))
+    unnamed = working(limit(retry=Retry(1, (ReasonCode.VENUE_REJECTED,))))
+
+    assert FollowUpReason.RETRY is named.ended(OrderEvent.PROVEN_ABSENT, never, NOW, HUNDRED)[0]
+    assert None is unnamed.ended(OrderEvent.PROVEN_ABSENT, never, NOW, HUNDRED)[0]
 
 
 def test_retries_wait_longer_each_time_and_end() -> None:

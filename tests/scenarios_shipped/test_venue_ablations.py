@@ -204,6 +204,12 @@ EVERY = (
         ("expect[0].seen", "expect[3].seen", "expect[4].order"),
     ),
     Ablation(
+        "the holds of earlier sessions' doubts",
+        "venue/a_doubts_hold_after_a_power_cut",
+        unreconciled(),
+        ("expect[2].seen", "expect[3].order", "expect[4].holds"),
+    ),
+    Ablation(
         "asking for cancels",
         "venue/a_cancels_answer_is_lost",
         without_doubts(),
