@@ -151,12 +151,11 @@ class Session:
             assembly.dispatcher.tell(assembly.execution_cell, news, self._origin)
 
     def _arrived(self, news: News) -> None:
-        """Take what a venue elsewhere says, as soon as no handler is running."""
+        """Take what a venue elsewhere says: at once on its way here, and kept with the session."""
         assembly = self.assembly
         if self._kill.running:
             self._kill.look_soon()
-        tell = assembly.dispatcher.tell
-        assembly.dispatcher.when_idle(lambda: tell(assembly.execution_cell, news, "venue"))
+        assembly.dispatcher.tell(assembly.execution_cell, news, "venue")
 
     def start(self, held: Iterable[Hold] = ()) -> None:
         """Journal the start, put ``held`` in force, start every actor, value the account."""

@@ -122,8 +122,12 @@ class SessionBroker(Broker, Probed, Protocol):
     def set_minimum(self, minimum: MinimumOrder) -> None:
         """Let the venue ask for another least order from now on."""
 
-    def snapshot(self) -> dict[str, Any]:
-        """Return what of the venue, or of the way to it, must survive a restart; JSON-ready."""
+    def snapshot(self, *, ends: bool = True) -> dict[str, Any]:
+        """
+        Return what of the venue, or of the way to it, must survive a restart; JSON-ready.
+
+        Without ``ends``, how orders ended is left out: for whoever has that in a journal.
+        """
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Take back what ``snapshot`` gave, before anything else."""

@@ -25,6 +25,7 @@ from functools import partial
 from typing import Any, Final
 
 import anyio
+import msgspec
 import tenacity
 
 from brokers.contract import News, VenueSilent, VenueUnreachable
@@ -81,6 +82,7 @@ class VirtualBroker:
 
     name = "virtual"
     brackets = True
+    answers_at_once = True  # or says that it has no answer, by a clock that is not the session's
 
     def __init__(self, address: VenueAddress, clock: MachineClock, *, source: str = "") -> None:
         """Stand ready; nothing is connected."""
@@ -100,6 +102,8 @@ class VirtualBroker:
         self._finished_upto = 0
         self._account: Account | None = None
         self._account_at = 0
+        self._connected_at = 0
+        self._unanswered: dict[str, int] = {}
         self._now = 0
         self._restored = False
 
@@ -139,7 +143,7 @@ class VirtualBroker:
 
     def query(self, client_order_id: str, now: int) -> None:
         """Ask what there is to an order; the answer is a ``VenueOrder``, or does not come."""
-        if not self._hand_over(client_order_id, partial(self._query, client_order_id), now):
+        if not self._hand_over(client_order_id, partial(self._query, client_order_id, now), now):
             self._report(_FULL.detail)
 
     def probe(self, now: int) -> None:
@@ -169,8 +173,9 @@ class VirtualBroker:
             account.net_flow,
         )
 
-    def snapshot(self) -> dict[str, Any]:
-        """Return where the news and the market have come to, JSON-ready."""
+    def snapshot(self, *, ends: bool = True) -> dict[str, Any]:
+        """Return where the news and the market have come to, JSON-ready; ends are the venue's."""
+        del ends
         return {"news": self.stream.taken, "market": self.market.shown}
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -222,6 +227,7 @@ class VirtualBroker:
         if not isinstance(found, Done):
             await self.close()
             raise VenueUnreachable(f"{self.address.url}: {_words(found)}")
+        self._connected_at = self._clock.wall_ms()
         if not self._restored:
             self.stream.start_after(found.answer.seq)
         self._heard(found)
@@ -306,6 +312,7 @@ class VirtualBroker:
                 self._troubled(outcome)
             self._say(name, OrderEvent.REJECTED, _cause_of(outcome))
         elif not isinstance(outcome, Done):
+            self._unanswered[name] = asked.sent_at
             self._say(name, OrderEvent.SILENCE, Cause(ReasonCode.ANSWER_LOST, outcome.detail))
         self._heard(outcome)
 
@@ -320,14 +327,30 @@ class VirtualBroker:
             self._say(client_order_id, OrderEvent.SILENCE, cause)
         self._heard(outcome)
 
-    async def _query(self, client_order_id: str) -> None:
+    async def _query(self, client_order_id: str, now: int) -> None:
         query = {"client_order_id": client_order_id}
+        asked_at = self._clock.wall_ms()
         outcome = await self._read(partial(self._line.get, wire.ORDER, query))
         self._heard(outcome)
         if not isinstance(outcome, Done):
             self._troubled(outcome)
         elif outcome.answer.order is not None:
-            self._out(outcome.answer.order)
+            found = msgspec.structs.replace(outcome.answer.order, asked_at=now)
+            if not found.known and not self._is_proof(client_order_id, asked_at):
+                found = msgspec.structs.replace(found, remembers_from=None)
+            elif found.known:
+                self._unanswered.pop(client_order_id, None)
+            self._out(found)
+
+    def _is_proof(self, client_order_id: str, asked_at: int) -> bool:
+        """
+        Return whether the venue, asked then, could no longer have the order under way to it.
+
+        By the machine's clock, which is the venue's: that of a session may run as fast as it likes.
+        What an earlier process sent left before this one was connected.
+        """
+        left_at = self._unanswered.get(client_order_id, self._connected_at)
+        return asked_at > left_at + self.doubt_ms
 
     async def _probe(self) -> None:
         outcome = await self._line.get(wire.ACCOUNT)
