@@ -233,22 +233,7 @@ async def _run_live(spec: SessionSpec, begins: _Begins, driven: _Driven) -> Sess
             await remote.connect()
         session.start(_held(register, begins))
         passing("session.started")
-        pacer = Pacer(driven.speed)
-        pacer.begin(begins.at)
-        driver = PacedDriver(
-            session, pacer, inbox, stop=driven.stop, on_progress=driven.on_progress
-        )
-        watch.start()
-        opened = partial(driven.on_open, session)
-        otherwise, trouble = await _drive_paced(driver, begins.groups, watch, opened)
-        # Nobody comes in any more, and who came before is heard before it is said how it ended.
-        inbox.shut()
-        await driver.wind_down()
-        outcome, exit_code = session.outcome(otherwise)
-        passing("session.ending")
-        session.finish(outcome, exit_code)
-        await driver.commit()
-        passing("session.ended")
+        outcome, exit_code, trouble = await _to_the_end(session, begins, driven, watch)
     except BaseException:
         journal.abort()
         artifacts.abandon()
@@ -266,6 +251,28 @@ async def _run_live(spec: SessionSpec, begins: _Begins, driven: _Driven) -> Sess
     if trouble is not None:
         raise trouble
     return result
+
+
+async def _to_the_end(
+    session: Session, begins: _Begins, driven: _Driven, watch: StallWatch
+) -> tuple[str, int, Exception | None]:
+    """Drive a session that has started; return its outcome, its exit code, a refusal of its feed."""
+    inbox = driven.inbox
+    pacer = Pacer(driven.speed)
+    pacer.begin(begins.at)
+    driver = PacedDriver(session, pacer, inbox, stop=driven.stop, on_progress=driven.on_progress)
+    watch.start()
+    opened = partial(driven.on_open, session)
+    otherwise, trouble = await _drive_paced(driver, begins.groups, watch, opened)
+    # Nobody comes in any more, and who came before is heard before it is said how it ended.
+    inbox.shut()
+    await driver.wind_down()
+    outcome, exit_code = session.outcome(otherwise)
+    passing("session.ending")
+    session.finish(outcome, exit_code)
+    await driver.commit()
+    passing("session.ended")
+    return outcome, exit_code, trouble
 
 
 def _held(register: HoldRegister, begins: _Begins) -> tuple[Hold, ...]:

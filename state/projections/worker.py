@@ -12,10 +12,13 @@ them: nothing here can block, slow or break the trading path.
 
 from __future__ import annotations
 
+import fcntl
 import gc
 import hashlib
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -85,12 +88,34 @@ def read_frame(stream: BinaryIO) -> tuple[bytes, bytes] | None:
     return (head[:1], payload) if len(payload) == length else None
 
 
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """
+    Write the files beside ``path`` alone: wait for a lock that ends with its process.
+
+    The writer of a session whose process died may still be at its last batch when the next process
+    goes on with the session: two writers would mix their lines.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
 def work(stream: BinaryIO) -> Answer | None:
     """Write what the frames say and return the answer to the facts, if they came."""
     first = read_frame(stream)
     if first is None:
         return None
     plan = msgspec.json.decode(first[1], type=Plan)
+    with _alone(Path(plan.out) / "events.ndjson"):
+        return _write(stream, plan)
+
+
+def _write(stream: BinaryIO, plan: Plan) -> Answer | None:
+    """Write what the frames after the plan say."""
     out = Path(plan.out)
     places = [out / "events.ndjson", *map(Path, plan.copies)]
     files: list[Any] = [NdjsonSink(place) for place in places]
