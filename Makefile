@@ -27,8 +27,9 @@ run: $(VENV)/.core
 	$(BIN)/tidegate init --dir $(SESSION) --force
 	$(BIN)/tidegate trade -c $(SESSION)/tidegate.toml --new
 
+# Every processor is used; the tests of a file stay together, for they share what is slow to make.
 test: $(VENV)/.peers
-	$(SEALED) $(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(SEALED) $(BIN)/python -m pytest --numprocesses logical --dist loadfile $(PYTEST_ARGS)
 
 environment: $(VENV)/.peers
 

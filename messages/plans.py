@@ -74,8 +74,9 @@ class PlanAdd(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     Add to the position at a price: one rung of a ladder.
 
     The quantity is explicit, or a notional that is divided by the worst price. A distance is
-    counted against the position (a long adds below) from the mean entry price when the plan
-    was handed in, so that rungs do not run away from what they fill.
+    counted against the position (a long adds below; by a stop order, on strength, above) from the
+    mean entry price when the plan was handed in, so that rungs do not run away from what they
+    fill. A market order rests nowhere: such a rung needs a plan that waits here.
     """
 
     price: Decimal | None = None

@@ -70,6 +70,11 @@ class StrategyRejectionBackoff:
         self.not_counted = frozenset(not_counted)
         self._known: dict[tuple[str, OrderFamily], Patience] = {}
 
+    @property
+    def is_clear(self) -> bool:
+        """Return whether no family of any symbol has a refusal in its row."""
+        return not self._known
+
     def pause_s(self, failures: int) -> float:
         """Return how long to rest after so many refusals in a row."""
         counted = failures - self.tolerated

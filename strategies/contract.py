@@ -83,6 +83,8 @@ class Strategy(ABC):
     Params: ClassVar[type[StrategyParams]] = StrategyParams
     uses_plans: ClassVar[bool] = False
     """Whether it may hand in plans (UPDATE_PLAN): they look at every piece of market data."""
+    hears_progress: ClassVar[bool] = True
+    """Whether ``on_order_update`` is told of steps that neither fill nor end an order, too."""
     lot_method: ClassVar[LotMethod | None] = None
     """Which of its lots a reduction closes, if its decisions need just that; ``None``: any."""
 
@@ -116,7 +118,11 @@ class Strategy(ABC):
         return None
 
     def on_order_update(self, report: ExecutionReport) -> Intents:
-        """React to any step in the life of an own order, after ``on_fill`` if it is a fill."""
+        """
+        React to any step in the life of an own order, after ``on_fill`` if it is a fill.
+
+        A class with ``hears_progress = False`` is told of fills and ends only.
+        """
         return None
 
     def on_order_rejected(self, rejection: Rejection) -> Intents:

@@ -33,6 +33,7 @@ IMPORT_ERRORS = (Exception, SystemExit)
 """What a module may raise when it is imported; a script that ends the process is no strategy."""
 
 SHIPPED: Mapping[str, str] = {
+    "donchian_breakout": "strategies.donchian_breakout:DonchianBreakout",
     "dual_dca": "strategies.dual_dca:DualDca",
     "dual_dca_lifo": "strategies.dual_dca_lifo:DualDcaLifo",
     "sma_cross": "strategies.sma_cross:SmaCross",

@@ -12,13 +12,23 @@ import math
 from collections import deque
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 
 from pydantic import Field, model_validator
 
-from messages import Bar, Fill, Side
+from messages import (
+    Bar,
+    ExecutionReport,
+    Fill,
+    MinimumOrder,
+    OpenIntent,
+    OrderFamily,
+    ReasonCode,
+    Side,
+)
 from state.money import ZERO
-from strategies.contract import Desk, Intents, Strategy, StrategyParams
+from strategies.backoff import StrategyRejectionBackoff
+from strategies.contract import Desk, Intents, Rejection, Strategy, StrategyParams
 
 
 class SmaCrossParams(StrategyParams):
@@ -150,15 +160,22 @@ EXACT_POWER_MAX = 22
 """10.0**22 is the last power of ten that a float holds exactly."""
 
 
+VENUE_SAYS_NO: Final = frozenset({ReasonCode.VENUE_REJECTED, ReasonCode.VENUE_RATE_LIMITED})
+"""What makes it patient: a venue that refuses. What Risk refuses it asks for while it wants it."""
+
+
 class SmaCross(Strategy):
     """
     The moving-average crossover, one position per symbol, market orders only.
 
     It orders when what it wants differs from what it holds and no order of its own is on the
     way. It needs ``slow`` bars before the first decision, and opens nothing that is restricted.
+    Entries that the venue refuses rest: 30 s after the first in a row, longer after each further
+    one. What it holds it sells at every close that wants it gone.
     """
 
     Params = SmaCrossParams
+    hears_progress = False
 
     def __init__(self, desk: Desk, params: SmaCrossParams) -> None:
         """Start without a window."""
@@ -168,6 +185,8 @@ class SmaCross(Strategy):
         self._quantity = params.quantity
         self._windows: dict[str, ExactWindows] = {}
         self._kept_at: dict[str, int] = {}
+        self._minimums: dict[str, MinimumOrder] = {}
+        self._backoff = StrategyRejectionBackoff(not_counted=frozenset(ReasonCode) - VENUE_SAYS_NO)
 
     def on_bar(self, bar: Bar) -> Intents:
         """Decide at the close."""
@@ -196,6 +215,8 @@ class SmaCross(Strategy):
         if wants_long:
             if symbol in self.desk.restricted:
                 return None
+            if self._backoff.rests(symbol, OrderFamily.ENTRY, self.desk.now):
+                return None
             return (self.desk.open(symbol, Side.BUY, self._quantity, decision_price=bar.close),)
         held = self.desk.position(symbol)
         return (self.desk.reduce(symbol, Side.SELL, held, decision_price=bar.close),)
@@ -207,12 +228,42 @@ class SmaCross(Strategy):
             windows.holds = self.desk.position(fill.symbol) > ZERO
         return None
 
+    def on_order_update(self, report: ExecutionReport) -> Intents:
+        """Decide nothing: what is held follows from fills, and the next close sees to the rest."""
+        return None
+
+    def on_order_rejected(self, rejection: Rejection) -> Intents:
+        """Decide nothing: the next close that still wants it asks again, unless entries rest."""
+        return None
+
+    def can_submit_order(self, intent: OpenIntent) -> str | None:
+        """Let nothing restricted open, nothing too small, and nothing on top of what is held."""
+        symbol = intent.symbol
+        if symbol in self.desk.restricted:
+            return f"{symbol} is restricted"
+        if self.desk.position(symbol):
+            return f"{symbol} is not flat"
+        minimum = self._minimums.get(symbol)
+        least = None if minimum is None else minimum.min_quantity
+        if least is not None and self._quantity < least:
+            return f"quantity is {self._quantity}, and the least order of {symbol} is {least}"
+        return None
+
+    def execution_backoff(self) -> StrategyRejectionBackoff:
+        """Return the backoff of its orders, by symbol and family."""
+        return self._backoff
+
+    def set_broker_min_order(self, minimum: MinimumOrder) -> None:
+        """Measure its quantity by another minimum from now on."""
+        self._minimums[minimum.symbol] = minimum
+
     def snapshot(self) -> dict[str, Any]:
-        """Return the windows by symbol, and the time up to which they have seen every bar."""
+        """Return the windows by symbol, and the time up to which each has seen every bar."""
+        now = self.desk.now
         return {
-            "at": self.desk.now,
             "windows": {
-                symbol: windows.state() for symbol, windows in sorted(self._windows.items())
+                symbol: {"at": self._kept_at.get(symbol, now), **windows.state()}
+                for symbol, windows in sorted(self._windows.items())
             },
         }
 
@@ -222,4 +273,4 @@ class SmaCross(Strategy):
             symbol: ExactWindows.of(self._fast, self._slow, windows)
             for symbol, windows in state["windows"].items()
         }
-        self._kept_at = dict.fromkeys(self._windows, int(state["at"]))
+        self._kept_at = {symbol: int(kept["at"]) for symbol, kept in state["windows"].items()}

@@ -83,14 +83,19 @@ class Canceller:
 
     def replaced_by(self, request: OrderRequest) -> tuple[list[Order], list[Pursuit]]:
         """Return the live orders, and the pursuits, of the intent whose place an order takes."""
-        if not request.replaces:
-            return [], []  # an empty name would be everybody's
-        cancel = ApprovedCancel(
-            request.order_id, request.strategy, request.symbol, request.replaces
-        )
-        orders = [o for o in self.orders_of(cancel) if book_of(o.request) == book_of(request)]
-        side = request.position_side
-        return orders, [p for p in self.pursuits_of(cancel) if p.intent.position_side is side]
+        # What was to take another one's place and never came leaves that one to the next.
+        orders: list[Order] = []
+        pursuits: list[Pursuit] = []
+        older, seen = request.replaces, set[str]()
+        while older and older not in seen:  # an empty name would be everybody's
+            seen.add(older)
+            cancel = ApprovedCancel(request.order_id, request.strategy, request.symbol, older)
+            orders += [o for o in self.orders_of(cancel) if book_of(o.request) == book_of(request)]
+            side = request.position_side
+            pursuits += [p for p in self.pursuits_of(cancel) if p.intent.position_side is side]
+            known = self._books.orders.by_order_id(older)
+            older = "" if known is None else known.request.replaces
+        return orders, pursuits
 
     def _put_back_of(self, root_id: str) -> Order | None:
         """Return the live order that was made of an intent by being put back, if there is one."""

@@ -27,7 +27,7 @@ HOUSE = str(Path(__file__).resolve().parents[1]) + os.sep
 RUNTIME = str(Path(__file__).resolve().parent) + os.sep
 _STRATEGIES = Path(__file__).resolve().parents[2] / "strategies"
 OUTLIVING = (
-    *(str(_STRATEGIES / name) for name in ("contract.py", "desk.py", "backoff.py")),
+    *(str(_STRATEGIES / name) for name in ("contract.py", "affairs.py", "desk.py", "backoff.py")),
     str(_STRATEGIES / "plans") + os.sep,
 )
 """Desk, plans and backoff outlive a strategy's incarnation: they are never left half changed."""

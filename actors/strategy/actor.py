@@ -22,13 +22,13 @@ import msgspec
 from actors.runtime import Actor, Effect, Effects, SetTimer
 from actors.runtime.cell import Handler
 from actors.strategy.answers import Answers
+from actors.strategy.asked import are_plain, joined
 from actors.strategy.border import MalformedIntent, UnreadyState, own_intents
 from actors.strategy.house import House
 from actors.strategy.news import ends, rejection_of
 from actors.strategy.states import BookStates
 from messages import (
     FAMILIES,
-    MARKET,
     BackoffChanged,
     Bar,
     Cause,
@@ -67,6 +67,7 @@ class StrategyActor(Actor):
     def __init__(self, house: House, make: Callable[[Desk], Strategy], saved: str | None) -> None:
         """Make the strategy at its desk and restore it from ``saved``, if there is anything."""
         desk = house.desk
+        house.plans.undo()
         desk.settle_drafts(())  # what an earlier incarnation made and never returned
         self.house = house
         self.desk = desk
@@ -88,7 +89,7 @@ class StrategyActor(Actor):
         self._wants_fills = kind.on_fill is not Strategy.on_fill
         self._wants_updates = kind.on_order_update is not Strategy.on_order_update
         self._plain = not has_states and not kind.uses_plans
-        self.eager = self._wants_updates
+        self.eager = self._wants_updates and kind.hears_progress
         self._answers = Answers(desk.strategy)
         """What each hook answered to the last news of an order."""
         self._own: list[Effect] = []
@@ -135,7 +136,8 @@ class StrategyActor(Actor):
         if self.backoff is not None:
             self._own.extend(self._backoff_now(*key) for key in self.backoff.known())
         self._own.extend(SetTimer(key, at) for key, at in self.plans.timers())
-        return self._with_own(self.strategy.on_start())
+        planned = self._told(self.plans.resume()) if self.plans else ()
+        return self._with_own(joined(planned, self.strategy.on_start()))
 
     # -- the market
 
@@ -153,7 +155,7 @@ class StrategyActor(Actor):
 
     def _seen(self, seen: Data, decide: Callable[[Data], Iterable[Asked] | None]) -> Effects:
         planned = self._told(self.plans.on_market(seen)) if self.plans else ()
-        return self._with_own(_joined(planned, decide(seen)), seen.symbol)
+        return self._with_own(joined(planned, decide(seen)), seen.symbol)
 
     def on_wake(self, wake: Wake) -> Effects:
         """Let the plan that a timer belongs to look at the time."""
@@ -165,7 +167,7 @@ class StrategyActor(Actor):
         """Take one step of an order to the desk, then to everybody who has to do with it."""
         strategy = self.strategy
         intent, rejection = self._note_report(report)
-        planned = self._planned(intent, report, rejection) if self.plans and intent else ()
+        planned = self._planned(intent, report, rejection) if self.plans else ()
         fill = report.fill
         answers = self._answers
         answers.clear()
@@ -175,7 +177,7 @@ class StrategyActor(Actor):
             answers.take("on_order_update", strategy.on_order_update(report))
         if rejection is not None:
             answers.take("on_order_rejected", strategy.on_order_rejected(rejection))
-        return self._with_own(_joined(planned, *answers.said), report.symbol)
+        return self._with_own(joined(planned, *answers.said), report.symbol)
 
     def _note_report(self, report: ExecutionReport) -> tuple[Intent | None, Rejection | None]:
         """Let desk, backoff and rollback take a step of an order; return what it refuses."""
@@ -196,17 +198,21 @@ class StrategyActor(Actor):
         return intent, rejection
 
     def _planned(
-        self, intent: Intent, report: ExecutionReport, rejection: Rejection | None
+        self, intent: Intent | None, report: ExecutionReport, rejection: Rejection | None
     ) -> Iterable[Any]:
-        """Return what the book's plan asks for after a step of an order."""
-        intent_id, side, fill = intent.intent_id, intent.position_side, report.fill
+        """Return what the book's plan asks for after a step of an order, of whichever intent."""
+        plans, fill = self.plans, report.fill
+        intent_id = report.root_id or report.order_id
         told: list[Told] = []
         if fill is not None:
-            told += self.plans.on_fill(report.symbol, side, intent_id, fill.quantity)
-        if ends(report, intent):
-            refused = rejection is not None
-            told += self.plans.on_end(report.symbol, side, intent_id, refused=refused)
-        return self._told(told)
+            book = (fill.symbol, fill.position_side)
+            told += plans.note_fill(*book, intent_id, fill.quantity)
+        if intent is not None and ends(report, intent):
+            book = (intent.symbol, intent.position_side)
+            plans.note_end(*book, intent_id, refused=rejection is not None)
+        elif fill is None:
+            return ()
+        return self._told([*told, *plans.look(book)])
 
     def on_decision(self, decision: RiskDecision) -> Effects:
         """Take a refusal to the desk, then to everybody who has to do with it."""
@@ -232,7 +238,7 @@ class StrategyActor(Actor):
             final,
         )
         then = self.strategy.on_order_rejected(rejection)
-        return self._with_own(_joined(planned, then), decision.symbol)
+        return self._with_own(joined(planned, then), decision.symbol)
 
     def _note_decision(self, decision: RiskDecision) -> tuple[Intent | None, bool]:
         """Let desk, backoff and rollback take a refusal; return whether its intent is over."""
@@ -261,7 +267,7 @@ class StrategyActor(Actor):
                     ended.symbol, intent.position_side, ended.intent_id, refused=refused
                 )
             )
-        return self._with_own(_joined(planned, self.strategy.on_intent_ended(ended)), ended.symbol)
+        return self._with_own(joined(planned, self.strategy.on_intent_ended(ended)), ended.symbol)
 
     def _note_end(self, ended: IntentEnded) -> Intent | None:
         """Let desk and rollback take the end of an intent; return the intent, if it was known."""
@@ -284,13 +290,34 @@ class StrategyActor(Actor):
         Desk, backoff and rollback are not the strategy's code, and do not depend on its health.
         """
         if message is not self._noted:
-            if isinstance(message, ExecutionReport):
-                self._note_report(message)
-            elif isinstance(message, RiskDecision) and message.causes:
-                self._note_decision(message)
-            elif isinstance(message, IntentEnded):
-                self._note_end(message)
-        return self._said()
+            self._note(message)
+        self.plans.undo()
+        if not self.plans:
+            return self._said()
+        # What the plans asked for in the step that failed was never sent. What protects does not
+        # wait for the strategy's next incarnation; what adds does.
+        self.desk.settle_drafts(())
+        asked = tuple(self._told(self.plans.resume(adding=False)))
+        self.desk.settle_drafts(asked)
+        return (*self._said(), *asked)
+
+    def _note(self, message: Message) -> None:
+        """Let desk, backoff, rollback and plans take news that the strategy never had."""
+        if isinstance(message, ExecutionReport):
+            intent, rejection = self._note_report(message)
+            self._planned(intent, message, rejection)
+        elif isinstance(message, RiskDecision) and message.causes:
+            intent, over = self._note_decision(message)
+            if intent is not None and over:
+                self._note_plan_end(intent, refused=True)
+        elif isinstance(message, IntentEnded):
+            intent = self._note_end(message)
+            if intent is not None:
+                refused = message.cause is not None and message.filled < message.quantity
+                self._note_plan_end(intent, refused=refused)
+
+    def _note_plan_end(self, intent: Intent, *, refused: bool) -> None:
+        self.plans.note_end(intent.symbol, intent.position_side, intent.intent_id, refused=refused)
 
     # -- backoff and rollback
 
@@ -301,9 +328,11 @@ class StrategyActor(Actor):
             self._backoff_changed(backoff, intent.symbol, family)
 
     def _forgive(self, intent: Intent) -> None:
-        family = FAMILIES[intent.action]
         backoff = self.backoff
-        if backoff is not None and backoff.record_success(intent.symbol, family):
+        if backoff is None or backoff.is_clear:  # as nearly always
+            return
+        family = FAMILIES[intent.action]
+        if backoff.record_success(intent.symbol, family):
             self._backoff_changed(backoff, intent.symbol, family)
 
     def _backoff_changed(
@@ -355,14 +384,17 @@ class StrategyActor(Actor):
         Raises ``ForeignEffect`` and ``MalformedIntent`` for what a strategy must not return.
         """
         asked = own_intents(self.desk, effects)
-        if self._plain and not self._own and not self._asks and _are_plain(asked):
-            return asked
+        if self._plain and not self._own and are_plain(asked):
+            return tuple(map(self._asked, asked)) if self._asks else asked
         own, self._own = self._own, []
         out: list[Effect] = []
         for intent in asked:
             out.extend(self._prepared(intent))
         if self.states is not None:
             own.extend(self.states.changes(self.desk.symbols))
+        self.plans.settle()
+        if self.plans:  # what the first step brings about may ask for more in a later plan's name
+            out.sort(key=lambda effect: not isinstance(effect, PlanIntent))
         # What was said meanwhile belongs to what is said here: a plan's own news, timers.
         return (*own, *self._said(), *out)
 
@@ -391,11 +423,15 @@ class StrategyActor(Actor):
                     effect=intent,
                 )
             before = (self.states.arm(intent),)
-        if self._asks and isinstance(intent, OpenIntent):
+        return (*before, self._asked(intent) if self._asks else intent)
+
+    def _asked(self, intent: Asked) -> Asked:
+        """Return an intent with what the strategy's own circuit says of it, if it is an opening."""
+        if type(intent) is OpenIntent:
             why_not = self.strategy.can_submit_order(intent)
             if why_not:
-                intent = msgspec.structs.replace(intent, withheld=str(why_not))
-        return (*before, intent)
+                return msgspec.structs.replace(intent, withheld=str(why_not))
+        return intent
 
     def _prepared_plan(self, intent: PlanIntent) -> Iterable[Effect]:
         if not type(self.strategy).uses_plans:
@@ -459,28 +495,9 @@ class StrategyActor(Actor):
 
     def withdrawn(self, effects: Iterable[Effect]) -> None:
         """Take intents that will not be sent off the desk."""
-        self.desk.withdraw(effect.intent_id for effect in effects if isinstance(effect, Intent))
-
-
-def _are_plain(asked: Sequence[Asked]) -> bool:
-    """Return whether nothing among ``asked`` needs more than to be sent."""
-    for intent in asked:
-        kind = type(intent)
-        if kind is OpenIntent or kind is ReduceIntent:
-            policy = intent.policy  # type: ignore[union-attr]
-            if policy is not MARKET and policy.rollback is not MARKET.rollback:
-                return False
-        elif kind is PlanIntent or kind is PauseIntent:
-            return False
-    return True
-
-
-def _joined(*parts: Iterable[Any] | None) -> Iterable[Any] | None:
-    """Return the parts one after the other, ``None`` where there is nothing at all."""
-    found = [part for part in parts if part]
-    if not found:
-        return None
-    return found[0] if len(found) == 1 else chain.from_iterable(found)
-
-
-__all__ = ["StrategyActor"]
+        each = tuple(effects)
+        if any(isinstance(effect, PlanIntent) for effect in each):
+            self.plans.unsettle()
+        unsent = [effect.intent_id for effect in each if isinstance(effect, Intent)]
+        self.desk.withdraw(unsent)
+        self.plans.forget(unsent)

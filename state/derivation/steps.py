@@ -20,6 +20,7 @@ from messages import (
     Plan,
     PlanAdd,
     PlanIntent,
+    PlanPlace,
 )
 from state.derivation.orders import Fault
 
@@ -58,7 +59,7 @@ def _is_step(intent: Intent, plan: Plan) -> Iterator[bool]:
         at_price = target.price in (None, price)
         yield action is IntentAction.SET_TAKE_PROFIT and at_price and how == target.how
     for rung in plan.adds:
-        yield action is IntentAction.ADD and _is_rung(intent, rung)
+        yield action is IntentAction.ADD and _is_rung(intent, rung, plan.place)
     leaves = action in (IntentAction.CLOSE, IntentAction.PARTIAL_CLOSE)
     yield leaves and policy == plan.close_how
 
@@ -70,8 +71,11 @@ def _priced(policy: ExecutionPolicy) -> tuple[object, ExecutionPolicy]:
     return policy.stop_price, msgspec.structs.replace(policy, stop_price=None)
 
 
-def _is_rung(intent: Intent, rung: PlanAdd) -> bool:
+def _is_rung(intent: Intent, rung: PlanAdd, place: PlanPlace) -> bool:
     price, how = _priced(intent.policy)
     if rung.price is not None and price is not None and price != rung.price:
         return False
-    return (intent.quantity, intent.notional) == (rung.quantity, rung.notional) and how == rung.how
+    wanted = rung.how
+    if place is PlanPlace.HERE and wanted.order_type is OrderType.STOP:  # it was met here
+        wanted = msgspec.structs.replace(wanted, order_type=OrderType.MARKET)
+    return (intent.quantity, intent.notional) == (rung.quantity, rung.notional) and how == wanted

@@ -11,12 +11,17 @@ from messages import (
     OrderType,
     Plan,
     PlanIntent,
+    PlanPlace,
+    PlanStop,
     PositionSide,
 )
 from state.money import EXACT, ZERO, plain
 
 STEPS_MAX: Final = 64
 """Targets and rungs of one plan: more orders than that for one position are a slip."""
+
+WHOLE_BPS: Final = Decimal(10_000)
+"""So far down there is no price left."""
 
 STOP_KINDS: Final = (OrderType.STOP, OrderType.STOP_LIMIT)
 TARGET_KINDS: Final = (OrderType.LIMIT, OrderType.TAKE_PROFIT)
@@ -49,6 +54,7 @@ def _problems(plan: Plan, way: int, mark: Decimal | None, now: int) -> Iterator[
         yield from _where("stop", plan.stop.price, plan.stop.distance_bps, -way, mark)
         yield from _how("stop", plan.stop.how, STOP_KINDS)
         yield from _limit_of_stop(plan.stop.how, plan.stop.limit_offset_bps)
+    here = plan.place is PlanPlace.HERE
     shares = ZERO
     for number, target in enumerate(plan.targets, start=1):
         name = f"target {number}"
@@ -63,8 +69,15 @@ def _problems(plan: Plan, way: int, mark: Decimal | None, now: int) -> Iterator[
     yield from _trail(plan, mark)
     for number, rung in enumerate(plan.adds, start=1):
         name = f"add {number}"
-        yield from _where(name, rung.price, rung.distance_bps, -way, mark)
+        on_strength = _kind(rung.how) is OrderType.STOP
+        towards = way if on_strength else -way
+        yield from _where(name, rung.price, rung.distance_bps, towards, mark)
         yield from _how(name, rung.how, ADD_KINDS)
+        if _kind(rung.how) is OrderType.MARKET and not here:
+            yield f"{name}: a market order rests nowhere, expected place here"
+        if not on_strength and way and _is_beyond(plan.stop, rung.price, way):
+            assert rung.price is not None, "only a price is beyond another"
+            yield f"{name}: price is {plain(rung.price)}, expected one that is met before the stop"
         sizes = [size for size in (rung.quantity, rung.notional) if size is not None]
         if len(sizes) != 1 or not _amount(sizes[0]) or sizes[0] <= ZERO:
             yield f"{name}: expected exactly one of quantity and notional, more than 0"
@@ -73,11 +86,24 @@ def _problems(plan: Plan, way: int, mark: Decimal | None, now: int) -> Iterator[
     yield from _how("close_how", plan.close_how, CLOSE_KINDS)
 
 
+def _kind(how: object) -> OrderType | None:
+    return how.order_type if isinstance(how, ExecutionPolicy) else None
+
+
+def _is_beyond(stop: PlanStop | None, price: Decimal | None, way: int) -> bool:
+    """Return whether a rung's price is met only where the stop has left already."""
+    if stop is None or not _amount(stop.price) or not _amount(price):
+        return False
+    assert stop.price is not None, "it is an amount"
+    assert price is not None, "it is an amount"
+    return (price - stop.price) * way <= ZERO
+
+
 def _trail(plan: Plan, mark: Decimal | None) -> Iterator[str]:
     trail = plan.trail
     if trail is None:
         return
-    if not _amount(trail.trail_bps) or not ZERO < trail.trail_bps < 10_000:
+    if not _amount(trail.trail_bps) or not ZERO < trail.trail_bps < WHOLE_BPS:
         yield f"trail: trail_bps is {trail.trail_bps}, expected more than 0 and below 10000"
     if trail.activate_price is not None or trail.activate_distance_bps is not None:
         yield from _where(
@@ -101,6 +127,8 @@ def _where(
     if not _amount(found) or found <= ZERO:
         yield f"{name}: found {found!r}, expected a finite Decimal above 0"
         return
+    if distance_bps is not None and way < 0 and distance_bps >= WHOLE_BPS:
+        yield f"{name}: distance is {plain(distance_bps)}, expected less than {plain(WHOLE_BPS)}"
     if price is not None and way and mark is not None and (price - mark) * way <= ZERO:
         side = "above" if way > 0 else "below"
         yield f"{name}: price is {plain(price)}, expected {side} the market at {plain(mark)}"
@@ -120,8 +148,8 @@ def _how(name: str, how: object, kinds: tuple[OrderType, ...]) -> Iterator[str]:
 def _limit_of_stop(how: ExecutionPolicy, offset_bps: Decimal | None) -> Iterator[str]:
     if (how.order_type is OrderType.STOP_LIMIT) is (offset_bps is None):
         yield "stop: limit_offset_bps goes with a stop_limit order, and is needed by it"
-    elif offset_bps is not None and (not _amount(offset_bps) or offset_bps < ZERO):
-        yield f"stop: limit_offset_bps is {offset_bps!r}, expected 0 or more"
+    elif offset_bps is not None and (not _amount(offset_bps) or not ZERO <= offset_bps < WHOLE_BPS):
+        yield f"stop: limit_offset_bps is {offset_bps}, expected 0 or more and below 10000"
 
 
 def _amount(value: object) -> bool:

@@ -20,7 +20,8 @@ from typing import Any, Final
 
 from messages import (
     Bar,
-    Intent,
+    IntentAction,
+    OpenIntent,
     Plan,
     PlanChanged,
     PlanIntent,
@@ -31,13 +32,14 @@ from messages import (
     Tick,
 )
 from state.instruments import Instrument
-from state.money import ZERO, exact
+from state.money import ZERO
 from strategies.desk import Asked, Desk
 from strategies.plans.check import problems_of
 from strategies.plans.levels import Levels
 from strategies.plans.making import Maker
 from strategies.plans.outlook import StepView, outlook
 from strategies.plans.standing import BookKey, Standing, Step
+from strategies.plans.wants import Span, Wants, follow
 
 Told = Asked | PlanChanged
 TIMER: Final = "plan:"
@@ -60,7 +62,11 @@ class PlanKeeper:
         self.desk = desk
         self._levels = Levels(desk, mark, instruments)
         self._make = Maker(desk, self._levels)
+        self._wants = Wants(desk, self._levels, self._make)
         self.standing: dict[BookKey, Standing] = {}
+        self._before: dict[BookKey, dict[str, Any] | None] = {}
+        """What stood before plans that were handed in and have not been sent yet."""
+        self._settled: dict[BookKey, dict[str, Any] | None] = {}
 
     def __bool__(self) -> bool:
         """Return whether there is any plan."""
@@ -76,57 +82,121 @@ class PlanKeeper:
         """
         book = (intent.symbol, intent.position_side)
         older = self.standing.get(book)
+        if book not in self._before:
+            self._before[book] = None if older is None else older.snapshot()
         if intent.plan is None:
             return [], self._drop(older) if older is not None else []
-        desk = self.desk
-        held = desk.position(*book)
-        problems = problems_of(intent, held, self._levels.mark(intent.symbol), desk.now)
+        problems = self._problems(intent, book)
         if problems:
             return problems, []
         told: list[Told] = []
         if older is not None:
             told.append(self._changed(older, PlanStatus.REPLACED, f"by {intent.intent_id}"))
-        standing = self._stand(intent, intent.plan, older)
+        standing = self._stand(intent, intent.plan)
         told.append(self._changed(standing, PlanStatus.ADOPTED))
         if older is not None:
-            told.extend(self._cancel_steps([*older.targets, *older.adds]))
+            self._take_over(standing, older)
         return [], [*told, *self.look(book)]
 
-    def _stand(self, intent: PlanIntent, plan: Plan, older: Standing | None) -> Standing:
+    def settle(self) -> None:
+        """Let the plans that were handed in stand: they are about to be sent."""
+        self._settled, self._before = self._before, {}
+
+    def unsettle(self) -> None:
+        """Go back on what was settled last: it is not sent after all."""
+        self._before = self._settled
+        self.undo()
+
+    def undo(self) -> None:
+        """Go back to the plans from before those that were handed in and never sent."""
+        for book, kept in self._before.items():
+            self.standing.pop(book, None)
+            if kept is not None:
+                self.standing[book] = Standing.of(kept)
+        self._before.clear()
+
+    def _problems(self, intent: PlanIntent, book: BookKey) -> list[str]:
+        held, mark = self.desk.position(*book), self._levels.mark(intent.symbol)
+        return [*self._misplaced(book), *problems_of(intent, held, mark, self.desk.now)]
+
+    def _misplaced(self, book: BookKey) -> list[str]:
+        symbol, side = book
+        if symbol not in self.desk.symbols:
+            return [f"symbol is {symbol}, expected one of the strategy's"]
+        sides = self.desk.books(symbol)
+        if side not in sides:
+            names = ", ".join(each.value for each in sides)
+            return [f"position_side is {side.value}, expected one of: {names}"]
+        return []
+
+    def _stand(self, intent: PlanIntent, plan: Plan) -> Standing:
         book = (intent.symbol, intent.position_side)
-        held = self.desk.position(*book)
         standing = Standing(
             intent,
             plan,
-            self.desk.average_price(*book),
+            ZERO,
             targets=[Step() for _ in plan.targets],
             adds=[Step() for _ in plan.adds],
         )
-        if held:
-            standing.held = True
-            standing.size = standing.last = abs(held)
-        if older is not None:  # its protection stays until the new one has taken its place
-            standing.stop = Step(intent_id=older.stop.intent_id or older.trail.intent_id)
-            standing.closing = older.closing
+        self._count(standing, self.desk.position(*book))
         self.standing[book] = standing
         return standing
 
+    def _take_over(self, standing: Standing, older: Standing) -> None:
+        """
+        Let what an older plan has asked for be the new one's: the same stays where it rests.
+
+        What is another now gives way to the new one when that is there; what the new plan does
+        not want at all leaves, and what would be too much beside it waits until it has gone.
+        """
+        standing.closing, standing.closed_at = older.closing, older.closed_at
+        standing.taken_back = older.taken_back
+        standing.leaving = list(older.leaving)
+        if standing.plan.place is PlanPlace.VENUE:  # what still rests, its own stop replaces
+            standing.guards = [name for name in standing.leaving if self._guards(name)]
+            standing.leaving = [name for name in standing.leaving if not self._guards(name)]
+        at_venue = PlanPlace.HERE not in (standing.plan.place, older.plan.place)
+        if at_venue:
+            standing.stop.intents, standing.trail.intents = older.stop.intents, older.trail.intents
+            standing.guards += older.guards
+            standing.trailing = older.trailing and standing.plan.trail == older.plan.trail
+            standing.best = older.best if standing.trailing else None
+            for step, was in zip(standing.targets, older.targets, strict=False):
+                step.intents, was.intents = was.intents, []
+        else:
+            standing.leaving += older.guards
+        for step in older.targets:
+            standing.leaving += step.intents
+        for step in older.adds:
+            for intent_id in step.intents:
+                if not (at_venue and self._is_wanted(standing, intent_id)):
+                    standing.leaving.append(intent_id)
+
+    def _guards(self, intent_id: str) -> bool:
+        live = self.desk.intent(intent_id)
+        return live is not None and live.action in (IntentAction.SET_STOP, IntentAction.TRAIL)
+
+    def _is_wanted(self, standing: Standing, intent_id: str) -> bool:
+        """Let a rung that rests be the new plan's where that wants just the same."""
+        live, held = self.desk.intent(intent_id), self.desk.position(*standing.book)
+        if live is None or not held or self.desk.filled(intent_id):
+            return False
+        for step, rung in zip(standing.adds, standing.plan.adds, strict=True):
+            terms = self._make.add_terms(standing, rung, held)
+            same = all(getattr(live, name) == value for name, value in terms.items())
+            if same and not step.asked and live.quantity == rung.quantity:
+                price = self._levels.rung(standing, rung, held)
+                step.note(intent_id, rung.quantity or ZERO, price)
+                return True
+        return False
+
     def _drop(self, standing: Standing) -> list[Told]:
         del self.standing[standing.book]
+        ids = [intent_id for step in standing.steps() for intent_id in step.intents]
         return [
             self._changed(standing, PlanStatus.DROPPED),
-            *self._cancel_steps([*standing.steps()]),
+            *self._wants.back(standing, ids),
         ]
-
-    def _cancel_steps(self, steps: Iterable[Step]) -> list[Told]:
-        return [
-            self.desk.cancel(intent.symbol, step.intent_id, tag="plan")
-            for step in steps
-            if (intent := self._live(step)) is not None
-        ]
-
-    def _live(self, step: Step) -> Intent | None:
-        return self.desk.intent(step.intent_id) if step.intent_id else None
 
     # -- what happens
 
@@ -134,30 +204,50 @@ class PlanKeeper:
         self, symbol: str, side: PositionSide, intent_id: str, quantity: Decimal
     ) -> list[Told]:
         """Take a fill of the book into account; the desk has it already."""
+        told = self.note_fill(symbol, side, intent_id, quantity)
+        return [*told, *self.look((symbol, side))]
+
+    def note_fill(
+        self, symbol: str, side: PositionSide, intent_id: str, quantity: Decimal
+    ) -> list[Told]:
+        """Take a fill into account, and ask for nothing."""
         standing = self.standing.get((symbol, side))
         if standing is None:
             return []
-        told: list[Told] = []
+        self._think_again(standing)
         step = standing.step_of(intent_id)
-        if step is not None:
-            step.filled += quantity
-            detail = f"{standing.name_of(step)} filled {quantity}"
-            told.append(self._changed(standing, PlanStatus.STEP, detail))
-        return [*told, *self.look(standing.book)]
+        if step is None:
+            return []
+        step.filled += quantity
+        detail = f"{standing.name_of(step)} filled {quantity}"
+        return [self._changed(standing, PlanStatus.STEP, detail)]
 
     def on_end(
         self, symbol: str, side: PositionSide, intent_id: str, *, refused: bool
     ) -> list[Told]:
         """Take the end of one of the book's intents into account."""
+        self.note_end(symbol, side, intent_id, refused=refused)
+        return self.look((symbol, side))
+
+    def note_end(self, symbol: str, side: PositionSide, intent_id: str, *, refused: bool) -> None:
+        """Take an end into account, and ask for nothing."""
         standing = self.standing.get((symbol, side))
         if standing is None:
-            return []
+            return
         step = standing.step_of(intent_id)
-        if step is not None:
-            if refused:
-                step.refused_at = (step.quantity, step.price)
-            step.intent_id = ""
-        return self.look(standing.book)
+        newest = step is not None and step.intent_id == intent_id
+        standing.forget(intent_id)
+        if not refused:
+            self._think_again(standing)
+        elif newest and step is not None:
+            # One that was to replace what has itself gone meanwhile was judged by another book.
+            stale = bool(step.replaced) and self.desk.intent(step.replaced) is None
+            step.refused_at = None if stale else (step.quantity, step.price)
+
+    def _think_again(self, standing: Standing) -> None:
+        """Let what was refused be asked for again: the book is another now."""
+        for step in (standing.stop, standing.trail, standing.closing, *standing.targets):
+            step.refused_at = None
 
     def on_market(self, seen: Bar | Quote | Tick) -> list[Told]:
         """Look at the symbol's plans with a new price."""
@@ -165,50 +255,89 @@ class PlanKeeper:
         for book, standing in list(self.standing.items()):
             if book[0] != seen.symbol:
                 continue
-            low, high = _range(seen)
-            if standing.held:
-                self._follow(standing, low, high)
-            if standing.plan.place is PlanPlace.HERE:
-                told.extend(self._watch(standing, low, high))
-            else:
-                told.extend(self.look(book))
+            held = self.desk.position(*book)
+            span = Span.of(seen, held)
+            if held:
+                follow(standing, held, span)
+            standing.closing.refused_at = None
+            told.extend(self.look(book, span))
         return told
 
     def on_time(self, key: str) -> list[Told]:
         """Look at the plan that a timer belongs to."""
         symbol, _, side = key.removeprefix(TIMER).rpartition("|")
-        standing = self.standing.get((symbol, PositionSide(side)))
-        if standing is None:
-            return []
-        if standing.plan.place is PlanPlace.HERE and standing.held:
-            return self._close(standing, "time stop") if self._is_late(standing) else []
-        return self.look(standing.book)
+        return self.look((symbol, PositionSide(side)))
 
     def timers(self) -> list[tuple[str, int]]:
-        """Return (key, time) of every time stop that is still to come."""
+        """Return (key, time) of every time stop."""
         return [
             (f"{TIMER}{symbol}|{side.value}", standing.plan.time_stop)
             for (symbol, side), standing in self.standing.items()
             if standing.plan.time_stop is not None
         ]
 
+    def resume(self, *, adding: bool = True) -> list[Told]:
+        """
+        Return what every plan lacks after a failure, on which what was asked for may be lost.
+
+        Without ``adding`` only what protects and leaves.
+        """
+        told: list[Told] = []
+        for book, standing in list(self.standing.items()):
+            ids = [*standing.leaving, *(name for each in standing.steps() for name in each.intents)]
+            self.forget(name for name in ids if self.desk.intent(name) is None)
+            told.extend(self.look(book, adding=adding))
+        return told
+
+    def forget(self, intent_ids: Iterable[str]) -> None:
+        """Take off what was asked for and never sent: it is wanted as before."""
+        for intent_id in list(intent_ids):
+            for standing in self.standing.values():
+                step = standing.step_of(intent_id)
+                standing.forget(intent_id)
+                if step is not None and not step.filled:
+                    step.asked = False
+
     # -- what should be there, and what is
 
-    def look(self, book: BookKey) -> list[Told]:
-        """Return what a book's plan lacks at this moment."""
-        standing = self.standing[book]
-        held = self.desk.position(*book)
-        if not self._count(standing, held):
-            return self._done(standing) if standing.held else []
-        if self._is_late(standing):
-            return self._close(standing, "time stop")
-        if standing.plan.place is PlanPlace.HERE:
+    def look(
+        self,
+        book: BookKey,
+        span: Span | None = None,
+        *,
+        adding: bool = True,
+    ) -> list[Told]:
+        """Return what a book's plan lacks, with the price just seen in ``span``, if it was."""
+        standing = self.standing.get(book)
+        if standing is None:
             return []
-        return [
-            *self._protect(standing, held),
-            *self._aim(standing, held),
-            *self._ladder(standing, held),
+        held = self.desk.position(*book)
+        if standing.way * held < ZERO:  # turned round: what was planned for is gone
+            del self.standing[book]
+            return [
+                *self._wants.back(standing, self._openings(standing)),
+                self._changed(standing, PlanStatus.DONE, "turned round"),
+            ]
+        told: list[Told] = [*self._wants.back(standing, standing.leaving)]
+        if not self._count(standing, held):
+            return [*told, *self._end(standing)] if standing.held else told
+        late = self._is_late(standing)
+        if late:
+            told += self._close(standing, held, "time stop")
+            if standing.closing.intents:
+                return told
+        if standing.plan.place is PlanPlace.HERE:
+            return told + (self._watch(standing, held, span) if span is not None else [])
+        if standing.has_said_enough(self.desk.now):
+            return told
+        wanted: list[Told] = [
+            *self._wants.protected(standing, held),
+            *self._wants.aimed(standing, held),
         ]
+        standing.said += len(wanted)
+        if adding and not late and not standing.over:
+            wanted += self._wants.added(standing, held)
+        return [*told, *wanted]
 
     def _count(self, standing: Standing, held: Decimal) -> bool:
         """Take the position into account; return whether there is one."""
@@ -219,127 +348,53 @@ class PlanKeeper:
         if not size:
             return False
         if not standing.held:
-            standing.held = True
+            standing.way = 1 if held > ZERO else -1
             standing.base = self.desk.average_price(*standing.book)
         return True
 
-    def _done(self, standing: Standing) -> list[Told]:
+    def _end(self, standing: Standing) -> list[Told]:
+        """
+        Return what a plan whose position is gone still has to do: taking back what would add.
+
+        What protects ends with the position. The plan stands until the last rung has gone, for
+        one that is filled meanwhile is a position without protection otherwise.
+        """
+        openings = self._openings(standing)
+        if openings:
+            standing.over = True
+            return [*self._wants.back(standing, openings)]
         del self.standing[standing.book]
-        # What protects ends with the position; what would add to it is the plan's to take back.
+        return [self._changed(standing, PlanStatus.DONE)]
+
+    def _openings(self, standing: Standing) -> list[str]:
+        """Return the intents of the plan's that may still add to the position."""
+        rungs = [intent_id for step in standing.adds for intent_id in step.intents]
         return [
-            self._changed(standing, PlanStatus.DONE),
-            *self._cancel_steps(standing.adds),
+            intent_id
+            for intent_id in (*rungs, *standing.leaving)
+            if isinstance(self.desk.intent(intent_id), OpenIntent)
         ]
 
     def _is_late(self, standing: Standing) -> bool:
         at = standing.plan.time_stop
         return at is not None and self.desk.now >= at
 
-    def _close(self, standing: Standing, why: str) -> list[Told]:
-        now = self.desk.now
-        if standing.closed_at == now or self._live(standing.closing) is not None:
+    def _close(self, standing: Standing, held: Decimal, why: str) -> list[Told]:
+        now, closing = self.desk.now, standing.closing
+        if closing.intents or standing.closed_at == now or closing.is_refused(abs(held), None):
             return []
         standing.closed_at = now
-        return [self._changed(standing, PlanStatus.STEP, why), self._make.close(standing, why)]
-
-    def _protect(self, standing: Standing, held: Decimal) -> list[Told]:
-        plan = standing.plan
-        if standing.trailing or self._levels.trail_starts(standing, held):
-            return self._trail(standing, held)
-        if plan.stop is None:
-            if self._live(standing.stop) is None or plan.trail is not None:
-                return []
-            return self._cancel_steps([standing.stop])  # the older plan's
-        price = self._levels.stop(standing, held)
-        if not self._differs(standing.stop, abs(held), price):
-            return []
-        return [self._make.stop(standing, held, price)]
-
-    def _trail(self, standing: Standing, held: Decimal) -> list[Told]:
-        standing.trailing = True
-        step, quantity = standing.trail, abs(held)
-        # A smaller position needs no new one: a venue takes off no more than there is, and a new
-        # one would forget how far the price has been.
-        live = self._live(step) is not None
-        if (live and quantity <= step.quantity) or step.is_refused(quantity, None):
-            return []
-        return [self._make.trail(standing, quantity)]
-
-    def _aim(self, standing: Standing, held: Decimal) -> list[Told]:
-        told: list[Told] = []
-        quantities = self._levels.shares(standing, held)
-        for number, target in enumerate(standing.plan.targets, start=1):
-            price = self._levels.target(standing, target, held)
-            quantity = quantities[number - 1]
-            if quantity > ZERO and self._differs(standing.targets[number - 1], quantity, price):
-                told.append(self._make.target(standing, number, target, quantity, price))
-        return told
-
-    def _ladder(self, standing: Standing, held: Decimal) -> list[Told]:
-        # Each rung is asked for once: one that ended, ended.
-        return [
-            self._make.add(standing, number, rung, held)
-            for number, rung in enumerate(standing.plan.adds, start=1)
-            if not standing.adds[number - 1].quantity
-        ]
-
-    def _differs(self, step: Step, quantity: Decimal, price: Decimal) -> bool:
-        """Return whether a step has to be asked for, anew or for the first time."""
-        if step.is_refused(quantity, price):
-            return False
-        if self._live(step) is None:
-            return True
-        return step.price != price or step.quantity != quantity
+        close = self._make.close(standing, held, why)
+        return [self._changed(standing, PlanStatus.STEP, why), close]
 
     # -- steps that wait here
 
-    def _follow(self, standing: Standing, low: Decimal, high: Decimal) -> None:
-        """Remember the best price that the position has seen."""
-        held = self.desk.position(*standing.book)
-        best = high if held > ZERO else low
-        if standing.best is None or (best > standing.best if held > ZERO else best < standing.best):
-            standing.best = best
-
-    def _watch(self, standing: Standing, low: Decimal, high: Decimal) -> list[Told]:
-        book = standing.book
-        held = self.desk.position(*book)
-        if not self._count(standing, held):
-            return self._done(standing) if standing.held else []
-        if self._is_late(standing):
-            return self._close(standing, "time stop")
-        against = low if held > ZERO else high
-        if self._is_stopped(standing, held, against):
-            return self._close(standing, "stop")
-        in_favour = high if held > ZERO else low
-        told = self._take(standing, held, in_favour)
-        sign = 1 if held > ZERO else -1
-        for number, rung in enumerate(standing.plan.adds, start=1):
-            waits = not standing.adds[number - 1].quantity
-            if waits and (self._levels.rung(standing, rung, held) - against) * sign >= ZERO:
-                told.append(self._make.add(standing, number, rung, held))
-        return told
-
-    def _take(self, standing: Standing, held: Decimal, in_favour: Decimal) -> list[Told]:
-        told: list[Told] = []
-        sign = 1 if held > ZERO else -1
-        quantities = self._levels.shares(standing, held)
-        for number, target in enumerate(standing.plan.targets, start=1):
-            quantity, step = quantities[number - 1], standing.targets[number - 1]
-            reached = (in_favour - self._levels.target(standing, target, held)) * sign >= ZERO
-            if reached and quantity > ZERO and self._live(step) is None:
-                told.append(self._make.take(standing, number, quantity))
-        return told
-
-    def _is_stopped(self, standing: Standing, held: Decimal, against: Decimal) -> bool:
-        sign = 1 if held > ZERO else -1
-        levels = []
-        if standing.plan.stop is not None:
-            levels.append(self._levels.stop(standing, held))
-        if standing.plan.trail is not None and standing.best is not None:
-            standing.trailing |= self._levels.trail_starts(standing, held)
-            if standing.trailing:
-                levels.append(self._levels.trail(standing, held, standing.best))
-        return any((against - level) * sign <= ZERO for level in levels)
+    def _watch(self, standing: Standing, held: Decimal, span: Span) -> list[Told]:
+        if standing.closing.intents:
+            return []  # everything leaves already
+        if self._wants.is_stopped(standing, held, span):
+            return self._close(standing, held, "stop")
+        return [*self._wants.met(standing, held, span)]
 
     def _changed(self, standing: Standing, status: PlanStatus, detail: str = "") -> PlanChanged:
         symbol, side = standing.book
@@ -368,13 +423,3 @@ class PlanKeeper:
         """Take back what ``snapshot`` gave."""
         found = [Standing.of(kept) for kept in state]
         self.standing = {standing.book: standing for standing in found}
-
-
-def _range(seen: Bar | Quote | Tick) -> tuple[Decimal, Decimal]:
-    """Return the lowest and highest price at which a position could have been left."""
-    if isinstance(seen, Bar):
-        return exact(seen.low), exact(seen.high)
-    if isinstance(seen, Quote):
-        return exact(seen.bid), exact(seen.ask)
-    price = exact(seen.price)
-    return price, price

@@ -63,7 +63,7 @@ def _views(standing: Standing, desk: Desk, levels: Levels) -> Iterator[StepView]
         yield _view(standing, step, desk, price, waits)
     for rung, step in zip(plan.adds, standing.adds, strict=True):
         price = levels.rung(standing, rung, held) if held else rung.price
-        yield _view(standing, step, desk, price, StepState.OVER if step.quantity else waits)
+        yield _view(standing, step, desk, price, StepState.OVER if step.asked else waits)
     if plan.time_stop is not None:
         yield _view(standing, standing.closing, desk, None, StepState.LATER)
 

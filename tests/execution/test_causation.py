@@ -33,7 +33,7 @@ from messages import (
 )
 from state.derivation import JournalIndex, LinkKind, Underived, chain_of, underived
 from state.derivation.chain import LINKS_MAX
-from strategies.plans import PlanKeeper
+from strategies.plans.wants import Wants
 
 SEEDS = 24
 ONE = Decimal(1)
@@ -220,17 +220,17 @@ def invent_a_stop(patch: pytest.MonkeyPatch) -> None:
 
 def plan_a_stop(patch: pytest.MonkeyPatch) -> None:
     """Have a plan set a stop that it does not have."""
-    aim = PlanKeeper._aim
+    aim = Wants.aimed
 
-    def stopping(self: PlanKeeper, standing: Any, held: Decimal) -> Any:
+    def stopping(self: Wants, standing: Any, held: Decimal) -> Any:
         told = aim(self, standing, held)
         if standing.plan.stop is None and not standing.stop.price:
             standing.stop.price = ONE
             plan_id = standing.intent.intent_id
-            told.append(self.desk.set_stop(*standing.book[:1], 1.0, plan_id=plan_id))
+            told.append(self._desk.set_stop(*standing.book[:1], 1.0, plan_id=plan_id))
         return told
 
-    patch.setattr(PlanKeeper, "_aim", stopping)
+    patch.setattr(Wants, "aimed", stopping)
 
 
 def change_the_type(patch: pytest.MonkeyPatch) -> None:

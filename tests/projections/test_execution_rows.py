@@ -433,7 +433,7 @@ def test_a_cancels_row_says_what_came_of_it(tmp_path: Path) -> None:
 def test_a_plans_row_says_what_became_of_it_and_its_steps_name_it(tmp_path: Path) -> None:
     """Adopted, replaced, done; refused; taken back, and nothing there to take back."""
     first = Plan(PlanStop(distance_bps=d(500)), time_stop=2_000_000_000_000)
-    second = Plan(PlanStop(price=d(95)), (PlanTarget(price=d(120)),))
+    second = Plan(PlanStop(price=d(96)), (PlanTarget(price=d(120)),))
     wrong = Plan(PlanStop(price=d(150)))
     script = on_bars(
         {
@@ -457,11 +457,11 @@ def test_a_plans_row_says_what_became_of_it_and_its_steps_name_it(tmp_path: Path
     steps_of_first = "stop=500bps time_stop=2033-05-18T03:33:20.000Z place=venue"
     assert [
         ["abc-1-2", steps_of_first, "1", "replaced"],
-        ["abc-1-4", "stop=95 target=120 place=venue", "2", "dropped"],
+        ["abc-1-4", "stop=96 target=120 place=venue", "2", "dropped"],
         ["abc-1-5", "stop=150 place=venue", "0", "refused"],
         ["abc-1-8", "none", "0", "dropped"],
         ["abc-1-9", "none", "0", "nothing_to_drop"],
-        ["abc-1-12", "stop=95 target=120 place=venue", "2", "done"],
+        ["abc-1-12", "stop=96 target=120 place=venue", "2", "done"],
     ] == plans
     assert [["set_stop", "stop"], ["set_take_profit", "target 1"]] == steps
     assert rows_with(rows, "plan_invalid") == ["abc-1-5"]

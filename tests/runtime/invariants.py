@@ -16,6 +16,7 @@ from messages import (
     HoldLifted,
     HoldPlaced,
     Intent,
+    IntentEnded,
     OrderEvent,
     OrderRequest,
     PlanIntent,
@@ -126,7 +127,9 @@ def check_messages_are_conserved(world: World) -> None:
         message = entry.message
         if isinstance(message, Intent | CancelIntent | BackoffChanged):
             expected["risk"] += 1
-        elif isinstance(message, RiskDecision) and message.verdict is Verdict.DENIED:
+        elif (
+            isinstance(message, RiskDecision) and message.verdict is Verdict.DENIED
+        ) or isinstance(message, IntentEnded):
             for name in ("telemetry", f"strategy:{message.strategy}"):
                 expected[name] += 1
         elif isinstance(message, ExecutionReport) and message.event not in PROGRESS:

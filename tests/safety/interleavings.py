@@ -71,7 +71,6 @@ from messages import (
     Side,
     Verdict,
 )
-from state import atomic
 from state.register import HoldRegister, outliving
 from strategies.contract import Rejection
 
@@ -571,18 +570,6 @@ def trace(seed: int, register: HoldRegister) -> bytes:
     except Violation as violation:
         again = f"python tests/safety/{Path(__file__).name} {seed}"
         raise Found(f"{violation}\nto see it: {again}") from violation
-
-
-def traces(seeds: range) -> set[bytes]:
-    """
-    Return the traces of many seeds; for a process of its own.
-
-    The register's disk is not waited for: what a crash does to it is tried elsewhere.
-    """
-    atomic.os.fsync = lambda _descriptor: None
-    with tempfile.TemporaryDirectory() as folder:
-        register = HoldRegister(Path(folder) / "holds.json")
-        return {trace(seed, register) for seed in seeds}
 
 
 def main() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import signal
 import sys
@@ -18,6 +19,9 @@ from workloads import busy_steps, market, trader
 from actors.runtime import Dispatcher, interrupt
 from actors.runtime.interrupt import SIGNAL, HandlerStuck, Interrupter
 from messages import ActorFailed, DeadLetter, Side
+from strategies import Desk
+from strategies.backoff import StrategyRejectionBackoff
+from strategies.plans import PlanKeeper
 
 BARS = 24
 STORM_S = 6.0
@@ -236,6 +240,18 @@ def test_what_a_strategy_does_outside_its_hooks_is_known(hook: str) -> None:
     world.end()
 
     assert {"strategy:one"} == set(seen)
+
+
+@pytest.mark.parametrize("kind", [Desk, PlanKeeper, StrategyRejectionBackoff])
+def test_what_outlives_a_strategy_is_spared_wherever_it_is_written(kind: type) -> None:
+    """A class that is split over files stays out of reach in all of them."""
+    bases = [each for each in kind.__mro__ if each is not object]
+
+    assert [] == [
+        f"{each.__module__}.{each.__qualname__}"
+        for each in bases
+        if not (inspect.getsourcefile(each) or "").startswith(interrupt.OUTLIVING)
+    ]
 
 
 def test_a_folder_that_begins_like_ours_is_not_ours() -> None:

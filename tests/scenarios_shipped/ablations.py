@@ -10,14 +10,15 @@ because something else broke on the way.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from actors.risk.guards import Guard
+from actors.risk.limits import RiskLimits
 from actors.risk.proposal import Proposal
-from actors.risk.registry import GuardSet
+from actors.risk.registry import GuardSet, guards_for
 from actors.risk.view import RiskView
 from actors.runtime import HoldSet
 from actors.turns import Session
@@ -27,6 +28,12 @@ from scenarios.runner import ScenarioResult, run_scenario
 
 SHIPPED = Path(__file__).parents[2] / "scenarios"
 SUFFIXES = (".scenario.json", ".scenario.toml")
+
+SETTINGS = {
+    "universe": ("universe_allow", "universe_deny"),
+    "strategy_budget": ("strategy_budgets",),
+}
+"""Guards that are set by other fields of ``RiskLimits`` than the one of their name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,11 +93,11 @@ def crashes(result: ScenarioResult) -> int:
     return failed + sum(exit_code == 6 for _, exit_code in result.outcomes)
 
 
-def not_ablated(folder: str, ablations: Iterable[Ablation]) -> list[str]:
-    """Return the scenarios of a folder that no ablation is about."""
+def not_ablated(folder: str, ablations: Iterable[Ablation], family: str = "") -> list[str]:
+    """Return the scenarios of a folder, or of those that begin with ``family``, not ablated."""
     covered = {file_of(ablation.scenario) for ablation in ablations}
     files = sorted(path for path in (SHIPPED / folder).iterdir() if path.name.endswith(SUFFIXES))
-    return [path.name for path in files if path not in covered]
+    return [p.name for p in files if p not in covered and p.name.startswith(family)]
 
 
 # -- ways to switch something off
@@ -207,6 +214,24 @@ def with_guards(change: Callable[[GuardSet], GuardSet]) -> Alter:
         risk.guards = risk.guard_set.checks
 
     return each_incarnation("risk", changed)
+
+
+def unlimited(limits: RiskLimits, guard: str) -> RiskLimits:
+    """Return ``limits`` without what asks for ``guard``."""
+    names = SETTINGS.get(guard, (guard,))
+    none = {place.name: getattr(RiskLimits(), place.name) for place in fields(RiskLimits)}
+    return replace(limits, **{name: none[name] for name in names})
+
+
+def without_limit(guard: str) -> Alter:
+    """Return an ablation in which one limit of the configuration is not there, for anybody."""
+
+    def unwatched(session: Session) -> None:
+        watch = session.assembly.watch
+        if watch is not None:
+            watch.limits = unlimited(watch.limits, guard)
+
+    return all_of(with_guards(lambda old: guards_for(unlimited(old.limits, guard))), unwatched)
 
 
 def without_check(name: str) -> Alter:

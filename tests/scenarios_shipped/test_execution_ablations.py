@@ -400,7 +400,7 @@ ABLATIONS = (
         "a whole chain does not count",
         f"{E}/a_trail_takes_the_place_of_a_smaller_stop",
         each_incarnation("risk", _short_sighted),
-        ("expect[1].never", "expect[4].position"),
+        ("expect[0].seen", "expect[1].never"),
     ),
     Ablation(
         "one close rests",

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
 from ablations import (
     Ablation,
-    all_of,
     assert_needed,
     each_incarnation,
     holds_that,
@@ -17,10 +16,11 @@ from ablations import (
     not_ablated,
     with_guards,
     without_check,
+    without_limit,
     without_reapplied_holds,
 )
 
-from actors.risk import RiskLimits, guards_for
+from actors.risk import guards_for
 from actors.risk.guards import ALWAYS, Guard
 from actors.risk.proposal import Proposal
 from actors.risk.registry import GUARDS, SPECS, GuardSet
@@ -28,30 +28,6 @@ from actors.risk.view import RiskMemory, RiskView
 from actors.turns import Session
 from messages import BreachAction, Cause, RiskBreached
 from scenarios.director import Alter
-
-SETTINGS = {
-    "universe": ("universe_allow", "universe_deny"),
-    "strategy_budget": ("strategy_budgets",),
-}
-"""Guards that are set by other fields of ``RiskLimits`` than the one of their name."""
-
-
-def unlimited(limits: RiskLimits, guard: str) -> RiskLimits:
-    """Return ``limits`` without what asks for ``guard``."""
-    names = SETTINGS.get(guard, (guard,))
-    none = {place.name: getattr(RiskLimits(), place.name) for place in fields(RiskLimits)}
-    return replace(limits, **{name: none[name] for name in names})
-
-
-def without_limit(guard: str) -> Alter:
-    """Return an ablation in which one limit of the configuration is not there, for anybody."""
-
-    def unwatched(session: Session) -> None:
-        watch = session.assembly.watch
-        if watch is not None:
-            watch.limits = unlimited(watch.limits, guard)
-
-    return all_of(with_guards(lambda old: guards_for(unlimited(old.limits, guard))), unwatched)
 
 
 def judging_reductions(guard: str) -> Alter:

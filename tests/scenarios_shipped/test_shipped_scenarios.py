@@ -19,6 +19,7 @@ FAMILIES = (
     "holds",
     "kill",
     "lifecycle",
+    "plans",
     "strategies",
     "supervision",
     "universe",

@@ -49,6 +49,17 @@ def test_it_rests_until_its_time_and_not_at_it() -> None:
     assert not backoff.rests(BTC, OPEN, 35_000)
 
 
+def test_it_is_clear_until_something_is_refused_and_when_that_is_forgiven() -> None:
+    """Which is all that a fill has to ask."""
+    backoff = StrategyRejectionBackoff(tolerated=1)
+    before = backoff.is_clear
+    refused(backoff, 1)
+    during = backoff.is_clear
+    backoff.record_success(BTC, OPEN)
+
+    assert (True, False, True) == (before, during, backoff.is_clear)
+
+
 def test_symbols_and_families_are_apart() -> None:
     """Refused entries of one symbol keep back nothing else."""
     backoff = StrategyRejectionBackoff()

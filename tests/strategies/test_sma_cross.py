@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
 from itertools import pairwise
@@ -21,22 +22,30 @@ from session_world import (
     World,
     closes,
     flat,
+    make_spec,
     make_world,
     walk,
 )
 
 from actors.assembly import StrategySpec
+from feeds.memory import MemoryFeed
 from messages import (
     ActorRestarting,
     Bar,
+    ExecutionReport,
     Intent,
+    MinimumOrder,
     OpenIntent,
     OrderEvent,
+    OrderFamily,
     ReduceIntent,
     RiskDecision,
     Side,
     Verdict,
 )
+from scenarios.faults import FaultyBroker
+from scenarios.model.steps import FaultKind, VenueFault
+from strategies.contract import Intents, missing_hooks
 from strategies.sma_cross import SmaCross, SmaCrossParams
 
 
@@ -250,3 +259,85 @@ def test_the_defaults_are_the_documented_ones() -> None:
     params = SmaCrossParams()
 
     assert (params.fast, params.slow, params.quantity) == (10, 30, Decimal(1))
+
+
+# -- what live needs
+
+
+def rising(count: int) -> list[Bar]:
+    return closes(BTC, [1.0, 1.0, 1.0, 1.0, *[2.0 + n for n in range(count)]])
+
+
+def test_it_has_every_hook_that_real_money_needs() -> None:
+    """`tidegate check` has nothing to warn of."""
+    assert [] == missing_hooks(SmaCross)
+
+
+def test_entries_that_the_venue_refuses_rest_and_exits_never_do() -> None:
+    """30 s after the first refusal in a row, 60 s after the second, and so on; sells go out."""
+    world = World(replace(make_spec(MemoryFeed({BTC: rising(8)}), sma()), broker=FaultyBroker))
+    venue = world.assembly.broker
+    assert isinstance(venue, FaultyBroker)
+    venue.clock = world.assembly.clock
+    venue.strike(VenueFault(fault=FaultKind.REJECT, count=3))
+    world.run()
+    minutes = [(at - START) // MINUTE for at, _ in orders(world)]
+
+    assert [5, 6, 7, 9] == minutes  # rests of 30, 60 and 120 s
+    assert [Verdict.APPROVED] * 4 == [d.verdict for d in world.all(RiskDecision)]
+
+    strategy: Any = world.cell("strategy:sma").actor
+    for _ in range(5):
+        strategy.strategy.execution_backoff().record_rejection(BTC, OrderFamily.EXIT, START)
+    sell = strategy.strategy._order(rising(8)[-1], wants_long=False)
+
+    assert Side.SELL is sell[0].side
+
+
+def test_its_own_circuit_names_what_must_not_open() -> None:
+    """Nothing restricted, nothing below the broker's least order, nothing on top of a position."""
+    world = make_world(rising(4), sma())
+    world.start()
+    actor: Any = world.cell("strategy:sma").actor
+    strategy, desk = actor.strategy, actor.desk
+    intent = desk.open(BTC, Side.BUY, Decimal(1))
+
+    assert strategy.can_submit_order(intent) is None
+    strategy.set_broker_min_order(MinimumOrder(BTC, START, Decimal(2), None))
+    assert "quantity is 1, and the least order" in strategy.can_submit_order(intent)
+    strategy.set_broker_min_order(MinimumOrder(BTC, START, None, Decimal(5)))
+    assert strategy.can_submit_order(intent) is None
+    desk.restricted = frozenset({BTC})
+    assert "restricted" in strategy.can_submit_order(intent)
+    desk.restricted = frozenset()
+    world.play()
+    assert f"{BTC} is not flat" == strategy.can_submit_order(intent)
+
+
+def test_a_snapshot_taken_before_the_next_bar_does_not_hide_what_was_missed() -> None:
+    """However often it is restarted: the windows say until when they have seen every bar."""
+    world = make_world(walk(BTC, 50, 1), sma())
+    world.start()
+    world.play()
+    actor: Any = world.cell("strategy:sma").actor
+    kept = json.loads(json.dumps(actor.strategy.snapshot()))
+    kept["windows"][BTC]["at"] -= 5 * MINUTE
+    again = SmaCross(actor.desk, SmaCrossParams(fast=2, slow=4))
+    again.restore(kept)
+
+    assert kept == again.snapshot()
+
+
+def test_it_is_told_of_fills_and_ends_and_of_nothing_in_between() -> None:
+    """Steps on the way change nothing for it, and are not delivered."""
+    told: list[OrderEvent] = []
+
+    class Listening(SmaCross):
+        def on_order_update(self, report: ExecutionReport) -> Intents:
+            told.append(report.event)
+            return super().on_order_update(report)
+
+    spec = replace(sma(), factory=Listening)  # type: ignore[arg-type]
+    make_world(rising(3), spec).run()
+
+    assert [OrderEvent.FILLED] == told
