@@ -116,8 +116,10 @@ def test_a_suspended_holder_keeps_its_lease(path: Path, process: Started) -> Non
     with pytest.raises(LeaseHeld):
         Lease([path], ME)
     end(first, signal.SIGKILL)
+    second = Lease([path], ME)
 
-    Lease([path], ME).release()
+    assert second.intact
+    second.release()
 
 
 def test_what_a_holder_starts_does_not_keep_its_lease(path: Path) -> None:
@@ -125,8 +127,13 @@ def test_what_a_holder_starts_does_not_keep_its_lease(path: Path) -> None:
     lease = Lease([path], ME)
     child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     lease.release()
-    Lease([path], ME).release()
+    again = Lease([path], ME)
+    alive = child.poll() is None
     child.communicate(b"\n")
+
+    assert alive
+    assert again.intact
+    again.release()
 
 
 def test_the_first_line_is_the_process_id(path: Path) -> None:
