@@ -177,6 +177,27 @@ class PacedDriver:
                 raise self._trouble
             await self.commit()
 
+    async def account_for(self) -> None:
+        """
+        Go on asking a venue elsewhere about what is in doubt, before the end, for a while.
+
+        The feed is over, so time passes as it really does.
+        """
+        session = self.session
+        if session.remote is None:
+            return
+        clock, start = session.assembly.clock, session.assembly.clock.now
+        began_s = monotonic_s()
+        while session.is_unaccounted and (spent_s := monotonic_s() - began_s) < REMOTE_PATIENCE_S:
+            until = start + int(spent_s * 1000)
+            while self._fire(until):
+                await self.commit()
+            clock.advance(max(clock.now, until))
+            await within(LOOK_UP_S, self._heard)
+            if self._trouble is not None:
+                raise self._trouble
+            await self.commit()
+
     async def wind_down(self) -> None:
         """Do what there is to do before the end, for a while; stop a strategy that has more."""
         await self.commit()

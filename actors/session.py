@@ -301,6 +301,7 @@ async def _drive_paced(
             ended = await driver.run(driver.session.groups(groups))
             otherwise = COMPLETED if ended else INTERRUPTED
             await driver.hear_out()
+            await driver.account_for()
             if remote is not None:
                 await remote.refresh()
         except FeedError as error:

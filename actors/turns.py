@@ -197,6 +197,12 @@ class Session:
                 return
         assembly.clock.call_at(at + RECOVERY_LOOK_MS, self._recover)
 
+    @property
+    def is_unaccounted(self) -> bool:
+        """Return whether the venue is still to be asked about something before anything opens."""
+        assembly = self.assembly
+        return bool(assembly.books.doubts.open) or RECOVERING_HOLD in assembly.holds.view()
+
     def _publish(self, message: Message) -> None:
         self.assembly.dispatcher.publish("session", message)
 

@@ -33,7 +33,7 @@ from messages import (
     VenueReport,
 )
 from scenarios.exchange.facts import INPUTS, KIND_OF, Fact, FactKind, Payment, Terms
-from state.money import use_exact_context
+from state.money import ZERO, use_exact_context
 
 
 class TruthContradicted(Exception):
@@ -168,11 +168,16 @@ class Venue:
         return len(self.news)
 
     def order(self, client_order_id: str) -> VenueOrder:
-        """Tell whether an order is known and live, and all of its fills."""
-        live = self.engine.order(client_order_id, self.now).open
+        """Tell whether an order is known and live, and all of its fills: nothing is forgotten."""
         fills = tuple(self._fills.get(client_order_id, ()))
         known = client_order_id in self.requests
-        return VenueOrder(client_order_id, self.now, known, live, fills)
+        return msgspec.structs.replace(
+            self.engine.order(client_order_id, self.now),
+            known=known,
+            fills=fills,
+            filled=sum((fill.quantity for fill in fills), ZERO) if known else None,
+            remembers_from=0,
+        )
 
     def account(self, *, with_orders: bool = True) -> Account:
         """Return what the account holds now."""
