@@ -11,6 +11,7 @@ waited for. ``/v1/news`` is kept open until there is some.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hmac
 import logging
 import socket
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import anyio
+import anyio.lowlevel
 import msgspec
 from aiohttp import web
 
@@ -46,6 +48,9 @@ RECV_WINDOW_MS_MAX: Final = 60_000
 
 STOP_S: Final = 1.0
 """How long answers under way are waited for when the venue stops."""
+
+STOP_PASSES: Final = 5
+"""How often the event loop has its turn for connections that come with the end."""
 
 HANG_S: Final = 3_600.0
 """How long a hanging request is held: longer than any client's patience."""
@@ -114,6 +119,7 @@ class Exchange:
         self._news_came = asyncio.Event()
         self._closing = asyncio.Event()
         self._runner: web.AppRunner | None = None
+        self._serving: socket.socket | None = None
 
     # -- life
 
@@ -150,6 +156,7 @@ class Exchange:
             await runner.cleanup()
             raise
         await web.SockSite(runner, serving).start()
+        self._serving = serving
         name, number = serving.getsockname()[:2]
         return str(name), int(number)
 
@@ -157,9 +164,21 @@ class Exchange:
         """Answer what is under way, stop serving, close the log."""
         self._closing.set()
         self._news_came.set()
-        if self._runner is not None:
-            await self._runner.cleanup()
+        runner = self._runner
+        if runner is not None:
+            self._accept_no_more()
+            # asyncio leaves a connection open whose acceptance meets the closing of its server
+            # half-way, so those under way get to their end first.
+            for _ in range(STOP_PASSES):
+                await anyio.lowlevel.checkpoint()
+            await runner.cleanup()
         self.log.close()
+
+    def _accept_no_more(self) -> None:
+        if self._serving is not None:
+            with contextlib.suppress(RuntimeError):  # another kind of event loop
+                asyncio.get_running_loop().remove_reader(self._serving)
+            self._serving = None
 
     # -- a market of its own
 

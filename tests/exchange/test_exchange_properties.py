@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import AsyncExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import get_args
 
 import anyio
-from exchange_house import BTC, ETH, START, Client, client_of, order, serving
+from exchange_house import BTC, ETH, KEY, START, Client, client_of, order, serving
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -58,6 +59,7 @@ moves = st.lists(
         ),
         st.tuples(st.just("cancel"), st.integers(0, 9)),
         st.tuples(st.just("query"), st.integers(0, 9)),
+        st.tuples(st.just("restart")),
         st.tuples(st.just("bar"), st.sampled_from([BTC, ETH]), st.sampled_from([94.0, 100.0])),
     ),
     min_size=5,
@@ -112,12 +114,15 @@ def check_client(exchange: Exchange, client: Client, sent: int) -> None:
 async def rehearsed(path: Path, script: list[dict[str, object]], seed: int, steps: object) -> None:
     """Make all moves under the faults, then let the line recover and check everything."""
     assert isinstance(steps, list)
-    async with (
-        serving(path, *script, seed=seed) as (exchange, url),
-        client_of(url, timeout_s=0.1) as client,
-    ):
+    async with AsyncExitStack() as stack:
+        exchange, url = await stack.enter_async_context(serving(path, *script, seed=seed))
+        client = await stack.enter_async_context(client_of(url, timeout_s=0.1))
         sent = 0
         for move in steps:
+            if move == ("restart",):
+                exchange = await started_again(exchange, url)
+                stack.push_async_callback(exchange.stop)
+                continue
             sent = make(client, move, sent)
             await anyio.lowlevel.checkpoint()
         await client.broker.quiet(20.0)
@@ -126,6 +131,14 @@ async def rehearsed(path: Path, script: list[dict[str, object]], seed: int, step
         await client.quiet()
         check_client(exchange, client, sent)
         check_truth(exchange, fold_truth(read_truth(path)))
+
+
+async def started_again(exchange: Exchange, url: str) -> Exchange:
+    """Stop an exchange with whatever is under way, and start another on its log and port."""
+    await exchange.stop()
+    again = Exchange(exchange.venue.terms, exchange.log.path, KEY, faults=exchange.faults)
+    await again.start(port=int(url.rpartition(":")[2]))
+    return again
 
 
 @settings(max_examples=25)
