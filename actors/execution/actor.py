@@ -19,7 +19,6 @@ from typing import Final
 from actors.board import Board
 from actors.execution import bracket, doubts, inquiry, pursuing
 from actors.execution.account import book_funding, valuation
-from actors.execution.answers import is_short
 from actors.execution.books import Books
 from actors.execution.bracket import outlived
 from actors.execution.cancels import NOT_SENT, Canceller
@@ -287,8 +286,6 @@ class ExecutionActor(Actor):
                 return self._canceller.confirm(report)
             if inquiries.is_cancelled(report.client_order_id):
                 return None  # said twice: its final fills are still being asked for
-        if report.filled is not None and order.live and is_short(order, report):
-            return self._resolver.doubt_end(order)
         told = self.heard(order, report)
         if self._doubts.open or report.event is _E_SILENCE:
             return (*told, *self._resolver.after(order, report.event))
@@ -305,7 +302,10 @@ class ExecutionActor(Actor):
         except IllegalTransition as error:
             return self._illegal(order, report, error)
         if status in TERMINAL and stepped not in TERMINAL:
-            return self._ended(order, report.event, report.timestamp, cause)
+            ended = self._ended(order, report.event, report.timestamp, cause)
+            if report.filled is None or report.filled == order.filled:
+                return ended
+            return (*ended, *self._resolver.unconfirmed(order))
         told = report_of(order, report.event, report.timestamp, cause)
         replaces = order.request.replaces
         if replaces and report.event is OrderEvent.ACCEPTED and status is not stepped:

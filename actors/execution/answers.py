@@ -37,11 +37,6 @@ def _is_whole(answer: VenueOrder, filled: Decimal, remaining: Decimal) -> bool:
     return answer.ended is not OrderEvent.FILLED or remaining <= 0
 
 
-def is_short(order: Order, news: VenueReport) -> bool:
-    """Return whether news of an end counts more than was booked: a fill is late, or lost."""
-    return news.filled is not None and news.filled > order.filled
-
-
 def end_of(answer: VenueOrder) -> VenueReport:
     """Return the end that an answer tells of as the news that never came."""
     event = answer.ended

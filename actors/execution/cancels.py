@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from actors.execution.answers import is_short
 from actors.execution.books import Books
 from actors.execution.bracket import book_of
 from actors.execution.hands import Hands
@@ -136,8 +135,6 @@ class Canceller:
             inquiries.forget(name)
             return ()
         if asked.ended is not None:
-            if answer is None and is_short(order, asked.ended):
-                return self._resolver.doubt_end(order)
             told = self._hands.heard(order, asked.ended)
             return told if answer is not None else [*told, *self._resolver.unconfirmed(order)]
         inquiries.cancelled.add(name)

@@ -169,20 +169,10 @@ class Resolver:
         name, now = answer.client_order_id, self._clock.now
         if judge(answer, order, now) is Finding.ENDED:
             return list(self._hands.heard(order, end_of(answer)))
-        return self.doubt_end(order)
-
-    def doubt_end(self, order: Order) -> list[Effect]:
-        """
-        Ask about an order that is over by the venue's word, and not yet by ours: fills are missing.
-
-        It ends with them. Ended before, its intent might go on with more than is left of it.
-        """
-        name = order.request.client_order_id
         if name in self._doubts.open:
             return []
         is_cancelled = name in self._books.inquiries.cancelled
-        kind = DoubtKind.CANCEL if is_cancelled else DoubtKind.END
-        return self._begin(kind, order, self._clock.now)
+        return self._begin(DoubtKind.CANCEL if is_cancelled else DoubtKind.END, order, now)
 
     def unconfirmed(self, order: Order) -> list[Effect]:
         """Go on asking for the final fills of an order whose end stands without them."""
