@@ -73,6 +73,11 @@ class UnrulyVenue(PaperBroker):
         if not self.deaf:
             super().cancel(client_order_id, now)
 
+    def query(self, client_order_id: str, now: int) -> None:
+        """Tell what there is to an order, unless nothing comes back."""
+        if not self.mute and not self.loses:
+            super().query(client_order_id, now)
+
     def _hand_over(self, reports: list[VenueReport]) -> None:
         if self.mute:
             self.kept.extend(reports)

@@ -469,7 +469,8 @@ def test_a_venue_that_answers_each_cancel_with_a_refusal_is_not_asked_without_en
 
     growing = (limits.KILL_LOOK_MS_MAX // limits.KILL_FIRST_LOOK_MS).bit_length()
     steady = 5 * MINUTE // limits.KILL_LOOK_MS_MAX
-    assert growing < len(world.venue.cancels) <= 1 + growing + steady
+    # Execution asks on by itself, with pauses of its own that grow as well.
+    assert growing < len(world.venue.cancels) <= 2 * (1 + growing + steady)
 
 
 @pytest.mark.parametrize("brackets", [True, False], ids=["both rest", "one rests"])

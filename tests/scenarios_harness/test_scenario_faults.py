@@ -23,13 +23,16 @@ def fault(name: str, **more: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("step", "life"),
     [
-        (fault("lose_answers"), ["journaled", "sent", "silence", "filled"]),
-        (fault("lose_requests"), ["journaled", "sent", "silence"]),
+        (fault("lose_answers"), ["journaled", "sent", "silence", "accepted", "filled"]),
+        (fault("lose_requests"), ["journaled", "sent", "silence", "proven_absent"]),
         (fault("down"), ["journaled", "sent", "silence"]),
         (fault("reject"), ["journaled", "sent", "rejected"]),
         (fault("rate_limit", by="1m"), ["journaled", "sent", "rejected"]),
-        (fault("delay_acceptance", by="30s"), ["journaled", "sent", "accepted", "filled"]),
-        (fault("delay_acceptance", by="90s"), ["journaled", "sent", "filled", "accepted"]),
+        (fault("delay_acceptance", by="9s"), ["journaled", "sent", "accepted", "filled"]),
+        (
+            fault("delay_acceptance", by="90s"),
+            ["journaled", "sent", "silence", "accepted", "filled", "accepted"],
+        ),
         (fault("delay_fills", by="30s"), ["journaled", "sent", "accepted", "filled"]),
         (
             fault("split_fills", parts=3),
@@ -126,7 +129,7 @@ def test_a_cancel_can_be_ignored_and_tried_again() -> None:
     cancels = [{"bar": bar, "do": "cancel", "tag": "a"} for bar in (3, 5)]
     result = rehearse(
         [opens(2, "a", **limit("90")), *cancels],
-        [fault("ignore_cancels", count=1)],
+        [fault("ignore_cancels", count=1), fault("mute_orders")],
         [
             {
                 "never": {
@@ -241,7 +244,7 @@ def test_an_account_that_cannot_be_compared_holds_openings(name: str) -> None:
 
 def test_what_never_came_leaves_a_difference_that_is_known() -> None:
     """An order that did not arrive is in doubt, and the comparison at the end says so."""
-    result = rehearse([opens(2, "a")], [fault("lose_requests")])
+    result = rehearse([opens(2, "a")], [fault("lose_requests"), fault("mute_orders")])
 
     assert missed(result) == []
     assert lines(result, "Reconciled", "missing_order tg-s1-1-1")

@@ -237,7 +237,7 @@ def test_what_is_wrong_with_the_venue_outlives_a_session() -> None:
         [opens(6, "lost"), opens(7, "good")],
         [{"at": "4m", "venue": {"fault": "lose_requests", "for": "2m30s"}}, CUT],
         [
-            {"order": {"tag": "lost", "status": "in_doubt"}},
+            {"order": {"tag": "lost", "status": "rejected"}},
             {"order": {"tag": "good", "status": "filled"}},
         ],
     )
