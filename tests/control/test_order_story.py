@@ -173,6 +173,8 @@ def test_a_running_session_explains_further_orders(tmp_path: Path) -> None:
         assert session is not None
         folder = tmp_path / "runs" / "paper" / "sessions" / session.session_id
         house.plane.daemon["folder"] = str(folder)  # type: ignore[index]
+        events = folder / "events.ndjson"  # written beside the session, a moment behind it
+        wait(lambda: events.is_file() and '"OpenIntent"' in events.read_text())
         order_id = f"{first_id(folder)}-2"
         socket = ["--socket", str(house.control.listening.socket)]
         text = CliRunner().invoke(app, ["explain", order_id, *socket])
