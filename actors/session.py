@@ -256,7 +256,7 @@ async def _run_live(spec: SessionSpec, begins: _Begins, driven: _Driven) -> Sess
 async def _to_the_end(
     session: Session, begins: _Begins, driven: _Driven, watch: StallWatch
 ) -> tuple[str, int, Exception | None]:
-    """Drive a session that has started; return its outcome, its exit code, a refusal of its feed."""
+    """Drive a session that has started; return outcome, exit code, and a refusal of its feed."""
     inbox = driven.inbox
     pacer = Pacer(driven.speed)
     pacer.begin(begins.at)

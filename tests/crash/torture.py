@@ -29,9 +29,10 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -44,9 +45,20 @@ sys.path[:0] = [
 
 from state import crashpoints  # noqa: E402
 
-_hook: list[Callable[[str], object]] = [lambda _name: None]
+
+def _no_hook(_name: str) -> None:
+    return None
+
+
+_hook: list[Callable[[str], object]] = [_no_hook]
+
+
+def _passing(name: str) -> None:
+    _hook[0](name)
+
+
 # Before anybody imports it: a fork is told where to die, not a process that starts anew.
-vars(crashpoints)["passing"] = lambda name: _hook[0](name)
+vars(crashpoints)["passing"] = _passing
 
 import anyio  # noqa: E402
 import structlog  # noqa: E402
@@ -333,10 +345,6 @@ def until_ended(run: Run, first: Callable[[str], object]) -> str:
     return "it does not come to an end"
 
 
-def _no_hook(_name: str) -> None:
-    return None
-
-
 def attempt(
     workload: Workload, go: Callable[[Run], str], *, keep: Path | None = None
 ) -> tuple[list[str], Run]:
@@ -388,10 +396,8 @@ def at_random(run: Run, chance: Random) -> str:
         pid = run.live(_no_hook)
         if kills_left:
             time.sleep(chance.uniform(0.0, 0.9))
-            try:
+            with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
         _, status = os.waitpid(pid, 0)
         if os.WIFSIGNALED(status):
             run.deaths += 1
@@ -437,9 +443,8 @@ def main() -> int:
             for point, number in wanted:
                 hook = at(point, number)
                 keep = None if asked.keep is None else asked.keep / f"{name}-{point}-{number}"
-                found, run = attempt(
-                    workload, lambda run, hook=hook: until_ended(run, hook), keep=keep
-                )  # type: ignore[misc]
+                go = partial(until_ended, first=hook)
+                found, run = attempt(workload, go, keep=keep)
                 if not run.deaths and number > SURE:
                     tried["not passed so often"] += 1  # one run is not as long as the other
                 elif not run.deaths:
@@ -447,7 +452,7 @@ def main() -> int:
                 note(name, f"--workload {name} --at {point}:{number}", found, run)
         for number in range(asked.random):
             chance = Random(f"{asked.seed}:{name}:{number}")
-            found, run = attempt(workload, lambda run, chance=chance: at_random(run, chance))  # type: ignore[misc]
+            found, run = attempt(workload, partial(at_random, chance=chance))
             note(f"{name}, at random", f"--workload {name} --random (number {number})", found, run)
     took_s = round(time.monotonic() - began, 1)
     report = {"tried": dict(tried), "failures": failures, "seed": asked.seed, "took_s": took_s}
