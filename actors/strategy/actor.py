@@ -7,7 +7,8 @@ made anew and restored from its last snapshot.
 
 Order of things, for news of an order: the desk, the backoff, the rollback, the plan, and then the
 strategy's own hooks. Order of effects, for whatever a hook returned: what became of states,
-backoffs and plans first, then the intents, in the order in which they were returned.
+backoffs and plans first, then new plans, then the other intents, in the order in which they were
+returned: a plan is on record before anything that is asked for in its name.
 """
 
 from __future__ import annotations

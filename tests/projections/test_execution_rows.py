@@ -536,12 +536,12 @@ def test_what_is_not_over_is_shown_as_it_stands(tmp_path: Path) -> None:
     (trip,) = trips_of(tmp_path, world.entries)
 
     assert [
-        ["entry", "filled"],
         ["update_plan", "adopted"],
+        ["entry", "filled"],
         ["entry", "unfinished"],
         ["pause_trading", "unfinished"],
     ] == [shown(row, "action outcome") for row in rows]
-    assert ["", "", ""] == [row["ended_at"] for row in rows[1:]]
+    assert ["", "", ""] == [row["ended_at"] for row in (rows[0], *rows[2:])]
     assert ["open", "", "100.0", ""] == shown(trip, "state closed_at entry_average exit_average")
 
 
