@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from actors.runtime import Cell
+from actors.runtime.interrupt import HandlerStuck
 from actors.runtime.limits import CHART_KEPT_EVERY
 from actors.strategy import StrategyActor
 from messages import Bar, FundingRate, Message, PositionSide, Quote, message_types
@@ -131,7 +132,7 @@ class Keeper:
         assembly = self._session.assembly
         try:
             assembly.dispatcher.keep_state(cell, keep)
-        except Exception as error:  # noqa: BLE001 - the strategy's own, told to the supervisor
+        except (Exception, HandlerStuck) as error:  # noqa: BLE001 - told to the supervisor
             failure = error
             assembly.dispatcher.when_idle(
                 lambda: assembly.supervisor.actor_failed(cell, None, failure)

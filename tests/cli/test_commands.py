@@ -180,7 +180,7 @@ def test_a_fault_of_ours_is_one_line_and_a_traceback_in_the_log(own_folder: Path
         (["trade", "--mode", "live"], "live needs --i-acknowledge-risk"),
         (["trade", "--mode", "live", "--i-acknowledge-risk"], "live needs limits that are given"),
         (["trade", "--mode", "shadow"], "found 'shadow', expected 'paper'"),
-        (["trade", "--resume"], "--resume: this version cannot go on"),
+        (["trade", "--resume", "--new"], "--resume and --new contradict"),
         (["trade", "--session", "x", "--new"], "--session and --new contradict"),
         (["trade"], "`tidegate init` writes one"),
     ],
@@ -620,6 +620,7 @@ def test_config_schema_is_a_json_schema_of_every_section(tidegate: Tidegate) -> 
 
     assert set(schema["properties"]) == {
         "session",
+        "execution",
         "venue",
         "universe",
         "feed",
