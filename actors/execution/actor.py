@@ -346,7 +346,7 @@ class ExecutionActor(Actor):
         moves: list[Move] = []
         pursuit = self._pursuing.of(order.request) if books.pursuits else None
         own = pursuit if pursuit and pursuit.order_id == order.request.order_id else None
-        if books.brackets.displaced and books.brackets.is_displaced(order):
+        if books.brackets.displaced and books.brackets.has_made_room(order, event, cause):
             then = FollowUpReason.RESTORE
             if own is not None:
                 own.makes_room()

@@ -24,14 +24,17 @@ import msgspec
 from messages import (
     PROTECTIVE,
     Bar,
+    Cause,
     ExecutionPolicy,
     FollowUpReason,
     IntentAction,
     Maker,
+    OrderEvent,
     OrderRequest,
     OrderType,
     PositionSide,
     Quote,
+    ReasonCode,
     ReduceFollowUp,
     Side,
     Tick,
@@ -178,6 +181,21 @@ class Brackets:
         """Return whether an order has made room and is to be put back."""
         entries = self.displaced.get(book_of(order.request), ())
         return any(entry.request.order_id == order.request.order_id for entry in entries)
+
+    def has_made_room(self, order: Order, event: OrderEvent, cause: Cause | None) -> bool:
+        """
+        Return whether an order's end is that it made room, so that it is to be put back.
+
+        One that was to, and ended otherwise (refused, expired, never arrived), is not: to try that
+        again is its policy's business.
+        """
+        if not self.is_displaced(order):
+            return False
+        by_us = cause is not None and cause.code is ReasonCode.BRACKET
+        if event is OrderEvent.CANCELLED and by_us:
+            return True
+        self.let_go(lambda request: request.order_id == order.request.order_id)
+        return False
 
     def let_go(self, matches: Callable[[OrderRequest], bool]) -> list[Displaced]:
         """Forget, and return, what has made room and is not to be put back."""
