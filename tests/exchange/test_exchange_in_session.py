@@ -127,7 +127,7 @@ async def test_lost_requests_open_the_circuit_of_this_very_venue(tmp_path: Path)
         tmp_path,
         script,
         # The first request is the session's own start; probes fail as well.
-        {"fault": "lose_requests", "on": ["submit", "account"], "after": 1},
+        {"fault": "lose_requests", "on": ["submit", "account", "order"], "after": 1},
         change=lambda spec: replace(spec, health=HealthPlan()),
     )
     told = messages(result)
@@ -137,7 +137,8 @@ async def test_lost_requests_open_the_circuit_of_this_very_venue(tmp_path: Path)
     ]
 
     assert ["venue:virtual"] == [each.tool for each in opened[:1]]
-    assert opened[0].failures == len(sent)
+    # The questions about what is in doubt fail as well, and count like the orders themselves.
+    assert 0 < len(sent) <= opened[0].failures
     assert {} == exchange.venue.requests
 
 
