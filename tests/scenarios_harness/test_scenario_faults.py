@@ -247,7 +247,7 @@ def test_what_never_came_leaves_a_difference_that_is_known() -> None:
     result = rehearse([opens(2, "a")], [fault("lose_requests"), fault("mute_orders")])
 
     assert missed(result) == []
-    assert lines(result, "Reconciled", "missing_order tg-s1-1-1")
+    assert lines(result, "Reconciled", "stale_order tg-s1-1-1")
 
 
 @settings(max_examples=60)
