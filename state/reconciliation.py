@@ -45,6 +45,7 @@ class MismatchKind(Explained):
     STALE_ORDER = ("stale_order", "we believe that it is open, and the venue does not have it")
     UNBOOKED_PAYMENT = ("unbooked_payment", "the venue has taken a fee or funding that we have not")
     BALANCE_DRIFT = ("balance_drift", "money differs by more than anything above explains")
+    NO_ANSWER = ("no_answer", "the venue does not say what it holds: nothing can be compared")
 
 
 class Mismatch(msgspec.Struct, frozen=True, gc=False):
@@ -67,6 +68,8 @@ class Mismatch(msgspec.Struct, frozen=True, gc=False):
 
     def __str__(self) -> str:
         """Return the form that operators read."""
+        if self.kind is MismatchKind.NO_ANSWER:
+            return f"no answer: {self.venue}"
         return f"{self.kind.value} {self.subject}: local {self.local}, venue {self.venue}"
 
 

@@ -7,7 +7,7 @@ into the books (``adopt``), or cancel an order that is its own (``cancel``).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
@@ -27,14 +27,18 @@ class Policy(StrEnum):
 K = MismatchKind
 
 SENSIBLE: Final[Mapping[MismatchKind, frozenset[Policy]]] = {
-    kind: frozenset({Policy.REFUSE, Policy.ADOPT})
-    | (frozenset({Policy.CANCEL}) if kind is K.STRAY_ORDER else frozenset())
-    for kind in MismatchKind
+    **dict.fromkeys(MismatchKind, frozenset({Policy.REFUSE, Policy.ADOPT})),
+    K.STRAY_ORDER: frozenset(Policy),
+    K.NO_ANSWER: frozenset({Policy.REFUSE}),
 }
 """Which policies a class can have. Only an order of our own is ever cancelled."""
 
 OWN_EVIDENCE: Final = frozenset({K.MISSING_FILL, K.STALE_ORDER})
 """Classes that are about our own orders: the venue's evidence settles them, unless refused."""
+
+
+SILENT_LOOKS: Final = 3
+"""How many looks in a row a venue elsewhere may leave unanswered before that counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,10 +97,21 @@ class Watchlist:
             sighting = before.get(key) or Sighting(now)
             sighting.looks += 1
             self._seen[key] = sighting
-            old = now - sighting.since >= self._plan.grace_ms
-            if not self._plan.patient or sighting.looks > 1 or old:
+            if self._has_lasted(mismatch.kind, sighting, now):
                 lasting.append(mismatch)
         return lasting
+
+    def _has_lasted(self, kind: MismatchKind, sighting: Sighting, now: int) -> bool:
+        if not self._plan.patient:
+            return True
+        old = now - sighting.since >= self._plan.grace_ms
+        if kind is K.NO_ANSWER:  # in the middle of news it is the rule
+            return old and sighting.looks >= SILENT_LOOKS
+        return old or sighting.looks > 1
+
+    def has_any(self, kinds: Container[MismatchKind]) -> bool:
+        """Return whether the last look found a difference of these kinds, lasting or not."""
+        return any(MismatchKind(kind) in kinds for kind, _, _ in self._seen)
 
     @property
     def any_new(self) -> bool:
