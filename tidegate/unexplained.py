@@ -1,4 +1,4 @@
-"""What an operator is told of an account that the books cannot explain, and whose orders are ours."""
+"""What is told of an account that the books cannot explain, and whose orders are ours."""
 
 from __future__ import annotations
 
