@@ -7,7 +7,7 @@ its journal, by the fold of facts: both come to the same books.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 
@@ -23,9 +23,9 @@ from messages import (
     Side,
 )
 from state.instruments import Instrument
-from state.ledger import Ledger
+from state.ledger import Ledger, LotMethod
 from state.money import EXACT, ZERO
-from state.orders import OrderStore
+from state.orders import Order, OrderStore
 from state.reconciliation import Mismatch, MismatchKind
 
 
@@ -133,3 +133,55 @@ def _lots(
         Liquidity.TAKER,
         at,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Rebuilt:
+    """
+    A session's ledger and statistics, from the venue's trades alone.
+
+    ``volume`` is the sum of quantity times price; ``foreign`` counts trades of orders that nobody
+    here knows, which are left out.
+    """
+
+    ledger: Ledger
+    trades: int
+    volume: Decimal
+    foreign: int
+
+
+def rebuilt(
+    fills: Iterable[Fill],
+    order_of: Callable[[str], Order | None],
+    instruments: Mapping[str, Instrument],
+    *,
+    currency: str,
+    deposit: Decimal,
+    lot_methods: Mapping[str, LotMethod] | None = None,
+) -> Rebuilt:
+    """
+    Return what the venue's trades come to, each counted once, in the order of their times and ids.
+
+    Whose a trade is comes from our own orders, by client order id: a venue knows no strategies.
+    """
+    ledger = Ledger(instruments, currency=currency, deposit=deposit, lot_methods=lot_methods)
+    once = {fill.trade_id: fill for fill in fills}
+    trades = foreign = 0
+    volume = ZERO
+    for fill in sorted(once.values(), key=_told_at):
+        order = order_of(fill.client_order_id)
+        if order is None:
+            foreign += 1
+            continue
+        request = order.request
+        ledger.book_fill(
+            msgspec.structs.replace(fill, strategy=request.strategy, order_id=request.order_id)
+        )
+        trades += 1
+        volume = EXACT.add(volume, EXACT.multiply(fill.quantity, fill.price))
+    return Rebuilt(ledger, trades, volume, foreign)
+
+
+def _told_at(fill: Fill) -> tuple[int, int, str]:
+    """Return what orders trades: time, then the venue's own count, which has no leading zeros."""
+    return fill.timestamp, len(fill.trade_id), fill.trade_id
