@@ -39,8 +39,11 @@ class Agreement:
 
     def reconciled(self, result: Reconciled, lasting: tuple[str, ...]) -> None:
         """Take the result of a comparison; what differs and has not lasted changes nothing yet."""
-        if lasting:
-            self._supervisor.hold_open(RECONCILIATION_HOLD, "; ".join(lasting))
+        cause = "; ".join(lasting)
+        held = self._holds.view().get(RECONCILIATION_HOLD)
+        # What holds already is not placed again by every look: its beginning is when it began.
+        if lasting and (held is None or held.cause != cause):
+            self._supervisor.hold_open(RECONCILIATION_HOLD, cause)
         if result.differences:
             return
         # The comparison at the end of the very session that failed is no evidence for the next one.

@@ -48,7 +48,7 @@ from state.reconciliation import (
     diff,
     nobodys,
 )
-from state.reconciliation_policy import Policy, ReconciliationPlan, Watchlist
+from state.reconciliation_policy import OWN_EVIDENCE, Policy, ReconciliationPlan, Watchlist
 
 MIDNIGHT: Final = "midnight"
 LOOK: Final = "look"
@@ -72,8 +72,10 @@ TRADED: Final = frozenset(
 )
 """Differences that a trade whose news is missing would explain."""
 
-UNPLANNED: Final = ReconciliationPlan(every_ms=0)
-"""For a venue in this process: looked at by occasion, believed at once, nothing adopted."""
+UNPLANNED: Final = ReconciliationPlan(
+    policies=dict.fromkeys(OWN_EVIDENCE, Policy.REFUSE), every_ms=0
+)
+"""For a venue in this process: looked at by occasion, believed at once, nothing done about it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +187,8 @@ class ReconcilerActor(Actor):
         if self._may_have_missed_trades():
             effects.append(SyncTrades(now))
         adoptions: list[Adoption] = []
+        # What an order of ours may still explain is not taken for somebody else's.
+        explained = self.watchlist.has_any({MismatchKind.STALE_ORDER})
         for mismatch in self._lasting[:RECONCILER_ACTS_MAX]:
             policy = self.plan.policy_of(mismatch.kind)
             if policy is Policy.CANCEL:
@@ -192,7 +196,7 @@ class ReconcilerActor(Actor):
                 effects.extend(self._attempt(self.ports.cancel, mismatch))
             elif policy is Policy.ADOPT and mismatch.kind is MismatchKind.STALE_ORDER:
                 effects.extend(self._attempt(self.ports.ask, mismatch))
-            elif policy is Policy.ADOPT:
+            elif policy is Policy.ADOPT and not (explained and mismatch.kind in TRADED):
                 adoption = self._adoption(mismatch, len(adoptions))
                 if isinstance(adoption, Adoption):
                     adoptions.append(adoption)
@@ -247,6 +251,7 @@ def local_view(books: Books, instruments: Mapping[str, Instrument]) -> AccountVi
         EXACT.add(ledger.funding, outside.funding),
         unsettled={order.request.client_order_id: _at_most(order) for order in _unsettled(books)},
         watched=frozenset(outside.watched),
+        moving=frozenset((order.request.symbol, order.request.position_side) for order in live),
     )
 
 

@@ -83,6 +83,7 @@ class AccountView(msgspec.Struct, frozen=True):
     ``funding`` are totals of what was paid, ``prices`` average prices of positions.
     ``unsettled`` has, by client order id, which book an order may still have moved, and by how
     much at most (signed); ``watched`` are orders of others that are known and left alone.
+    ``moving`` are the books that an order of ours may move: what differs there is no stranger's.
     """
 
     positions: Mapping[PositionKey, Decimal]
@@ -93,6 +94,7 @@ class AccountView(msgspec.Struct, frozen=True):
     prices: Mapping[PositionKey, Decimal] = {}
     unsettled: Mapping[str, tuple[PositionKey, Decimal]] = {}
     watched: frozenset[str] = frozenset()
+    moving: frozenset[PositionKey] = frozenset()
 
 
 def nobodys(_client_order_id: str) -> bool:
@@ -171,7 +173,8 @@ def _positions(local: AccountView, venue: AccountView) -> Iterable[Mismatch]:
         delta = EXACT.subtract(theirs, ours)
         if not delta or _is_explained(key, delta, local.unsettled):
             continue
-        kind = MismatchKind.POSITION_DRIFT if ours else MismatchKind.EXTERNAL_POSITION
+        is_ours = ours or key in local.moving
+        kind = MismatchKind.POSITION_DRIFT if is_ours else MismatchKind.EXTERNAL_POSITION
         subject = f"{key[0]} {key[1].value}"
         yield Mismatch(kind, subject, plain(ours), plain(theirs), delta, key, venue.prices.get(key))
 

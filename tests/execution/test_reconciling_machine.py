@@ -210,6 +210,8 @@ def limit_order(
 class NewsMachine(RuleBasedStateMachine):
     """Orders, a market, and a line that does to the news whatever it likes."""
 
+    agreed = 0
+
     def __init__(self) -> None:
         super().__init__()
         self.bench = ListingBench()
@@ -268,6 +270,7 @@ class NewsMachine(RuleBasedStateMachine):
         assert [] == left
         ledger = self.bench.books.ledger
         assert self.bench.venue.engine.balance().net_flow == ledger.cash
+        NewsMachine.agreed += 1
 
     @invariant()
     def books_balance_and_no_trade_is_booked_twice(self) -> None:
@@ -293,7 +296,10 @@ QUICK = settings(
 
 def test_the_ledger_equals_the_venue_after_reconciliation_whatever_the_line_did() -> None:
     """Own trades through their orders, foreign ones as adoptions; money conserved to the digit."""
+    NewsMachine.agreed = 0
     run_state_machine_as_test(NewsMachine, settings=QUICK)  # type: ignore[no-untyped-call]
+
+    assert NewsMachine.agreed > 20
 
 
 def test_without_dedupe_by_trade_id_the_machine_finds_it(monkeypatch: pytest.MonkeyPatch) -> None:
