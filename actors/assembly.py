@@ -64,6 +64,7 @@ from messages import (
     PositionMode,
     PositionSide,
     ReasonCode,
+    Reconciled,
     RiskBreached,
     Scope,
 )
@@ -183,7 +184,7 @@ class Core:
             parts.instruments,
             self.broker.account,
             self.clock,
-            Agreement(self.supervisor, self.books, self.holds).reconciled,
+            self.reconciled,
             parts.reconciliation,
             agreement.ports_over(self.broker, self.board.mark, parts.own_tags | {parts.tag}),
         )
@@ -214,7 +215,11 @@ class Core:
         """Return a new incarnation of the Feed."""
         return FeedActor(self.parts.feed)
 
-    # -- the account's limits
+    # -- what others find
+
+    def reconciled(self, result: Reconciled, lasting: tuple[str, ...]) -> None:
+        """Hold and lift by a comparison with the venue."""
+        Agreement(self.supervisor, self.books, self.holds).reconciled(result, lasting)
 
     def breached(self, breach: RiskBreached) -> None:
         """Do what a breached limit asks for, once the handler that found it is done."""
