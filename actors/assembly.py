@@ -1,8 +1,7 @@
 """
 How a session is put together: cells, routes, supervision, in the order in which they start.
 
-The topology is declared here and nowhere else; the diagram in the documentation is made from
-it.
+The diagram in the documentation is made from it; who receives what is in ``topology``.
 """
 
 from __future__ import annotations
@@ -12,15 +11,17 @@ from dataclasses import dataclass
 from decimal import Decimal
 from functools import partial
 
+from actors import agreement
+from actors.agreement import Agreement
 from actors.board import Board
 from actors.commands import CommandDesk
 from actors.execution import PLAN, Books, DoubtPlan, ExecutionActor
-from actors.execution.wiring import ports_over, unaccounted
+from actors.execution.wiring import ports_over
 from actors.feed import FeedActor
 from actors.health import HealthPlan, Watch, watch
 from actors.kill import KillSwitch
 from actors.portfolio import EquityTrack
-from actors.reconciler import ReconcilerActor
+from actors.reconciler import UNPLANNED, ReconcilerActor
 from actors.refusals import Refusals
 from actors.risk import (
     AccountState,
@@ -44,6 +45,7 @@ from actors.runtime import (
 from actors.runtime.supervision import FEED_INTENSITY, STRATEGY_INTENSITY
 from actors.strategy import House, StrategyActor, strategy_cell
 from actors.telemetry import TelemetryActor
+from actors.topology import wire
 from brokers.contract import SessionBroker
 from brokers.matching import EngineConfig, MatchingEngine
 from brokers.paper import PaperBroker
@@ -52,60 +54,27 @@ from messages import (
     RISK_HOLDS,
     STRATEGY_PAUSES,
     ApprovedCancel,
-    ApprovedOpen,
-    ApprovedReduce,
-    BackoffChanged,
     BreachAction,
-    CancelIntent,
-    ExecutionReport,
-    FundingBooked,
     HoldLifted,
     HoldMode,
-    IntentEnded,
     Lane,
     Message,
-    MinimumOrder,
-    OpenFollowUp,
-    OpenIntent,
-    OperatorReduce,
-    OrderEvent,
     PauseIntent,
     PortfolioMarked,
     PositionMode,
     PositionSide,
     ReasonCode,
     Reconciled,
-    ReduceFollowUp,
-    ReduceIntent,
     RiskBreached,
-    RiskDecision,
     Scope,
-    ToolReport,
 )
 from state.facts import Facts
 from state.instruments import Instrument
 from state.journal import JournalWriter
 from state.ledger import LedgerError, LotMethod
+from state.reconciliation_policy import ReconciliationPlan
 from strategies import Desk, Strategy, StrategyParams
 from strategies.plans import PlanKeeper
-
-PROGRESS = frozenset(
-    {OrderEvent.APPROVED, OrderEvent.JOURNALED, OrderEvent.SENT, OrderEvent.ACCEPTED}
-)
-"""Steps of an order that move no money and end nothing: reservations stay as they are."""
-
-UNSEEN_PROGRESS = PROGRESS - {OrderEvent.ACCEPTED}
-"""Steps that say nothing about the venue either: to Health an acceptance is a good answer."""
-
-OVERFLOW_HOLDS = "overflow:"
-"""How the ids of holds begin that a lane placed which could not keep up: they end when the venue
-and our books agree."""
-
-FAILURE_HOLDS = ("failed:", "fatal:")
-"""How those begin that an earlier session failed by: its successor ends them when the
-venue and our books agree."""
-
-RECONCILIATION_HOLD = "reconciliation"
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +110,9 @@ class Parts:
     health: HealthPlan | None = None
     doubts: DoubtPlan = PLAN
     broker: Callable[[MatchingEngine], SessionBroker] = PaperBroker
+    reconciliation: ReconciliationPlan = UNPLANNED
+    own_tags: frozenset[str] = frozenset()
+    """Tags of the other sessions of ours whose orders the venue may still have."""
     facts: Facts | None = None
     """What an earlier process of the same session has left: its books are gone on with."""
 
@@ -181,7 +153,7 @@ class Core:
         facts = parts.facts or no_facts(
             parts.strategies, parts.instruments, currency=parts.currency, cash=parts.cash
         )
-        self.books = Books(facts.orders, facts.ledger)
+        self.books = Books(facts.orders, facts.ledger, outside=facts.outside)
         self.track = EquityTrack(float(parts.cash), parts.instruments, parts.feed.timeframe_ms)
         self.refusals = Refusals()
         self.risk_memory = RiskMemory.of(parts.limits, parts.cash, parts.start_at)
@@ -206,8 +178,15 @@ class Core:
 
     def make_reconciler(self) -> ReconcilerActor:
         """Return a new incarnation of the Reconciler."""
+        parts = self.parts
         return ReconcilerActor(
-            self.books, self.parts.instruments, self.broker.account, self.clock, self.reconciled
+            self.books,
+            parts.instruments,
+            self.broker.account,
+            self.clock,
+            self.reconciled,
+            parts.reconciliation,
+            agreement.ports_over(self.broker, self.board.mark, parts.own_tags | {parts.tag}),
         )
 
     def make_risk(self) -> RiskActor:
@@ -236,20 +215,11 @@ class Core:
         """Return a new incarnation of the Feed."""
         return FeedActor(self.parts.feed)
 
-    # -- the venue's side
+    # -- what others find
 
-    def reconciled(self, result: Reconciled) -> None:
-        """Hold OPEN while the venue and our books differ; lift what waited for them to agree."""
-        if result.differences:
-            self.supervisor.hold_open(RECONCILIATION_HOLD, "; ".join(result.differences))
-            return
-        # The comparison at the end of the very session that failed is no evidence for the next one.
-        ended = OVERFLOW_HOLDS if result.occasion == "close" else (OVERFLOW_HOLDS, *FAILURE_HOLDS)
-        for hold_id in unaccounted(self.books.doubts, self.holds.view(), result.occasion):
-            self.supervisor.lift(hold_id, "reconciler", "the venue and our books agree")
-        for hold_id in list(self.holds.view()):
-            if hold_id == RECONCILIATION_HOLD or hold_id.startswith(ended):
-                self.supervisor.lift(hold_id, "reconciler", "the venue and our books agree")
+    def reconciled(self, result: Reconciled, lasting: tuple[str, ...]) -> None:
+        """Hold and lift by a comparison with the venue."""
+        Agreement(self.supervisor, self.books, self.holds).reconciled(result, lasting)
 
     def breached(self, breach: RiskBreached) -> None:
         """Do what a breached limit asks for, once the handler that found it is done."""
@@ -428,7 +398,7 @@ def assemble(parts: Parts, journal: JournalWriter) -> Assembly:
         for symbol in spec.symbols:
             readers.setdefault(symbol, []).append(strategies[spec.name])
     watching = None if health is None else health.cell
-    _wire(core.dispatcher, risk, execution, watching, telemetry, strategies)
+    wire(core.dispatcher, risk, execution, watching, telemetry, strategies)
     if core.risk_memory.watch is not None:
         core.dispatcher.route(PortfolioMarked, risk)
         core.dispatcher.route(
@@ -481,54 +451,6 @@ def _strategy_cells(core: Core) -> dict[str, Cell]:
 
 def _made(spec: StrategySpec, desk: Desk) -> Strategy:
     return spec.factory(desk, spec.params)
-
-
-def _wire(
-    dispatcher: Dispatcher,
-    risk: Cell,
-    execution: Cell,
-    health: Cell | None,
-    telemetry: Cell,
-    strategies: dict[str, Cell],
-) -> None:
-    dispatcher.route(OpenIntent, risk)
-    dispatcher.route(ReduceIntent, risk)
-    dispatcher.route(OpenFollowUp, risk)
-    dispatcher.route(ReduceFollowUp, risk)
-    dispatcher.route(OperatorReduce, risk)
-    dispatcher.route(CancelIntent, risk)
-    dispatcher.route(BackoffChanged, risk)
-    dispatcher.route(MinimumOrder, risk, *strategies.values())
-    dispatcher.route(
-        RiskDecision,
-        execution,
-        telemetry,
-        by_strategy=strategies,
-        matters=lambda decision: decision.causes,
-    )
-    dispatcher.route(IntentEnded, telemetry, by_strategy=strategies)
-    dispatcher.route(FundingBooked, risk, telemetry)
-    dispatcher.route(ApprovedOpen, execution)
-    dispatcher.route(ApprovedReduce, execution)
-    dispatcher.route(ApprovedCancel, execution)
-    if health is None:
-        dispatcher.route(
-            ExecutionReport,
-            risk,
-            telemetry,
-            by_strategy=strategies,
-            matters=lambda report: report.event not in PROGRESS,
-        )
-        return
-    dispatcher.route(ToolReport, health)
-    dispatcher.route(
-        ExecutionReport,
-        risk,
-        health,
-        telemetry,
-        by_strategy=strategies,
-        matters=lambda report: report.event not in UNSEEN_PROGRESS,
-    )
 
 
 def sides_of(

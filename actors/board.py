@@ -24,13 +24,15 @@ class Board:
     so; afterwards it is the close. A mark is the exact decimal that the price's text stands for.
     """
 
-    __slots__ = ("_cache", "_opening", "funding", "last", "quotes")
+    __slots__ = ("_cache", "_opening", "assumed", "funding", "last", "quotes")
 
     def __init__(self) -> None:
         """Start without prices."""
         self.last: dict[str, Bar] = {}
         self.quotes: dict[str, Quote] = {}
         self.funding: dict[str, FundingRate] = {}
+        self.assumed: dict[str, Decimal] = {}
+        """What positions are valued at that are held before their market was seen: adopted ones."""
         self._opening: dict[str, Bar] = {}
         self._cache: dict[str, tuple[float, Decimal]] = {}
 
@@ -65,8 +67,10 @@ class Board:
         return self.known(symbol)
 
     def known(self, symbol: str) -> Decimal:
-        """Return the mark of a symbol that has traded; anything else is a bug."""
+        """Return the mark of a symbol that has traded or is held; anything else is a bug."""
         bar = self._opening.get(symbol)
+        if bar is None and symbol not in self.last:
+            return self.assumed[symbol]
         price = self.last[symbol].close if bar is None else bar.open
         cached = self._cache.get(symbol)
         if cached is not None and cached[0] == price:

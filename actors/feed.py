@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from actors.runtime import Actor
 from actors.runtime.cell import Handler
 from feeds.contract import BarFeed, Group
-from messages import Message
+from messages import FeedGap, Message
 
 
 class FeedActor(Actor):
@@ -32,3 +32,24 @@ class FeedActor(Actor):
         if after < 0:
             return iter(groups)
         return (group for group in groups if group[0].timestamp > after)
+
+
+def gaps_of(feed: BarFeed, now: int) -> list[FeedGap]:
+    """Return what a feed has found missing, each gap that it lists and one for all others."""
+    report = getattr(feed, "report", None)
+    if report is None:
+        return []
+    found: list[FeedGap] = []
+    for file in report().files:
+        listed = list(file.gap_positions)
+        if file.largest_gap is not None and file.largest_gap not in listed:
+            listed.append(file.largest_gap)
+        found.extend(
+            FeedGap("feed", now, file.symbol, gap.after, gap.before, gap.missing) for gap in listed
+        )
+        more = file.gaps - len(listed)
+        if more > 0:
+            missing = file.missing - sum(gap.missing for gap in listed)
+            first, last = file.first or 0, file.last or 0
+            found.append(FeedGap("feed", now, file.symbol, first, last, missing, more))
+    return found

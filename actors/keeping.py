@@ -161,6 +161,9 @@ def restore(session: Session, recorded: Recorded) -> None:
         board.quotes[quote.symbol] = quote
     for rate in msgspec.convert(kept["funding"], list[FundingRate]):
         board.funding[rate.symbol] = rate
+    for position in facts.ledger.positions():
+        # Adopted before its market was seen.
+        board.assumed[position.symbol] = position.average_price
     core.last_delivered = recorded.last_bar_at
     assembly.broker.restore(parts["venue"])
     for minimum in facts.minimums.values():

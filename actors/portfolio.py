@@ -11,7 +11,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from actors.runtime.limits import CHART_POINTS_MAX
-from messages import Bar, EquitySampled, ExecutionReport, MarketSampled, PositionSide
+from messages import (
+    AccountAdopted,
+    Bar,
+    Booking,
+    EquitySampled,
+    ExecutionReport,
+    Fill,
+    MarketSampled,
+    PositionSide,
+)
 from state.instruments import Instrument
 
 
@@ -63,13 +72,27 @@ class EquityTrack:
         self._instruments = instruments
         self.sampler = Sampler(spacing_ms)
         self._prices: dict[str, Sampler] = {}
+        self._assumed: dict[str, float] = {}
 
     def record(self, report: ExecutionReport) -> None:
         """Take a fill's booking into account."""
         fill = report.fill
         booking = report.booking
-        if fill is None or booking is None:
-            return
+        if fill is not None and booking is not None:
+            self._hold(fill, booking)
+
+    def adopt(self, adopted: AccountAdopted) -> None:
+        """Take what came into the account into it; money that came is neither gain nor loss."""
+        came = float(adopted.cash) - self.cash
+        fill, booking = adopted.adoption.fill, adopted.booking
+        if fill is not None and booking is not None:
+            self._assumed[fill.symbol] = float(fill.price)
+            self._hold(fill, booking)
+        elif adopted.adoption.transfer:
+            self.peak += came
+        self.cash = float(adopted.cash)
+
+    def _hold(self, fill: Fill, booking: Booking) -> None:
         key = (fill.strategy, fill.symbol, fill.position_side)
         self.cash = float(booking.cash)
         if not booking.quantity:
@@ -92,7 +115,9 @@ class EquityTrack:
         if self.holdings:
             self.exposed += 1
             for symbol, quantity, entry in self.holdings.values():
-                equity += quantity * last[symbol].close - entry
+                bar = last.get(symbol)
+                price = self._assumed.get(symbol, 0.0) if bar is None else bar.close
+                equity += quantity * price - entry
             if equity > self.peak:
                 self.peak = equity
             elif equity < self.peak:

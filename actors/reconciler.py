@@ -1,32 +1,101 @@
 """
 The Reconciler: venue truth against local truth.
 
-It compares at the start, every midnight, after a restart of Execution, and at the end.
+Theory of operation. It compares at the start, every midnight, after a restart of Execution, at the
+end, and as often as its plan says. A difference that has lasted (``Watchlist``) holds OPEN
+everywhere, by name; when a later comparison finds none, that hold is lifted again. A comparison
+that nobody asked for by its occasion (a *look*) is journaled only where it finds something else
+than the one before.
 
-A difference holds OPEN everywhere, by name; when a later comparison finds none, that hold is
-lifted again.
+What its plan permits is done about a difference, and by others: Execution fetches trades that were
+missed and adopts, the broker asks and cancels. None of it is taken for done: only the next
+comparison says. Whatever one look does is bounded; what is left is the next one's.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from decimal import Decimal
+from typing import Final
 
 from actors.execution import Books
-from actors.runtime import Actor, Clock, Effects, SetTimer
+from actors.runtime import Actor, Clock, Effect, Effects, SetTimer
 from actors.runtime.cell import Handler
 from actors.runtime.clock import next_midnight
+from actors.runtime.limits import RECONCILER_ACTS_MAX
 from brokers.contract import VenueSilent
-from messages import Message, OrderStatus, Reconciled, Wake
+from messages import (
+    AdoptAccount,
+    Adoption,
+    DeadLetter,
+    Message,
+    OrderStatus,
+    Reconciled,
+    Side,
+    SyncTrades,
+    Wake,
+)
 from state.instruments import Instrument
-from state.money import ZERO
+from state.money import EXACT, ZERO
 from state.orders import Order
-from state.reconciliation import AccountView, PositionKey, diff
+from state.outside import adoption_of
+from state.reconciliation import (
+    AccountView,
+    Mismatch,
+    MismatchKind,
+    PositionKey,
+    diff,
+    nobodys,
+)
+from state.reconciliation_policy import OWN_EVIDENCE, Policy, ReconciliationPlan, Watchlist
 
-MIDNIGHT = "midnight"
+MIDNIGHT: Final = "midnight"
+LOOK: Final = "look"
+
+LOOK_AGAIN_MS: Final = 1_000
+"""How soon is looked again at what was seen only once, or at a venue with news under way."""
+
 NOT_AT_THE_VENUE = frozenset(
     {OrderStatus.INTENDED, OrderStatus.APPROVED, OrderStatus.JOURNALED, OrderStatus.SENT}
 )
+UNSETTLED: Final = frozenset({OrderStatus.JOURNALED, OrderStatus.SENT, OrderStatus.IN_DOUBT})
+"""Where an order stands of which the venue has not said what became of it."""
+
+TRADED: Final = frozenset(
+    {
+        MismatchKind.POSITION_DRIFT,
+        MismatchKind.EXTERNAL_POSITION,
+        MismatchKind.UNBOOKED_PAYMENT,
+        MismatchKind.BALANCE_DRIFT,
+    }
+)
+"""Differences that a trade whose news is missing would explain."""
+
+UNPLANNED: Final = ReconciliationPlan(
+    policies=dict.fromkeys(OWN_EVIDENCE, Policy.REFUSE), every_ms=0
+)
+"""For a venue in this process: looked at by occasion, believed at once, nothing done about it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReconcilerPorts:
+    """
+    What the Reconciler may have done.
+
+    ``is_whole`` says whether no request and no news is known to be under way; ``ask`` and
+    ``cancel`` are the broker's, for one client order id at session time; ``is_own`` says whether a
+    client order id was given by a session of ours.
+    """
+
+    is_whole: Callable[[], bool] = lambda: True
+    ask: Callable[[str, int], object] = lambda _name, _now: None
+    cancel: Callable[[str, int], object] = lambda _name, _now: None
+    is_own: Callable[[str], bool] = nobodys
+    mark: Callable[[str], Decimal | None] = lambda _symbol: None
+
+
+NO_PORTS: Final = ReconcilerPorts()
 
 
 class ReconcilerActor(Actor):
@@ -38,65 +107,165 @@ class ReconcilerActor(Actor):
         instruments: Mapping[str, Instrument],
         venue: Callable[[], AccountView],
         clock: Clock,
-        on_result: Callable[[Reconciled], None],
+        on_result: Callable[[Reconciled, tuple[str, ...]], None],
+        plan: ReconciliationPlan = UNPLANNED,
+        ports: ReconcilerPorts = NO_PORTS,
     ) -> None:
-        """Compare ``books`` with what ``venue`` returns; tell ``on_result`` of each comparison."""
+        """
+        Compare ``books`` with what ``venue`` returns, and act on it by ``plan`` through ``ports``.
+
+        ``on_result`` is told of each comparison, and which of its differences have lasted.
+        """
         self.books = books
         self.instruments = instruments
         self.venue = venue
         self.clock = clock
         self.on_result = on_result
+        self.plan = plan
+        self.ports = ports
+        self.watchlist = Watchlist(plan)
+        self._told: tuple[str, ...] = ()
+        self._lasting: list[Mismatch] = []
 
     def handlers(self) -> Mapping[type[Message], Handler]:
         """Return the handlers."""
         return {Wake: self.on_wake}
 
     def on_start(self) -> Effects:
-        """Compare at once and arm the midnight comparison."""
-        return (
-            self.compare("start"),
-            SetTimer(MIDNIGHT, next_midnight(self.clock.now)),
-        )
+        """Compare at once and arm the timers."""
+        now = self.clock.now
+        result = self.compare("start")
+        effects = [result, *self._act(), SetTimer(MIDNIGHT, next_midnight(now))]
+        return (*effects, *self._next_look(now))
 
     def on_wake(self, wake: Wake) -> Effects:
         """Compare and arm the next one."""
-        return (self.compare(wake.key), SetTimer(MIDNIGHT, next_midnight(wake.at)))
+        if wake.key == MIDNIGHT:
+            result = self.compare(MIDNIGHT)
+            return (result, *self._act(), SetTimer(MIDNIGHT, next_midnight(wake.at)))
+        if not self.ports.is_whole():
+            return (SetTimer(LOOK, wake.at + LOOK_AGAIN_MS),)
+        before = self._told
+        result = self.compare(LOOK)
+        told = () if result.differences == before else (result,)
+        return (*told, *self._act(), *self._next_look(wake.at))
+
+    def _next_look(self, now: int) -> tuple[SetTimer, ...]:
+        every_ms = self.plan.every_ms
+        if not every_ms:
+            return ()
+        soon = self.plan.patient and self.watchlist.any_new
+        return (SetTimer(LOOK, now + (min(LOOK_AGAIN_MS, every_ms) if soon else every_ms)),)
+
+    # -- what is found
 
     def compare(self, occasion: str) -> Reconciled:
-        """Return what differs now."""
-        result = Reconciled("reconciler", self.clock.now, occasion, self._differences())
-        self.on_result(result)
+        """Return what differs now, and tell what of it has lasted."""
+        found = self._mismatches()
+        now = self.clock.now
+        self._lasting = self.watchlist.look(now, found)
+        self._told = tuple(map(str, found))
+        result = Reconciled("reconciler", now, occasion, self._told)
+        self.on_result(result, tuple(map(str, self._lasting)))
         return result
 
-    def _differences(self) -> tuple[str, ...]:
+    def _mismatches(self) -> list[Mismatch]:
         local = local_view(self.books, self.instruments)
         try:
             venue = self.venue()
         except VenueSilent as silent:
             # What nobody can compare is not known to agree.
-            return (f"no answer: {silent}",)
-        return tuple(
-            f"{m.kind.value} {m.subject}: local {m.local}, venue {m.venue}"
-            for m in diff(local, venue)
+            return [Mismatch(MismatchKind.NO_ANSWER, "account", "", str(silent))]
+        return diff(local, venue, is_own=self.ports.is_own)
+
+    # -- what is done about it
+
+    def _act(self) -> list[Effect]:
+        """Do what the plan permits about what the last comparison has found."""
+        now = self.clock.now
+        effects: list[Effect] = []
+        if self._may_have_missed_trades():
+            effects.append(SyncTrades(now))
+        adoptions: list[Adoption] = []
+        # What an order of ours may still explain is not taken for somebody else's.
+        explained = self.watchlist.has_any({MismatchKind.STALE_ORDER})
+        for mismatch in self._lasting[:RECONCILER_ACTS_MAX]:
+            policy = self.plan.policy_of(mismatch.kind)
+            if policy is Policy.CANCEL:
+                assert self.ports.is_own(mismatch.subject), "only orders of our own are cancelled"
+                effects.extend(self._attempt(self.ports.cancel, mismatch))
+            elif policy is Policy.ADOPT and mismatch.kind is MismatchKind.STALE_ORDER:
+                effects.extend(self._attempt(self.ports.ask, mismatch))
+            elif policy is Policy.ADOPT and not (explained and mismatch.kind in TRADED):
+                adoption = self._adoption(mismatch, len(adoptions))
+                if isinstance(adoption, Adoption):
+                    adoptions.append(adoption)
+        if adoptions:
+            effects.append(AdoptAccount(tuple(adoptions)))
+        return effects
+
+    def _may_have_missed_trades(self) -> bool:
+        policy = self.plan.policy_of(MismatchKind.MISSING_FILL)
+        return policy is Policy.ADOPT and self.watchlist.has_any(TRADED)
+
+    def _attempt(
+        self, act: Callable[[str, int], object], mismatch: Mismatch
+    ) -> Iterable[DeadLetter]:
+        now = self.clock.now
+        try:
+            act(mismatch.subject, now)
+        except Exception as error:  # noqa: BLE001 - the next look finds it still there
+            detail = f"{mismatch}: {error!r}"
+            return (DeadLetter("reconciler", now, "request", "question_failed", detail),)
+        return ()
+
+    def _adoption(self, mismatch: Mismatch, number: int) -> Adoption | str:
+        key = mismatch.key
+        return adoption_of(
+            mismatch,
+            instruments=self.instruments,
+            currency=self.books.ledger.currency,
+            mark=None if key is None else self.ports.mark(key[0]),
+            at=self.clock.now,
+            number=f"{self.clock.now}-{self.books.outside.adopted + number}",
         )
 
 
 def local_view(books: Books, instruments: Mapping[str, Instrument]) -> AccountView:
     """Return our own books as a venue would see them."""
     net: dict[PositionKey, Decimal] = {}
-    net_flow = books.ledger.cash
-    for position in books.ledger.positions():
+    ledger, outside = books.ledger, books.outside
+    net_flow = ledger.cash
+    for position in ledger.positions():
         key = (position.symbol, position.position_side)
         net[key] = net.get(key, ZERO) + position.quantity
         if not instruments[position.symbol].is_spot:
             net_flow -= position.cost
+    live = books.orders.live()
     return AccountView(
         {key: quantity for key, quantity in net.items() if quantity},
-        frozenset(
-            order.request.client_order_id for order in books.orders.live() if _at_the_venue(order)
-        ),
+        frozenset(order.request.client_order_id for order in live if _at_the_venue(order)),
         net_flow,
+        # By the venue's count: what it had beside ours belongs to it.
+        EXACT.add(ledger.fees, outside.fees),
+        EXACT.add(ledger.funding, outside.funding),
+        unsettled={order.request.client_order_id: _at_most(order) for order in _unsettled(books)},
+        watched=frozenset(outside.watched),
+        moving=frozenset((order.request.symbol, order.request.position_side) for order in live),
     )
+
+
+def _unsettled(books: Books) -> list[Order]:
+    """Return the orders of which the venue is still to say something, ended ones included."""
+    unheard = [order for order in books.orders.live() if order.status in UNSETTLED]
+    doubted = (books.orders.by_client_id(name) for name in books.doubts.open)
+    return [*unheard, *(order for order in doubted if order is not None)]
+
+
+def _at_most(order: Order) -> tuple[PositionKey, Decimal]:
+    request = order.request
+    rest = order.remaining if request.side is Side.BUY else EXACT.minus(order.remaining)
+    return (request.symbol, request.position_side), rest
 
 
 def _at_the_venue(order: Order) -> bool:

@@ -18,8 +18,11 @@ from state.journal.reader import read_journal, read_lines, read_states
 from state.manifest import Manifest, ManifestError, load_manifest
 from state.projections.limits import REBUILD_BATCH
 
-AS_ONE_LIKES: Final = ("feed.speed:", "control.", "telemetry.", "notify.")
-"""Keys that decide nothing: they may be others when a session is gone on with."""
+AS_ONE_LIKES: Final = ("feed.speed:", "control.", "telemetry.", "notify.", "reconciliation.")
+"""
+Keys that may be others when a session is gone on with: they decide nothing, or are the operator's
+answer to what it was stopped by.
+"""
 
 
 class ResumeRefused(Exception):

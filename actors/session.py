@@ -26,6 +26,7 @@ from actors.feed import FeedActor
 from actors.health import MachineVitals
 from actors.inbox import Inbox
 from actors.keeping import Keeper, Recorded
+from actors.opening import explain
 from actors.outcomes import (
     COMPLETED,
     EXIT_DONE,
@@ -50,7 +51,7 @@ from actors.turns import (
 from brokers.contract import Remote
 from feeds.contract import Group
 from feeds.errors import FeedError
-from messages import Hold
+from messages import Adoption, Hold
 from state.crashpoints import passing
 from state.journal import Journal
 from state.journal.durable import DurableJournal
@@ -127,7 +128,8 @@ async def run_paper(
     due. Commands come through ``inbox``, which is open from before ``on_open`` until the session
     ends. The holds in the account's register are in force before anything starts, and the register
     follows them. Raises what ``run_replay`` raises, ``LeaseHeld`` where another process runs this
-    session, and ``JournalFailed`` when the disk gives up: then nothing more is sent and the
+    session, ``AccountUnexplained`` where the venue holds what its books do not, and
+    ``JournalFailed`` when the disk gives up: then nothing more is sent and the
     session's last state is what the journal holds.
     """
     session_id = spec.session_id or live_session_id(wall_ms(), session_entropy())
@@ -220,6 +222,7 @@ async def _run_live(spec: SessionSpec, begins: _Begins, driven: _Driven) -> Sess
     passing("session.journal_opened")
     watch = StallWatch()
     remote: Remote | None = None
+    adopted: tuple[Adoption, ...] = ()
     try:
         live = _on_machine(spec, out, watch, driven.speed)
         session = Session(live, begins.session_id, journal, begins.first, recorded)
@@ -231,7 +234,8 @@ async def _run_live(spec: SessionSpec, begins: _Begins, driven: _Driven) -> Sess
         if remote is not None:
             remote.wake = inbox.ring
             await remote.connect()
-        session.start(_held(register, begins))
+            adopted = await explain(session, remote)
+        session.start(_held(register, begins), adopted)
         passing("session.started")
         outcome, exit_code, trouble = await _to_the_end(session, begins, driven, watch)
     except BaseException:

@@ -1,10 +1,14 @@
-"""The actors' sections of the configuration: ``[risk]``, ``[health]``, ``[execution]``."""
+"""
+The actors' sections of the configuration.
+
+``[risk]``, ``[health]``, ``[execution]`` and ``[reconciliation]``.
+"""
 
 from __future__ import annotations
 
 from decimal import Decimal
 from difflib import get_close_matches
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import (
     AfterValidator,
@@ -12,12 +16,15 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    field_validator,
     model_validator,
 )
 
 from actors.execution import DoubtPlan
 from actors.risk.registry import SPECS
 from messages import BreachAction
+from state.reconciliation import MismatchKind
+from state.reconciliation_policy import SENSIBLE, Policy, ReconciliationPlan
 
 
 def _exact(value: object) -> object:
@@ -253,6 +260,69 @@ class ExecutionSettings(BaseModel):
             _ms(self.ask_pause_max_s),
             _ms(self.doubt_budget_s),
         )
+
+
+class ReconciliationSettings(BaseModel):
+    """
+    ``[reconciliation]``: what is done when the venue's account is not what our books say.
+
+    Guide: [Reconciliation](../explanation/reconciliation.md), with all classes of differences.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    policy: Policy = Field(
+        Policy.REFUSE,
+        description="for every class that `policies` does not name: `refuse` (no start; while "
+        "running, nothing opens), `adopt` (the venue's word goes into the books), `cancel` "
+        "(own stray orders are cancelled, all else is refused)",
+    )
+    policies: dict[MismatchKind, Policy] = Field(
+        default_factory=dict,
+        description='by class, as `{ external_position = "adopt" }`; without a word here '
+        "`missing_fill` and `stale_order` are `adopt`: the venue's evidence about our own orders",
+    )
+    every_s: float | None = Field(
+        None,
+        ge=0,
+        le=10**7,
+        allow_inf_nan=False,
+        description="seconds from one comparison to the next; 0 is never; by default 30 with a "
+        "venue elsewhere and never with one in this process, beside start, midnight and end",
+    )
+    grace_s: float = Field(
+        10.0,
+        ge=0,
+        le=10**7,
+        allow_inf_nan=False,
+        description="seconds after which a difference with a venue elsewhere counts though it was "
+        "seen only once; the second sighting makes it count in any case",
+    )
+
+    @field_validator("policies")
+    @classmethod
+    def _check_policies(cls, value: dict[MismatchKind, Policy]) -> dict[MismatchKind, Policy]:
+        for kind, policy in value.items():
+            if policy not in SENSIBLE[kind]:
+                expected = " or ".join(sorted(f"'{each.value}'" for each in SENSIBLE[kind]))
+                raise ValueError(f"{kind.value}: found {policy.value!r}, expected {expected}")
+        return value
+
+    def plan(self, *, elsewhere: bool) -> ReconciliationPlan:
+        """Return the plan that the Reconciler goes by; ``elsewhere`` is where the venue is."""
+        every_s = self.every_s if self.every_s is not None else EVERY_S if elsewhere else 0.0
+        return ReconciliationPlan(
+            self.policy,
+            dict(self.policies),
+            _ms(every_s),
+            _ms(self.grace_s),
+            patient=elsewhere,
+        )
+
+
+EVERY_S: Final = 30.0
+"""How often a venue elsewhere is compared with: often enough that nobody trades long on an error,
+seldom enough to cost no venue's rate limit anything."""
 
 
 def _ms(seconds: float) -> int:

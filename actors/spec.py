@@ -11,6 +11,7 @@ from typing import Any
 from actors.assembly import StrategySpec
 from actors.execution import PLAN, DoubtPlan
 from actors.health import HealthPlan
+from actors.reconciler import UNPLANNED
 from actors.risk import RiskLimits
 from brokers.contract import SessionBroker
 from brokers.matching import EngineConfig, MatchingEngine
@@ -18,6 +19,7 @@ from brokers.paper import PaperBroker
 from feeds.contract import BarFeed
 from state.instruments import Instrument
 from state.journal import Sink
+from state.reconciliation_policy import ReconciliationPlan
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +34,9 @@ class SessionSpec:
     again. ``account`` names whose holds outlive it. ``events`` is one more place for a copy of
     ``events.ndjson``; ``sinks`` get the journal's entries too. ``broker`` makes the way to the
     venue's engine. Without ``health`` nobody watches tools, data and machine.
-    ``doubts`` says how an order whose answer is lost is accounted for.
+    ``doubts`` says how an order whose answer is lost is accounted for, ``reconciliation`` what is
+    done where the venue's account is not what the books say; ``own_tags`` are those of the other
+    sessions whose orders at the venue are ours.
     """
 
     mode: str
@@ -58,6 +62,8 @@ class SessionSpec:
     broker: Callable[[MatchingEngine], SessionBroker] = PaperBroker
     health: HealthPlan | None = None
     doubts: DoubtPlan = PLAN
+    reconciliation: ReconciliationPlan = UNPLANNED
+    own_tags: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,14 @@ from actors.portfolio import EquityTrack
 from actors.refusals import Refusals
 from actors.runtime import Actor, Effects
 from actors.runtime.cell import Handler
-from messages import ExecutionReport, FundingBooked, IntentEnded, Message, RiskDecision
+from messages import (
+    AccountAdopted,
+    ExecutionReport,
+    FundingBooked,
+    IntentEnded,
+    Message,
+    RiskDecision,
+)
 
 
 class TelemetryActor(Actor):
@@ -24,6 +31,7 @@ class TelemetryActor(Actor):
         return {
             ExecutionReport: self.on_report,
             FundingBooked: self.on_funding,
+            AccountAdopted: self.on_adopted,
             IntentEnded: self.on_ended,
             RiskDecision: self.on_refusal,
         }
@@ -39,6 +47,11 @@ class TelemetryActor(Actor):
     def on_funding(self, booked: FundingBooked) -> Effects:
         """Take a payment of funding into the track."""
         self.track.cash += float(booked.amount)
+        return None
+
+    def on_adopted(self, adopted: AccountAdopted) -> Effects:
+        """Take what was adopted into the track."""
+        self.track.adopt(adopted)
         return None
 
     def on_ended(self, ended: IntentEnded) -> Effects:

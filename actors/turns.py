@@ -14,15 +14,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import replace
-from typing import Final
 
 from actors.assembly import Assembly, Parts, assemble
 from actors.execution import ExecutionActor
-from actors.feed import FeedActor
+from actors.feed import FeedActor, gaps_of
 from actors.health import NOTHING_STALE
 from actors.keeping import Recorded, backlog_of, restore
+from actors.opening import adopt_at_start
 from actors.outcomes import COMPLETED, EXIT_CODES, HALTED, INPUT_REFUSED, KILLED, RISK_HALTED
 from actors.reconciler import ReconcilerActor
+from actors.recovering import Recovery
 from actors.runtime import Cell, CellState, Dispatcher, Origin
 from actors.runtime.clock import NEVER, next_midnight
 from actors.runtime.schedule import QueuedDispatcher
@@ -32,6 +33,7 @@ from feeds.contract import Group
 from feeds.errors import FeedError
 from messages import (
     KILL_HOLD,
+    Adoption,
     Bar,
     FeedGap,
     FundingRate,
@@ -40,7 +42,6 @@ from messages import (
     Lane,
     Message,
     MinimumOrder,
-    OrderStatus,
     Quote,
     SessionEnded,
     SessionStarted,
@@ -51,15 +52,6 @@ from state.journal import JournalWriter
 from state.money import exact, use_exact_context
 
 PROGRESS_EVERY = 4096
-
-RECOVERING_HOLD: Final = "recovering"
-"""Held from the first instruction after a restart until the venue and our books agree."""
-
-RECOVERY_LOOK_MS: Final = 1_000
-"""How often it is looked whether they do."""
-
-UNHEARD: Final = frozenset({OrderStatus.JOURNALED, OrderStatus.SENT, OrderStatus.IN_DOUBT})
-"""States of an order of which the venue has said nothing."""
 
 
 class SessionError(Exception):
@@ -112,12 +104,17 @@ class Session:
                 factory,
                 health=spec.health,
                 doubts=spec.doubts,
+                reconciliation=spec.reconciliation,
+                own_tags=spec.own_tags,
                 broker=spec.broker,
                 facts=None if recorded is None else recorded.facts,
             ),
             journal,
         )
         assembly = self.assembly
+        self._recovery = Recovery(assembly)
+        self.goes_on = recorded is not None
+        """Whether an earlier process has left its books: else they begin empty, with cash."""
         self.remote = assembly.broker if isinstance(assembly.broker, Remote) else None
         """The broker, if its venue is not in this process: for whoever drives the session."""
         assembly.broker.bind(self._deliver if self.remote is None else self._arrived)
@@ -157,8 +154,12 @@ class Session:
             self._kill.look_soon()
         assembly.dispatcher.tell(assembly.execution_cell, news, "venue")
 
-    def start(self, held: Iterable[Hold] = ()) -> None:
-        """Journal the start, put ``held`` in force, start every actor, value the account."""
+    def start(self, held: Iterable[Hold] = (), adopted: Iterable[Adoption] = ()) -> None:
+        """
+        Journal the start, put ``held`` in force, start every actor, value the account.
+
+        What is ``adopted`` of the venue's account is in the books before the first of them starts.
+        """
         spec = self.spec
         assembly = self.assembly
         clock = assembly.clock
@@ -166,8 +167,9 @@ class Session:
         self._publish(SessionStarted("session", clock.now, self.session_id, spec.mode, spec.seed))
         for hold in held:
             supervisor.reapply(hold)
+        adopt_at_start(assembly, adopted)
         if self._recorded is not None:
-            supervisor.hold_open(RECOVERING_HOLD, "the session goes on after an earlier process")
+            self._recovery.begin()
             assembly.dispatcher.take_back(backlog_of(self._recorded))
         supervisor.start()
         # Restarts that an earlier session did not live to see.
@@ -181,27 +183,12 @@ class Session:
         clock.call_at(next_midnight(clock.now), self._snapshot_at_midnight)
         if self._recorded is not None:
             self._recorded = None
-            self._recover(clock.now)
-
-    def _recover(self, at: int) -> None:
-        """Open again once the venue has told of every order and agrees with our books."""
-        assembly = self.assembly
-        reconciler = assembly.reconciler_cell
-        asked = any(order.status in UNHEARD for order in assembly.books.orders.live())
-        if not asked and reconciler.runs and isinstance(reconciler.actor, ReconcilerActor):
-            result = reconciler.actor.compare("recovery")
-            self._publish(result)
-            if not result.differences:
-                agreed = "every order is accounted for, and the venue and our books agree"
-                assembly.supervisor.lift(RECOVERING_HOLD, "reconciler", agreed)
-                return
-        assembly.clock.call_at(at + RECOVERY_LOOK_MS, self._recover)
+            self._recovery.look(clock.now)
 
     @property
     def is_unaccounted(self) -> bool:
         """Return whether the venue is still to be asked about something before anything opens."""
-        assembly = self.assembly
-        return bool(assembly.books.doubts.open) or RECOVERING_HOLD in assembly.holds.view()
+        return self._recovery.is_unaccounted
 
     def _publish(self, message: Message) -> None:
         self.assembly.dispatcher.publish("session", message)
@@ -440,25 +427,7 @@ class Session:
         )
 
     def _gaps(self) -> list[FeedGap]:
-        report = getattr(self.spec.feed, "report", None)
-        if report is None:
-            return []
-        now = self.assembly.clock.now
-        found: list[FeedGap] = []
-        for file in report().files:
-            listed = list(file.gap_positions)
-            if file.largest_gap is not None and file.largest_gap not in listed:
-                listed.append(file.largest_gap)
-            found.extend(
-                FeedGap("feed", now, file.symbol, gap.after, gap.before, gap.missing)
-                for gap in listed
-            )
-            more = file.gaps - len(listed)
-            if more > 0:
-                missing = file.missing - sum(gap.missing for gap in listed)
-                first, last = file.first or 0, file.last or 0
-                found.append(FeedGap("feed", now, file.symbol, first, last, missing, more))
-        return found
+        return gaps_of(self.spec.feed, self.assembly.clock.now)
 
 
 def _of_this_incarnation(cell: Cell, opened: Iterator[Group]) -> Generator[Group, None, bool]:

@@ -10,11 +10,13 @@ reported as SILENCE, never as a rejection.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Protocol, runtime_checkable
 
 from messages import (
     Bar,
+    Fill,
     FundingRate,
     MinimumOrder,
     OrderRequest,
@@ -23,11 +25,12 @@ from messages import (
     ToolReport,
     VenueOrder,
     VenueReport,
+    VenueTrades,
 )
 from state.reconciliation import AccountView
 
-News = VenueReport | VenueOrder
-"""What a broker says of orders: what happened to one, and what there is to one that was asked."""
+News = VenueReport | VenueOrder | VenueTrades
+"""What a broker says of orders: what happened to one, what there is to one, which have traded."""
 
 
 class VenueSilent(Exception):
@@ -137,6 +140,37 @@ class SessionBroker(Broker, Probed, Protocol):
 
 
 @runtime_checkable
+class TradeLister(Protocol):
+    """
+    A broker whose venue can list what has traded.
+
+    ``trades_overlap`` is how far behind a watermark to begin, in its own units: venues list trades
+    late, and in no strict order.
+    """
+
+    trades_overlap: int
+
+    def list_trades(self, since: int, now: int) -> None:
+        """
+        Ask for the trades after watermark ``since``, a page at most; 0 is the session's start.
+
+        The answer is a ``VenueTrades``, or does not come.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """
+    What the venue holds at one moment, before the session's first step.
+
+    ``fills`` are the trades that it made before that moment and has not told this session of yet.
+    """
+
+    account: AccountView
+    fills: tuple[Fill, ...] = ()
+
+
+@runtime_checkable
 class Remote(Protocol):
     """
     A broker whose venue is not in this process: what it says comes when it comes.
@@ -150,6 +184,16 @@ class Remote(Protocol):
 
     async def connect(self) -> None:
         """Find the venue; raises ``VenueUnreachable``, with nothing left open."""
+
+    async def survey(self) -> Survey:
+        """
+        Return what the venue holds, between ``connect`` and ``run``.
+
+        Raises ``VenueUnreachable`` where it does not answer.
+        """
+
+    async def withdraw(self, client_order_id: str) -> None:
+        """Cancel one order at once, between ``connect`` and ``run``; a survey shows whether."""
 
     async def run(self) -> None:
         """Make the calls and hear the news, until cancelled."""

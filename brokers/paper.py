@@ -105,14 +105,15 @@ class PaperBroker:
     def account(self) -> AccountView:
         """Return what the venue says it holds; raises ``VenueSilent`` when it does not answer."""
         engine = self.engine
+        positions = engine.positions()
+        balance = engine.balance()
         return AccountView(
-            {
-                (position.symbol, position.position_side): position.quantity
-                for position in engine.positions()
-                if position.quantity
-            },
+            {(held.symbol, held.position_side): held.quantity for held in positions},
             frozenset(order.client_order_id for order in engine.open_orders()),
-            engine.balance().net_flow,
+            balance.net_flow,
+            balance.fees,
+            -balance.funding,
+            {(held.symbol, held.position_side): held.average_price for held in positions},
         )
 
     def snapshot(self, *, ends: bool = True) -> dict[str, Any]:
@@ -130,7 +131,7 @@ class PaperBroker:
 
 
 def _unbound(news: News) -> object:
-    raise AssertionError(f"news of {news.client_order_id} before bind")
+    raise AssertionError(f"news before bind: {news}")
 
 
 def _unwatched(_report: ToolReport) -> object:

@@ -26,6 +26,8 @@ from actors.risk.defaults import LIVE_NEEDS, trade_defaults
 from brokers.matching import EngineConfig
 from feeds.memory import MemoryFeed
 from messages import (
+    AccountAdopted,
+    AdoptAccount,
     ApprovedCancel,
     ApprovedOpen,
     ApprovedReduce,
@@ -50,10 +52,12 @@ from messages import (
     ReduceFollowUp,
     ReduceIntent,
     RiskDecision,
+    SyncTrades,
     Tick,
     ToolReport,
     VenueOrder,
     VenueReport,
+    VenueTrades,
     Wake,
     message_types,
 )
@@ -97,6 +101,10 @@ SENDERS: Mapping[type[Message], str] = {
     ExecutionReport: "execution",
     VenueReport: "broker",
     VenueOrder: "broker",
+    VenueTrades: "broker",
+    SyncTrades: "reconciler",
+    AdoptAccount: "reconciler",
+    AccountAdopted: "execution",
     MinimumOrder: "broker",
     ToolReport: "broker",
     FundingSettled: "broker",
@@ -116,8 +124,9 @@ CODES_IN_USE = {
     "or something that this version does not do",
     Exit.HALTED: "a limit whose action is `halt` was passed: held until `resume --unlatch`",
     Exit.KILLED: "a kill is in force: held until `resume --unlatch`",
-    Exit.REFUSED: "another daemon runs for the account, or another process the session; Python "
-    "runs without assertions (`-O`), or a package of ours is imported from somewhere else",
+    Exit.REFUSED: "another daemon runs for the account, or another process the session; the venue "
+    "does not answer, or holds what the books cannot explain; Python runs without "
+    "assertions (`-O`), or a package of ours is imported from somewhere else",
     Exit.FAULT: "an actor that the session cannot do without failed too often, the books do not "
     "balance, the journal cannot be written, or there is a bug",
     Exit.INTERRUPTED: "Ctrl-C, or SIGTERM to `trade`; a session's files are written first",

@@ -104,6 +104,14 @@ from messages.plans import (
     PlanTrail,
 )
 from messages.policies import MARKET, ExecutionPolicy, MarketFallback, Reprice, Retry
+from messages.reconciling import (
+    EXTERNAL,
+    AccountAdopted,
+    AdoptAccount,
+    Adoption,
+    SyncTrades,
+    VenueTrades,
+)
 from messages.safety import (
     BreachAction,
     CircuitClosed,
@@ -124,6 +132,7 @@ from messages.safety import (
 
 __all__ = [
     "EVERYTHING",
+    "EXTERNAL",
     "FAMILIES",
     "IN_DOUBT_HOLDS",
     "KILL_HOLD",
@@ -134,10 +143,13 @@ __all__ = [
     "RISK_HOLDS",
     "SCHEMA_VERSION",
     "STRATEGY_PAUSES",
+    "AccountAdopted",
     "ActorFailed",
     "ActorRestarting",
     "ActorStarted",
     "ActorStopped",
+    "AdoptAccount",
+    "Adoption",
     "ApprovedCancel",
     "ApprovedOpen",
     "ApprovedReduce",
@@ -233,6 +245,7 @@ __all__ = [
     "StateOccasion",
     "StrategyQuarantined",
     "StrategyState",
+    "SyncTrades",
     "SystemMessage",
     "TakeSnapshot",
     "Tick",
@@ -240,6 +253,7 @@ __all__ = [
     "ToolReport",
     "VenueOrder",
     "VenueReport",
+    "VenueTrades",
     "Verdict",
     "Wake",
     "is_kill",

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
-from actors.assembly import RECONCILIATION_HOLD
+from actors.agreement import RECONCILIATION_HOLD
 from actors.runtime.holds import covers
 from messages import (
     CancelIntent,

@@ -18,7 +18,9 @@ from decimal import Decimal
 from typing import Any, Final
 
 from messages import (
+    AccountAdopted,
     BackoffChanged,
+    Booking,
     CancelIntent,
     ExecutionReport,
     FundingBooked,
@@ -46,6 +48,7 @@ from state.instruments import Instrument
 from state.journal import Entry, JournalError
 from state.ledger import Ledger, LedgerError, LotMethod
 from state.orders import DuplicateOrder, IllegalTransition, Order, OrderStore
+from state.outside import Outside, adopt
 
 UNANSWERED: Final = frozenset({OrderStatus.JOURNALED, OrderStatus.SENT, OrderStatus.IN_DOUBT})
 """
@@ -86,6 +89,7 @@ class Facts:
         self.ledger = Ledger(
             instruments, currency=currency, deposit=deposit, lot_methods=lot_methods
         )
+        self.outside = Outside()
         self.seq = 0
         self.clock = 0  # the session's time at the last entry, int ms UTC
         self.session_id = ""
@@ -105,6 +109,7 @@ class Facts:
             ExecutionReport: self._on_report,
             PortfolioMarked: self._on_mark,
             FundingBooked: self._on_funding,
+            AccountAdopted: self._on_adopted,
             HoldPlaced: self._on_placed,
             HoldLifted: self._on_lifted,
             OpenIntent: self._on_intent,
@@ -183,15 +188,7 @@ class Facts:
                 # Booked with an alarm: the venue had moved the money, whatever the table said.
                 order.record_late_fill(fill, report.timestamp)
             booking = self.ledger.book_fill(fill)
-            told = report.booking
-            # Not the cash: funding may be on its way into the journal.
-            if told is None or (
-                booking.quantity != told.quantity
-                or booking.realized_total != told.realized_total
-                or booking.average_price != told.average_price
-                or booking.lot_ids != told.lot_ids
-            ):
-                raise _Otherwise(f"expected {booking}, found {told}")
+            _check_booking(booking, report.booking)
         elif report.event is _JOURNALED:
             if report.order is None:
                 raise _Otherwise("the record of an order without the order")
@@ -216,6 +213,11 @@ class Facts:
     def _on_funding(self, booked: FundingBooked) -> None:
         side = PositionSide(booked.position_side)
         self.ledger.book_funding(booked.strategy, booked.symbol, side, booked.amount, booked.at)
+
+    def _on_adopted(self, adopted: AccountAdopted) -> None:
+        booking = adopt(adopted.adoption, self.ledger, self.orders, self.outside)
+        if booking is not None:
+            _check_booking(booking, adopted.booking)
 
     def _on_mark(self, marked: PortfolioMarked) -> None:
         self.account = marked
@@ -276,3 +278,14 @@ _DIGITS_MAX: Final = 18
 
 class _Otherwise(Exception):
     """What an entry says is not what follows."""
+
+
+def _check_booking(booking: Booking, told: Booking | None) -> None:
+    # Not the cash: funding may be on its way into the journal.
+    if told is None or (
+        booking.quantity != told.quantity
+        or booking.realized_total != told.realized_total
+        or booking.average_price != told.average_price
+        or booking.lot_ids != told.lot_ids
+    ):
+        raise _Otherwise(f"expected {booking}, found {told}")

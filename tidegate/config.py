@@ -25,7 +25,13 @@ from pydantic import (
 )
 
 from actors.risk.defaults import trade_defaults
-from actors.settings import ExecutionSettings, HealthSettings, Money, RiskSettings
+from actors.settings import (
+    ExecutionSettings,
+    HealthSettings,
+    Money,
+    ReconciliationSettings,
+    RiskSettings,
+)
 from brokers.settings import VenueSettings
 from feeds.settings import FeedSettings
 from state.found import shown
@@ -177,6 +183,7 @@ class Settings(Section):
     risk: RiskSettings = RiskSettings()
     health: HealthSettings = HealthSettings()
     execution: ExecutionSettings = ExecutionSettings()
+    reconciliation: ReconciliationSettings = ReconciliationSettings()
     control: ControlSettings = ControlSettings()
     telemetry: TelemetrySettings = TelemetrySettings()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import IntEnum
 
 
@@ -31,6 +31,8 @@ class CommandError(Exception):
     def __init__(self, *problems: str) -> None:
         super().__init__("\n".join(problems))
         self.problems: Sequence[str] = problems
+        self.table: tuple[Sequence[str], Sequence[Sequence[str]]] | None = None
+        self.details: Mapping[str, object] = {}
 
 
 class UsageRefused(CommandError):
@@ -48,6 +50,10 @@ class Wanting(CommandError):
 
 
 class StartRefused(CommandError):
-    """Nothing was started, because starting would not be safe."""
+    """
+    Nothing was started, because starting would not be safe.
+
+    ``table`` (columns and rows) and ``details`` say what was found, to readers and in JSON.
+    """
 
     code = Exit.REFUSED

@@ -18,7 +18,7 @@ from typing import Any
 import typer
 
 from tidegate.exits import CommandError, Exit
-from tidegate.output import json_wanted, say_error
+from tidegate.output import json_wanted, say_error, say_table
 from tidegate.redaction import Redactor
 
 USAGE_ERRORS: tuple[type[Exception], ...] = typer.BadParameter.__bases__
@@ -59,7 +59,9 @@ def finish(command: Callable[[], Any], arguments: Sequence[str]) -> int:
         code = command()
         sys.stdout.flush()
     except CommandError as error:
-        say_error(error.problems, error.code, as_json=as_json)
+        if error.table is not None and not as_json:
+            say_table(*error.table)
+        say_error(error.problems, error.code, as_json=as_json, details=error.details)
         return int(error.code)
     except USAGE_ERRORS as error:
         say_error([_usage_line(error)], Exit.USAGE, as_json=as_json)

@@ -32,12 +32,23 @@ def say_document(document: Mapping[str, Any]) -> None:
     sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False, default=_plain) + "\n")
 
 
-def say_error(problems: Sequence[str], exit_code: int, *, as_json: bool) -> None:
-    """Write each problem on its line to standard error; with JSON also as the one document."""
+def say_error(
+    problems: Sequence[str],
+    exit_code: int,
+    *,
+    as_json: bool,
+    details: Mapping[str, object] | None = None,
+) -> None:
+    """
+    Write each problem on its line to standard error; with JSON also as the one document.
+
+    ``details`` is what the document says more about the error.
+    """
     for problem in problems:
         sys.stderr.write(f"tidegate: {problem}\n")
     if as_json:
-        say_document({"error": {"problems": list(problems)}, "exit_code": int(exit_code)})
+        error = {"problems": list(problems), **(details or {})}
+        say_document({"error": error, "exit_code": int(exit_code)})
 
 
 def console() -> Console:

@@ -10,6 +10,7 @@ from typing import Any
 
 import structlog
 
+from actors.opening import AccountUnexplained
 from actors.runtime.clock import wall_ms
 from actors.session import EmptyFeed, SessionError, SessionResult, SessionSpec, run_replay
 from brokers.contract import VenueUnreachable
@@ -25,6 +26,7 @@ from tidegate.output import progress_bar, say_document
 from tidegate.places import unwritable
 from tidegate.redaction import Redactor
 from tidegate.screen import say_result
+from tidegate.unexplained import refusal, tags_in
 
 LOGS = "logs"
 
@@ -106,6 +108,10 @@ def session_spec(
         limits=parts.limits,
         health=parts.health,
         doubts=configuration.settings.execution.plan(),
+        reconciliation=configuration.settings.reconciliation.plan(
+            elsewhere=configuration.settings.venue.adapter is Adapter.VIRTUAL
+        ),
+        own_tags=tags_in(runs_dir / session.mode / "sessions"),
         out=out,
         runs_dir=runs_dir,
         config=parts.config,
@@ -156,6 +162,8 @@ def input_errors() -> Iterator[None]:
         yield
     except (EmptyFeed, SessionError) as error:
         raise UsageRefused(str(error)) from None
+    except AccountUnexplained as unexplained:
+        raise refusal(unexplained) from None
     except VenueUnreachable as error:
         raise StartRefused(f"start-up refused: the venue does not answer: {error}") from None
 

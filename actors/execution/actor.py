@@ -23,6 +23,7 @@ from actors.execution.books import Books
 from actors.execution.bracket import outlived
 from actors.execution.cancels import NOT_SENT, Canceller
 from actors.execution.doubt import PLAN, DoubtPlan
+from actors.execution.outside import OutsideHands
 from actors.execution.pursuing import Pursuing
 from actors.execution.pursuit import Move
 from actors.execution.reports import executed, joined, report_of
@@ -34,6 +35,7 @@ from actors.runtime.clock import next_midnight
 from brokers.contract import Broker
 from messages import (
     PROTECTIVE,
+    AdoptAccount,
     ApprovedCancel,
     ApprovedOpen,
     ApprovedReduce,
@@ -55,9 +57,11 @@ from messages import (
     ReasonCode,
     RiskDecision,
     Side,
+    SyncTrades,
     Tick,
     VenueOrder,
     VenueReport,
+    VenueTrades,
     Wake,
 )
 from state.crashpoints import passing
@@ -113,6 +117,7 @@ class ExecutionActor(Actor):
         self._canceller = Canceller(books, broker, clock, self, self._resolver)
         self._pursuing = Pursuing(books, board, clock, self)
         self._room = Room(books, clock, self)
+        self._outside = OutsideHands(books, broker, board, clock, self)
 
     def handlers(self) -> Mapping[type[Message], Handler]:
         """Return the handlers."""
@@ -123,6 +128,9 @@ class ExecutionActor(Actor):
             OrderCommitted: self.on_committed,
             VenueReport: self.on_venue_report,
             VenueOrder: self.on_venue_order,
+            VenueTrades: self._outside.take_trades,
+            SyncTrades: self._outside.sync,
+            AdoptAccount: self._outside.take_over,
             RiskDecision: self.on_refusal,
             FundingSettled: self.on_funding,
             Bar: self._room.see,
@@ -279,12 +287,14 @@ class ExecutionActor(Actor):
         passing("venue.received")
         order = self.orders.by_client_id(report.client_order_id)
         if order is None:
+            if self._outside.watches(report.client_order_id):
+                return self._outside.hear_watched(report)
             return (self._unexplained(report, "unknown_order", report.client_order_id),)
         fill = report.fill
         if fill is not None:
             if not self.orders.book_once(fill.trade_id):
                 return (self._unexplained(report, "duplicate_trade", fill.trade_id),)
-            return self._book(order, report, fill)
+            return self.book(order, report, fill)
         inquiries = self.books.inquiries
         if report.event is _E_CANCELLED and order.live:
             if report.client_order_id in inquiries.cancelled:
@@ -362,12 +372,13 @@ class ExecutionActor(Actor):
             effects.extend(self._room.made(order))
         return tuple(effects)
 
-    def _book(self, order: Order, report: VenueReport, fill: Fill) -> tuple[Effect, ...]:
+    def book(self, order: Order, report: VenueReport, fill: Fill) -> tuple[Effect, ...]:
+        """Book a fill that was not booked before; the venue moved the money, whatever we think."""
         alarms: tuple[Effect, ...] = ()
         try:
             status = order.apply(report.event, report.timestamp, fill, report.cause)
         except IllegalTransition as error:
-            # The venue moved the money, whatever our table says: book it and raise the alarm.
+            # Whatever our table says: it is booked, with an alarm.
             order.record_late_fill(fill, report.timestamp)
             status = order.status
             alarms = self._illegal(order, report, error)
@@ -408,7 +419,7 @@ class ExecutionActor(Actor):
             return (self._unexplained(answer, "unknown_order", name),)
         asked = self.books.inquiries.answered(name, answer.asked_at)
         doubt = self._doubts.open.get(name)
-        effects = list(self._missed(order, answer))
+        effects = list(self._outside.missed(order, answer))
         if asked is not None:
             effects.extend(self._canceller.go_on(asked, order, answer))
         if doubt is not None:
@@ -417,18 +428,6 @@ class ExecutionActor(Actor):
             effects.extend(self._resolver.take_end(order, answer))
         elif answer.known and self._resolver.is_stray(name, None):
             effects.extend(self._resolver.stray_told(order, answer))
-        return effects
-
-    def _missed(self, order: Order, answer: VenueOrder) -> Iterable[Effect]:
-        effects: list[Effect] = []
-        name, at = answer.client_order_id, answer.timestamp
-        if order.status is OrderStatus.IN_DOUBT and answer.known and answer.open:
-            effects.extend(self.heard(order, VenueReport(name, OrderEvent.ACCEPTED, at)))
-        for fill in answer.fills:
-            if self.orders.book_once(fill.trade_id):
-                effects.extend(
-                    self._book(order, VenueReport(name, _E_FILLED_PARTLY, at, fill), fill)
-                )
         return effects
 
     def on_refusal(self, decision: RiskDecision) -> Effects:

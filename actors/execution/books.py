@@ -16,6 +16,7 @@ from actors.execution.pursuit import Pursuit
 from messages import ApprovedCancel, ApprovedOpen, ApprovedReduce, Cause, OrderStatus
 from state.ledger import Ledger
 from state.orders import OrderStore
+from state.outside import Outside
 
 UNANSWERED: Final = frozenset({OrderStatus.JOURNALED, OrderStatus.SENT})
 """
@@ -39,6 +40,10 @@ class Books:
     inquiries: Inquiries = field(default_factory=Inquiries)
     doubts: Doubts = field(default_factory=Doubts)
     brackets: Brackets = field(default_factory=Brackets)
+    outside: Outside = field(default_factory=Outside)
+    """What was adopted into the account: as the journal says, so by no state of its own."""
+    trades_upto: int = 0
+    """The venue's watermark up to which its trades were listed; 0: from the session's start."""
 
     def take_up(self, approved: ApprovedOpen | ApprovedReduce) -> bool:
         """
@@ -72,6 +77,7 @@ class Books:
         kept["pursuits"] = [pursuit.snapshot() for pursuit in self.pursuits.values()]
         kept["doubts"] = self.doubts.snapshot()
         kept["brackets"] = self.brackets.snapshot()
+        kept["trades_upto"] = self.trades_upto
         return kept
 
     def restore(self, state: Mapping[str, Any], plan: DoubtPlan) -> None:
@@ -83,6 +89,7 @@ class Books:
         self.pursuits = {pursuit.intent.intent_id: pursuit for pursuit in pursuits}
         self.doubts.restore(state["doubts"], plan)
         self.brackets.restore(state["brackets"])
+        self.trades_upto = int(state.get("trades_upto", 0))
 
     def inherit(self) -> None:
         """Doubt every order that the last process may have sent without hearing of it."""

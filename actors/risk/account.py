@@ -18,7 +18,7 @@ ends; with daily bars there is no other.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any, Final
 
@@ -170,6 +170,13 @@ class AccountWatch:
             elif self.report(name):
                 found.append(Breach(name, cause))
         return found
+
+    def shift(self, amount: Decimal) -> None:
+        """Measure from equities that are higher by ``amount``: it came in and was not earned."""
+        self.state = replace(self.state, equity=self.state.equity + amount)
+        self.session_start += amount
+        self.peak += amount
+        self.day_start += amount
 
     def report(self, guard: str) -> bool:
         """Note that a guard's breach is being reported; return whether it was not before."""

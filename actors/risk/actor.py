@@ -14,6 +14,7 @@ from actors.runtime import Actor, Effect, Effects
 from actors.runtime.cell import Handler
 from messages import (
     MARKET,
+    AccountAdopted,
     ApprovedCancel,
     ApprovedOpen,
     ApprovedReduce,
@@ -100,6 +101,7 @@ class RiskActor(Actor):
             CancelIntent: self.on_cancel if view.cancels is None else self.on_counted_cancel,
             ExecutionReport: self.on_report,
             FundingBooked: self.on_funding,
+            AccountAdopted: self.on_adopted,
         }
         if view.watch is not None:
             handlers[ExecutionReport] = self.on_watched_report
@@ -244,6 +246,11 @@ class RiskActor(Actor):
     def on_funding(self, booked: FundingBooked) -> Effects:
         """Take funding into account: what was paid cannot be spent."""
         self.view.count_cash()
+        return None
+
+    def on_adopted(self, adopted: AccountAdopted) -> Effects:
+        """Count what was adopted as exposure and as money; neither is a profit, see ``shift``."""
+        self.view.adopt(adopted)
         return None
 
     def on_watched_report(self, report: ExecutionReport) -> Effects:

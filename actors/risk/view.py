@@ -20,7 +20,9 @@ from actors.risk.limits import RiskLimits
 from actors.risk.rates import RateWindow
 from actors.runtime.clock import Clock
 from messages import (
+    AccountAdopted,
     BackoffChanged,
+    Booking,
     ExecutionReport,
     InstrumentKind,
     IntentAction,
@@ -422,12 +424,7 @@ class RiskView:
         fill = report.fill
         if fill is not None and report.booking is not None:
             book = (fill.strategy, fill.symbol, fill.position_side)
-            if report.booking.quantity:
-                self.positions[book] = report.booking.quantity
-                self.averages[book] = report.booking.average_price
-            else:
-                self.positions.pop(book, None)
-                self.averages.pop(book, None)
+            self.set_position(book, report.booking)
             self.cash = report.booking.cash
             self._shrink(report.order_id, fill.quantity)
         if report.status in TERMINAL:
@@ -435,6 +432,34 @@ class RiskView:
             if reservation is not None:
                 self._shrink(report.order_id, reservation.quantity)
                 del self.reservations[report.order_id]
+
+    def adopt(self, adopted: AccountAdopted) -> None:
+        """
+        Take over what is in the account though no order made it.
+
+        It is no profit. Money that is gone while the session runs counts as lost, though: nobody
+        knows better.
+        """
+        adoption, booking = adopted.adoption, adopted.booking
+        gained = adoption.transfer
+        fill = adoption.fill
+        if fill is not None and booking is not None:
+            self.set_position((fill.strategy, fill.symbol, fill.position_side), booking)
+            signed = fill.quantity if fill.side is Side.BUY else -fill.quantity
+            mark = self.board.mark(fill.symbol)
+            gained += signed * ((fill.price if mark is None else mark) - fill.price) - fill.fee
+        self.count_cash()
+        if self.watch is not None and (gained > ZERO or adopted.occasion == "start"):
+            self.watch.shift(gained)
+
+    def set_position(self, book: Book, booking: Booking) -> None:
+        """Take what a booking says that a book holds."""
+        if booking.quantity:
+            self.positions[book] = booking.quantity
+            self.averages[book] = booking.average_price
+        else:
+            self.positions.pop(book, None)
+            self.averages.pop(book, None)
 
     def _shrink(self, order_id: str, quantity: Decimal) -> None:
         reservation = self.reservations.get(order_id)

@@ -85,3 +85,6 @@ CHART_KEPT_EVERY = 256
 
 REFUSALS_KEPT = 8
 """Kinds of refusals remembered per symbol, for `explain`; all are journaled."""
+
+RECONCILER_ACTS_MAX = 50
+"""Most differences that one look does something about: a venue limits how often it is asked."""

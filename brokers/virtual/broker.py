@@ -26,15 +26,32 @@ from typing import Any, Final
 
 import anyio
 import msgspec
-import tenacity
 
-from brokers.contract import News, VenueSilent, VenueUnreachable
+from brokers.contract import News, Survey, VenueSilent, VenueUnreachable
 from brokers.matching import FundingPayment
 from brokers.virtual import wire
 from brokers.virtual.address import MachineClock, VenueAddress
-from brokers.virtual.calls import UNREACHABLE, Done, Line, NotLookedAt, Outcome
+from brokers.virtual.calls import (
+    Done,
+    Line,
+    NotLookedAt,
+    Outcome,
+    asked_again,
+    cause_of,
+    words,
+)
+from brokers.virtual.limits import (
+    IN_FLIGHT_MAX,
+    JOBS_MAX,
+    LOOK_S,
+    NEWS_WAIT_S,
+    RETRY_FIRST_S,
+    RETRY_MAX_S,
+    SKEW_MS,
+)
 from brokers.virtual.rehearsal import Rehearsal
 from brokers.virtual.stream import NewsStream
+from brokers.virtual.survey import TRADES_OVERLAP, surveyed, trades_of, view_of
 from brokers.virtual.wire import Account, Cancel, FundingAtMark, Submit
 from messages import (
     Bar,
@@ -52,24 +69,6 @@ from messages import (
 from state.money import exact
 from state.reconciliation import AccountView
 
-JOBS_MAX: Final = 10_000
-"""Most requests that wait; one more has certainly not left, and is told so."""
-
-IN_FLIGHT_MAX: Final = 16
-"""Most requests under way at once: more would only wait in the venue instead of here."""
-
-READS_MAX: Final = 3
-"""How often a question is asked before it counts as unanswered; questions change nothing."""
-
-RETRY_FIRST_S: Final = 0.05
-RETRY_MAX_S: Final = 2.0
-
-NEWS_WAIT_S: Final = 5.0
-"""How long a question for news is kept open: also how old the account's word gets when quiet."""
-
-LOOK_S: Final = 0.002
-"""How often a wait for quiet looks: at the end of a session, or in a rehearsal at full speed."""
-
 
 class VirtualBroker:
     """
@@ -82,6 +81,7 @@ class VirtualBroker:
 
     name = "virtual"
     brackets = True
+    trades_overlap = TRADES_OVERLAP
     answers_at_once = True  # or says that it has no answer, by a clock that is not the session's
 
     def __init__(self, address: VenueAddress, clock: MachineClock, *, source: str = "") -> None:
@@ -103,6 +103,7 @@ class VirtualBroker:
         self._account: Account | None = None
         self._account_at = 0
         self._connected_at = 0
+        self._began = 0
         self._unanswered: dict[str, int] = {}
         self._now = 0
         self._restored = False
@@ -110,7 +111,7 @@ class VirtualBroker:
     @property
     def doubt_ms(self) -> int:
         """Return how long after its sending the venue may still look at an order without answer."""
-        return self.address.recv_window_ms + _SKEW_MS
+        return self.address.recv_window_ms + SKEW_MS
 
     @property
     def working(self) -> Mapping[str, object]:
@@ -146,6 +147,11 @@ class VirtualBroker:
         if not self._hand_over(client_order_id, partial(self._query, client_order_id, now), now):
             self._report(_FULL.detail)
 
+    def list_trades(self, since: int, now: int) -> None:
+        """Ask for the trades after news item ``since``; the answer is a ``VenueTrades``, if any."""
+        if not self._hand_over("", partial(self._list_trades, since or self._began), now):
+            self._report(_FULL.detail)
+
     def probe(self, now: int) -> None:
         """Ask for the account; the answer comes with ``probe`` set, or not at all."""
         self._hand_over("", self._probe, now)
@@ -167,21 +173,19 @@ class VirtualBroker:
             raise VenueSilent(
                 f"its account is as of news {account.seq}, ours as of {self.stream.taken}"
             )
-        return AccountView(
-            {(symbol, side): quantity for symbol, side, quantity in account.positions},
-            frozenset(account.open_orders),
-            account.net_flow,
-        )
+        return view_of(account)
 
     def snapshot(self, *, ends: bool = True) -> dict[str, Any]:
         """Return where the news and the market have come to, JSON-ready; ends are the venue's."""
         del ends
-        return {"news": self.stream.taken, "market": self.market.shown}
+        shown, began = self.market.shown, self._began
+        return {"news": self.stream.taken, "market": shown, "began": began}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on after the news that ``state`` knows: what came since is delivered after all."""
         self.stream.start_after(state["news"])
         self.market.shown = state["market"]
+        self._began = state.get("began", state["news"])
         self._restored = True
 
     @property
@@ -215,10 +219,6 @@ class VirtualBroker:
     def on_time(self, now: int) -> None:
         """Do nothing: the venue has the time from its market."""
 
-    def next_end(self) -> int | None:
-        """Return None: what ends by itself ends at the venue."""
-        return None
-
     # -- life
 
     async def connect(self) -> None:
@@ -226,11 +226,30 @@ class VirtualBroker:
         found = await self._read(partial(self._line.get, wire.ACCOUNT))
         if not isinstance(found, Done):
             await self.close()
-            raise VenueUnreachable(f"{self.address.url}: {_words(found)}")
+            raise VenueUnreachable(f"{self.address.url}: {words(found)}")
         self._connected_at = self._clock.wall_ms()
         if not self._restored:
-            self.stream.start_after(found.answer.seq)
+            self._began = found.answer.seq
+            self.stream.start_after(self._began)
         self._heard(found)
+
+    async def survey(self) -> Survey:
+        """Return what the venue holds, and the trades that this session has not heard of."""
+        if self._account is None:
+            await self.refresh()
+        return await surveyed(self._ask, self.address.url, self.stream.taken, self._account)
+
+    async def withdraw(self, client_order_id: str) -> None:
+        """Cancel one order at once; what becomes of it is for a survey to show."""
+        self._account = None
+        self._heard(await self._post_cancel(client_order_id))
+
+    async def _post_cancel(self, client_order_id: str) -> Outcome:
+        asked = Cancel(self._clock.wall_ms(), self.address.recv_window_ms, client_order_id)
+        return await self._line.post(wire.CANCEL, asked)
+
+    async def _ask(self, path: str, query: Mapping[str, str]) -> Outcome:
+        return await self._read(partial(self._line.get, path, query))
 
     async def run(self) -> None:
         """Make the calls and hear the news, until cancelled."""
@@ -310,15 +329,14 @@ class VirtualBroker:
         if isinstance(outcome, NotLookedAt):
             if outcome.retry_after_ms is not None:
                 self._troubled(outcome)
-            self._say(name, OrderEvent.REJECTED, _cause_of(outcome))
+            self._say(name, OrderEvent.REJECTED, cause_of(outcome))
         elif not isinstance(outcome, Done):
             self._unanswered[name] = asked.sent_at
             self._say(name, OrderEvent.SILENCE, Cause(ReasonCode.ANSWER_LOST, outcome.detail))
         self._heard(outcome)
 
     async def _cancel(self, client_order_id: str) -> None:
-        asked = Cancel(self._clock.wall_ms(), self.address.recv_window_ms, client_order_id)
-        outcome = await self._line.post(wire.CANCEL, asked)
+        outcome = await self._post_cancel(client_order_id)
         if isinstance(outcome, NotLookedAt):
             self._troubled(outcome)
         elif not isinstance(outcome, Done):
@@ -352,6 +370,14 @@ class VirtualBroker:
         left_at = self._unanswered.get(client_order_id, self._connected_at)
         return asked_at > left_at + self.doubt_ms
 
+    async def _list_trades(self, since: int) -> None:
+        outcome = await self._ask(wire.TRADES, {"after": str(since)})
+        if isinstance(outcome, Done):
+            self.stream.note(outcome.answer.seq)
+            self._out(trades_of(outcome.answer, since))
+        else:
+            self._troubled(outcome)
+
     async def _probe(self) -> None:
         outcome = await self._line.get(wire.ACCOUNT)
         self._heard(outcome)
@@ -362,15 +388,7 @@ class VirtualBroker:
 
     async def _read(self, ask: Callable[[], Awaitable[Outcome]]) -> Outcome:
         """Ask a question until it is answered, so often and no longer."""
-        retrying = tenacity.AsyncRetrying(
-            retry=tenacity.retry_if_not_result(_is_answered),
-            stop=tenacity.stop_after_attempt(READS_MAX),
-            wait=tenacity.wait_exponential(RETRY_FIRST_S, max=RETRY_MAX_S),
-            sleep=self._clock.sleep_s,
-            retry_error_callback=_last_outcome,
-        )
-        outcome: Outcome = await retrying(ask)
-        return outcome
+        return await asked_again(ask, self._clock.sleep_s)
 
     # -- news
 
@@ -413,7 +431,7 @@ class VirtualBroker:
 
     def _troubled(self, outcome: Outcome, *, probe: bool = False) -> None:
         wait_ms = outcome.retry_after_ms if isinstance(outcome, NotLookedAt) else None
-        self._report(_words(outcome), retry_after_ms=wait_ms, probe=probe)
+        self._report(words(outcome), retry_after_ms=wait_ms, probe=probe)
 
     def _report(
         self,
@@ -465,40 +483,11 @@ class _Job:
     done: anyio.Event
 
 
-_SKEW_MS: Final = 1_000
 _FULL: Final = Cause(ReasonCode.VENUE_REJECTED, f"not sent: {JOBS_MAX} requests wait already")
 
 
-def _cause_of(outcome: NotLookedAt) -> Cause:
-    if outcome.error == wire.RATE_LIMITED:
-        detail = f"rate_limit retry_after_ms={outcome.retry_after_ms}"
-        return Cause(ReasonCode.VENUE_RATE_LIMITED, detail)
-    if outcome.error == UNREACHABLE:
-        return Cause(ReasonCode.VENUE_REJECTED, f"not sent: {outcome.detail}")
-    return Cause(ReasonCode.VENUE_REJECTED, f"not looked at: {outcome.error} {outcome.detail}")
-
-
-def _is_answered(outcome: Outcome) -> bool:
-    """Return whether to ask again would be no use: who was turned away is turned away again."""
-    return isinstance(outcome, Done) or (
-        isinstance(outcome, NotLookedAt) and outcome.error != UNREACHABLE
-    )
-
-
-def _last_outcome(state: tenacity.RetryCallState) -> Outcome:
-    assert state.outcome is not None, "it was asked at least once"
-    outcome: Outcome = state.outcome.result()
-    return outcome
-
-
-def _words(outcome: Outcome) -> str:
-    if isinstance(outcome, NotLookedAt):
-        return f"{outcome.error} {outcome.detail}".rstrip()
-    return "" if isinstance(outcome, Done) else outcome.detail
-
-
 def _unbound(news: News) -> object:
-    raise AssertionError(f"news of {news.client_order_id} before bind")
+    raise AssertionError(f"news before bind: {news}")
 
 
 def _unwatched(_report: ToolReport) -> object:

@@ -9,15 +9,18 @@ out, any 5xx, half an answer, somebody else's answer.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 import aiohttp
 import msgspec
+import tenacity
 
 from brokers.virtual import wire
+from brokers.virtual.limits import READS_MAX, RETRY_FIRST_S, RETRY_MAX_S
 from brokers.virtual.wire import Answer, Refusal
+from messages import Cause, ReasonCode
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,3 +164,49 @@ def outcome_of(request_id: str, status: int, content: bytes, retry_after: str = 
 
 _answers = msgspec.json.Decoder(Answer)
 _refusals = msgspec.json.Decoder(Refusal)
+
+
+def cause_of(outcome: NotLookedAt) -> Cause:
+    """Return why an order that the venue has not looked at came to nothing."""
+    if outcome.error == wire.RATE_LIMITED:
+        detail = f"rate_limit retry_after_ms={outcome.retry_after_ms}"
+        return Cause(ReasonCode.VENUE_RATE_LIMITED, detail)
+    if outcome.error == UNREACHABLE:
+        return Cause(ReasonCode.VENUE_REJECTED, f"not sent: {outcome.detail}")
+    return Cause(ReasonCode.VENUE_REJECTED, f"not looked at: {outcome.error} {outcome.detail}")
+
+
+def is_answered(outcome: Outcome) -> bool:
+    """Return whether to ask again would be no use: who was turned away is turned away again."""
+    return isinstance(outcome, Done) or (
+        isinstance(outcome, NotLookedAt) and outcome.error != UNREACHABLE
+    )
+
+
+def last_outcome(state: tenacity.RetryCallState) -> Outcome:
+    """Return the last outcome of a question that was asked until nobody waited longer."""
+    assert state.outcome is not None, "it was asked at least once"
+    outcome: Outcome = state.outcome.result()
+    return outcome
+
+
+def words(outcome: Outcome) -> str:
+    """Return what there is to say of an outcome, empty if it is done."""
+    if isinstance(outcome, NotLookedAt):
+        return f"{outcome.error} {outcome.detail}".rstrip()
+    return "" if isinstance(outcome, Done) else outcome.detail
+
+
+async def asked_again(
+    ask: Callable[[], Awaitable[Outcome]], sleep: Callable[[float], Awaitable[None]]
+) -> Outcome:
+    """Ask a question, which changes nothing, until it is answered, so often and no longer."""
+    retrying = tenacity.AsyncRetrying(
+        retry=tenacity.retry_if_not_result(is_answered),
+        stop=tenacity.stop_after_attempt(READS_MAX),
+        wait=tenacity.wait_exponential(RETRY_FIRST_S, max=RETRY_MAX_S),
+        sleep=sleep,
+        retry_error_callback=last_outcome,
+    )
+    outcome: Outcome = await retrying(ask)
+    return outcome

@@ -119,11 +119,13 @@ class NewsItem(msgspec.Struct, frozen=True, gc=False):
     report: VenueReport
 
 
-class Account(msgspec.Struct, frozen=True, gc=False):
+class Account(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """
     What the venue holds, right after news item ``seq``.
 
     ``net_flow`` is as of ``state.reconciliation.AccountView``; ``at`` is the venue's market time.
+    ``fees`` were paid in all, ``funding`` is negative when more was paid than received;
+    ``averages`` are the mean entry prices of the positions.
     """
 
     seq: int
@@ -133,6 +135,9 @@ class Account(msgspec.Struct, frozen=True, gc=False):
     net_flow: Decimal
     positions: tuple[tuple[str, PositionSide, Decimal], ...] = ()
     open_orders: tuple[str, ...] = ()
+    fees: Decimal | None = None
+    funding: Decimal | None = None
+    averages: tuple[tuple[str, PositionSide, Decimal], ...] = ()
 
 
 class Answer(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -382,7 +382,10 @@ class Exchange:
         except ValueError as error:
             raise NotLookedAt(400, wire.MALFORMED, str(error)) from None
         taken = self.venue.shown.get(asked.source, 0)
-        return Answer("", await self._recorded(facts), shown=taken)
+        seq, account = self.venue.seq, self.venue.account()
+        await self._recorded(facts)
+        # With the account: funding moves it without any news.
+        return Answer("", seq, account, shown=taken)
 
     async def _order(self, request: web.Request, _body: bytes) -> Answer:
         order, seq = self.venue.order(request.query.get("client_order_id", "")), self.venue.seq

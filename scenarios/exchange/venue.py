@@ -179,21 +179,27 @@ class Venue:
             remembers_from=0,
         )
 
-    def account(self, *, with_orders: bool = True) -> Account:
-        """Return what the account holds now."""
+    def account(self, *, whole: bool = True) -> Account:
+        """Return what the account holds now; a truth log has only what moved."""
         balance = self.engine.balance()
-        return Account(
+        positions = self.engine.positions()
+        account = Account(
             self.seq,
             self.now,
             balance.currency,
             balance.cash,
             balance.net_flow,
-            tuple(
-                (position.symbol, position.position_side, position.quantity)
-                for position in self.engine.positions()
-            ),
+            tuple((one.symbol, one.position_side, one.quantity) for one in positions),
+        )
+        if not whole:
+            return account
+        return msgspec.structs.replace(
+            account,
             # The names alone: a view of every live order costs more than all the rest.
-            tuple(chain.from_iterable(self.engine.working.values())) if with_orders else (),
+            open_orders=tuple(chain.from_iterable(self.engine.working.values())),
+            fees=balance.fees,
+            funding=balance.funding,
+            averages=tuple((one.symbol, one.position_side, one.average_price) for one in positions),
         )
 
     # -- facts
@@ -222,7 +228,7 @@ class Venue:
 
     def _done(self) -> list[Fact]:
         if self._money_moved:
-            self._note(FactKind.BALANCE, account=self.account(with_orders=False))
+            self._note(FactKind.BALANCE, account=self.account(whole=False))
             self._money_moved = False
         made, self._made = self._made, []
         return made

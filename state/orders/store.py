@@ -102,6 +102,11 @@ class OrderStore:
         """Return whether this trade id is new, and remember it."""
         return self._trades.add(trade_id)
 
+    @property
+    def booked(self) -> RecentIds:
+        """Return the trade ids that are remembered."""
+        return self._trades
+
     def _ended(self, order: Order) -> None:
         del self._live[order.request.order_id]
         finished = self._finished

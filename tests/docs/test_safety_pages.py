@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from markdown_pages import text_of
 
-from actors.assembly import FAILURE_HOLDS, OVERFLOW_HOLDS, RECONCILIATION_HOLD
+from actors.agreement import FAILURE_HOLDS, OVERFLOW_HOLDS, RECONCILIATION_HOLD
 from actors.commands import OPERATORS, PAUSE_HOLD, QUARANTINE_HOLDS, STOP_HOLD
 from actors.health.actor import CIRCUIT_HOLD, RATE_LIMIT_HOLD, STALE_HOLD
 from actors.health.vitals import VITALS

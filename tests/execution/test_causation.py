@@ -195,7 +195,7 @@ def move_the_stop(patch: pytest.MonkeyPatch) -> None:
 
 def invent_a_stop(patch: pytest.MonkeyPatch) -> None:
     """Protect each opened position without having been asked to."""
-    book = ExecutionActor._book
+    book = ExecutionActor.book
 
     def protecting(self: ExecutionActor, order: Any, report: Any, fill: Any) -> Any:
         effects = book(self, order, report, fill)
@@ -215,7 +215,7 @@ def invent_a_stop(patch: pytest.MonkeyPatch) -> None:
         )
         return (*effects, ApprovedReduce(stop))
 
-    patch.setattr(ExecutionActor, "_book", protecting)
+    patch.setattr(ExecutionActor, "book", protecting)
 
 
 def plan_a_stop(patch: pytest.MonkeyPatch) -> None:

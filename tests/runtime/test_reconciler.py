@@ -84,7 +84,7 @@ def test_an_order_that_the_venue_forgot_is_a_difference() -> None:
     closing = world.all(Reconciled)[-1]
 
     assert len(closing.differences) == 1
-    assert "missing_order tg-abc-1-1" in closing.differences[0]
+    assert "stale_order tg-abc-1-1" in closing.differences[0]
 
 
 def test_a_lane_that_overflowed_is_reconciled_and_then_let_go() -> None:

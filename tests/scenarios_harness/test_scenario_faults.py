@@ -242,12 +242,13 @@ def test_an_account_that_cannot_be_compared_holds_openings(name: str) -> None:
     check_passes(result)
 
 
-def test_what_never_came_leaves_a_difference_that_is_known() -> None:
-    """An order that did not arrive is in doubt, and the comparison at the end says so."""
+def test_what_never_came_is_in_doubt_and_no_difference() -> None:
+    """Nobody knows whether the order arrived: that is a doubt's to hold, not a comparison's."""
     result = rehearse([opens(2, "a")], [fault("lose_requests"), fault("mute_orders")])
 
     assert missed(result) == []
-    assert lines(result, "Reconciled", "missing_order tg-s1-1-1")
+    assert not lines(result, "Reconciled", "stale_order")
+    assert lines(result, "HoldPlaced", "in-doubt:s1-1-1")
 
 
 @settings(max_examples=60)

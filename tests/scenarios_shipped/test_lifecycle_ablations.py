@@ -160,14 +160,17 @@ def reapplied_after_the_start() -> Alter:
     return alter
 
 
+Hear = Callable[[Reconciled, tuple[str, ...]], None]
+
+
 def comparing(change: Callable[[Reconciled], Reconciled | None]) -> Alter:
     """Return an ablation in which the session hears of another result of a comparison, or none."""
 
-    def make(hear: Callable[[Reconciled], None]) -> Callable[[Reconciled], None]:
-        def heard(result: Reconciled) -> None:
+    def make(hear: Hear) -> Hear:
+        def heard(result: Reconciled, _lasting: tuple[str, ...]) -> None:
             changed = change(result)
             if changed is not None:
-                hear(changed)
+                hear(changed, changed.differences)
 
         return heard
 

@@ -154,7 +154,7 @@ def rejections_free_nothing() -> Alter:
 
 def unreconciled() -> Alter:
     """Return an ablation in which a difference between venue and books brings about nothing."""
-    return part(lambda session: session.assembly.core, "reconciled", lambda _: lambda _result: None)
+    return part(lambda session: session.assembly.core, "reconciled", lambda _: lambda *_: None)
 
 
 def unknown_is_absent() -> Alter:
