@@ -57,6 +57,9 @@ class Verdict:
     findings: tuple[str, ...]
     notes: tuple[str, ...] = ()
 
+    crashed: bool = False
+    """Whether its process ended, after the last of ``events``, before the session did."""
+
     @property
     def same(self) -> bool:
         """Tell whether nothing differs."""
@@ -84,7 +87,10 @@ def verify(recorded: Recorded) -> Verdict:
             difference = first_difference(recorded.journal, out / "journal.sqlite")
     except (JournalError, OSError, SessionError) as error:
         return Verdict(0, (*findings, f"the journal cannot be compared: {error}"), tuple(notes))
-    if difference is not None:
+    crashed = False
+    if difference is not None and difference.first is None and not _has_ended(recorded):
+        crashed = True
+    elif difference is not None:
         outside, what = _first_from_outside(recorded.journal)
         if outside and difference.seq >= outside:
             events = outside - 1
@@ -93,7 +99,15 @@ def verify(recorded: Recorded) -> Verdict:
             )
         else:
             findings.append(f"journal: {difference}")
-    return Verdict(events, tuple(findings), tuple(notes))
+    return Verdict(events, tuple(findings), tuple(notes), crashed)
+
+
+def _has_ended(recorded: Recorded) -> bool:
+    """Return whether the last event of a journal is that of a session's end."""
+    last = b""
+    for last in read_lines(recorded.journal):  # noqa: B007 - the last one is what counts
+        pass
+    return last.startswith(b'{"type":"SessionEnded"')
 
 
 def session_again(manifest: Manifest) -> SessionSpec:

@@ -38,6 +38,7 @@ def register(app: typer.Typer) -> None:
                     "session_id": recorded.manifest.session_id,
                     "same": verdict.same,
                     "events": verdict.events,
+                    "crashed": verdict.crashed,
                     "findings": list(verdict.findings),
                     "notes": list(verdict.notes),
                     "exit_code": int(code),
@@ -49,5 +50,11 @@ def register(app: typer.Typer) -> None:
         for note in verdict.notes:
             print(f"note: {note}")
         if verdict.same:
-            print(f"same: {verdict.events:,} events of {recorded.manifest.session_id}")
+            session_id = recorded.manifest.session_id
+            if verdict.crashed:
+                print(
+                    f"same up to entry {verdict.events:,}, where the process of {session_id} ended"
+                )
+            else:
+                print(f"same: {verdict.events:,} events of {session_id}")
         return code
