@@ -280,7 +280,7 @@ async def _to_the_end(
     await driver.wind_down()
     outcome, exit_code = session.outcome(otherwise)
     passing("session.ending")
-    session.finish(outcome, exit_code)
+    session.finish(outcome, exit_code, driver.stopped_at)
     await driver.commit()
     passing("session.ended")
     return outcome, exit_code, trouble

@@ -81,3 +81,19 @@ def test_a_session_that_nobody_runs_is_listed_as_crashed(
 
     assert ("crashed", "running") == (dead, alive)
     assert " crashed " in table
+
+
+def test_a_session_that_was_resumed_is_the_same_over_all_its_processes(
+    tidegate: Tidegate, process: Process
+) -> None:
+    """Each next process begins over the states that the re-executed one before it left."""
+    folder = crashed(tidegate, process, "journal.committed:40")
+    again = process("trade", "--resume", "--speed", 0, TIDEGATE_CRASH_AT="journal.committed:25")
+    assert again.returncode == -signal.SIGKILL, again.stderr
+    ended = process("trade", "--resume", "--speed", 0)
+    assert ended.returncode == 0, ended.stderr
+
+    verified = tidegate("verify", "latest")
+
+    assert verified.exit_code == 0, verified.output
+    assert f"of {folder.name}" in verified.stdout
