@@ -453,8 +453,9 @@ class _Driver:
         if until < start.at and clock.next_timer_at <= start.at:
             return False  # timers up to then come first
         clock.advance(max(clock.now, start.at))
-        kept = self._charts is not None and start.place.charted is not None
-        charted = start.place.charted if kept else -1
+        charted = start.place.charted
+        if charted is None or self._charts is None:
+            charted = -1
         found = Keeper(self.session, charted=charted).states()
         self._states = {part: text for part, text in found.items() if text is not None}
         if self._charts is not None:
