@@ -324,9 +324,14 @@ class _Driver:
         """Fire timers and hand in commands until ``at`` has come; return whether to go on."""
         session = self.session
         clock = session.assembly.clock
+        dispatcher = session.assembly.dispatcher
         while True:
             due = min(clock.next_timer_at, at)
             self._chart()
+            if dispatcher.busy or dispatcher.pending:  # what followed while the disk was written
+                clock.advance(min(self._next_time(), max(clock.now, due)))
+                self.commit()
+                due = min(clock.next_timer_at, at)
             command = self._command_due(until=due)
             if command is not None:
                 clock.advance(max(clock.now, command.at))
@@ -349,24 +354,37 @@ class _Driver:
         session = self.session
         dispatcher = session.assembly.dispatcher
         self._settle()
-        while dispatcher.pending:
+        while dispatcher.pending and not self.is_left:
             written = dispatcher.commits_waiting
-            session.is_writing = True
-            if self._leaves(until=session.assembly.clock.now):
+            if self._leaves_while_writing():
                 return
-            if dispatcher.errands:
-                dispatcher.run_errands()
-            session.is_writing = False
             for _ in range(written):
                 dispatcher.release_commit()
                 self._settle()
+                if self.is_left:
+                    return
             dispatcher.pending = dispatcher.commits_waiting > 0
+        if not self.is_left:
+            self._leaves_while_writing()  # an acknowledgement
+
+    def _leaves_while_writing(self) -> bool:
+        """Let happen what happened while the disk was written; return whether it was the last."""
+        session = self.session
+        session.is_writing = True
+        if self._leaves(until=session.assembly.clock.now):
+            return True
+        if session.assembly.dispatcher.errands:
+            session.assembly.dispatcher.run_errands()
+        session.is_writing = False
+        return False
 
     def _settle(self) -> None:
         dispatcher = self.session.assembly.dispatcher
         if not dispatcher.busy:
             return
         while not dispatcher.settle_for(_never):
+            if self._leaves_while_writing():  # what came in between is acknowledged at once
+                return
             self._keep_killing()
 
     def _keep_killing(self) -> None:
