@@ -353,19 +353,18 @@ class _Driver:
         """Settle and let everything leave that waits for a commit, as the paced driver does."""
         session = self.session
         dispatcher = session.assembly.dispatcher
-        self._settle()
-        while dispatcher.pending and not self.is_left:
+        if not self._settle():
+            return
+        while dispatcher.pending:
             written = dispatcher.commits_waiting
             if self._leaves_while_writing():
                 return
             for _ in range(written):
                 dispatcher.release_commit()
-                self._settle()
-                if self.is_left:
+                if not self._settle():
                     return
             dispatcher.pending = dispatcher.commits_waiting > 0
-        if not self.is_left:
-            self._leaves_while_writing()  # an acknowledgement
+        self._leaves_while_writing()  # an acknowledgement
 
     def _leaves_while_writing(self) -> bool:
         """Let happen what happened while the disk was written; return whether it was the last."""
@@ -378,14 +377,21 @@ class _Driver:
         session.is_writing = False
         return False
 
-    def _settle(self) -> None:
+    def _settle(self) -> bool:
+        """Settle; return whether the process lived on."""
         dispatcher = self.session.assembly.dispatcher
         if not dispatcher.busy:
-            return
-        while not dispatcher.settle_for(_never):
+            return True
+        while not dispatcher.settle_for(self._time_has_moved):
             if self._leaves_while_writing():  # what came in between is acknowledged at once
-                return
+                return False
             self._keep_killing()
+        return True
+
+    def _time_has_moved(self) -> bool:
+        """Return whether time went on here, in the middle of things: only a kill lets it."""
+        assembly = self.session.assembly
+        return assembly.kill.running and self._next_time() > assembly.clock.now
 
     def _keep_killing(self) -> None:
         assembly = self.session.assembly
@@ -539,7 +545,3 @@ class _Stopwatch:
                 self._kill_id, self._base = step.kill_id, self._told
             self._told = self._base + step.elapsed_ms
         return self._told
-
-
-def _never() -> bool:
-    return False
