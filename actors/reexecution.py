@@ -336,9 +336,9 @@ class _Driver:
             if command is not None:
                 clock.advance(max(clock.now, command.at))
                 self.commit()
-            elif self._leaves(until=due):
+            elif self._leaves():
                 return False
-            elif self._stops(until=due):
+            elif self._stops():
                 self.commit()
                 return False
             elif due >= at:
@@ -370,7 +370,7 @@ class _Driver:
         """Let happen what happened while the disk was written; return whether it was the last."""
         session = self.session
         session.is_writing = True
-        if self._leaves(until=session.assembly.clock.now):
+        if self._leaves():
             return True
         if session.assembly.dispatcher.errands:
             session.assembly.dispatcher.run_errands()
@@ -466,7 +466,7 @@ class _Driver:
         desk.obstacle = lambda: refusal or None
         desk.take_again(command.command, trouble)
 
-    def _leaves(self, until: int) -> bool:
+    def _leaves(self) -> bool:
         """Return whether the process ended here; then the states of its parts are taken."""
         start = self._until_start
         if start is None or start.place is None or self.is_left:
@@ -474,8 +474,8 @@ class _Driver:
         if start.seq != self.session.journal.seq + 1 or not self._is_at(start.place):
             return False
         clock = self.session.assembly.clock
-        if until < start.at and clock.next_timer_at <= start.at:
-            return False  # timers up to then come first
+        if clock.now < clock.next_timer_at <= start.at:
+            return False  # a timer brought time to where it was left
         clock.advance(max(clock.now, start.at))
         charted = start.place.charted
         if charted is None or self._charts is None:
@@ -499,7 +499,7 @@ class _Driver:
         if self.session.turns == start.place.charted:
             self._charts = Keeper(self.session).states()["charts"]
 
-    def _stops(self, until: int) -> bool:
+    def _stops(self) -> bool:
         """Return whether somebody asked for the end here."""
         tape = self.tape
         if tape.ended is None or tape.stopped_at is None or self._until_start is not None:
@@ -507,7 +507,7 @@ class _Driver:
         if tape.commands or not self._is_at(tape.stopped_at):
             return False
         clock = self.session.assembly.clock
-        return not (until <= tape.ended.at and clock.next_timer_at <= tape.ended.at)
+        return not clock.now < clock.next_timer_at <= tape.ended.at
 
 
 class _Errands(deque[Callable[[], object]]):
