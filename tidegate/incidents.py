@@ -137,8 +137,11 @@ def scenario_of(
     config = manifest.config
     start = manifest.started_at
     near = entries[max(event.seq - 1 - before, 0) : last.seq]
+    again = next(
+        (e.seq for e in entries[1:] if isinstance(e.message, SessionStarted)), last.seq + 1
+    )
     kind = type(event.message).__name__
-    expected = list(_expected(near, start))
+    expected = list(_expected(near, start, again))
     if not expected:
         raise UsageRefused(
             f"--around {event.seq}: nothing near it is a decision; expected more of --before, "
@@ -220,12 +223,17 @@ def _steps(entries: Iterable[Entry], start: int) -> Iterator[dict[str, Any]]:
             yield {"at": at, "when": when, "command": command}
 
 
-def _expected(near: Iterable[Entry], start: int) -> Iterator[dict[str, Any]]:
-    """Yield that each message near is seen at its time, as often as it was."""
+def _expected(near: Iterable[Entry], start: int, again: int) -> Iterator[dict[str, Any]]:
+    """
+    Yield that each message near is seen at its time, as often as it was.
+
+    From entry ``again`` on, where a next process went on with the session, holds only: in a
+    scenario the daemon is started again with a new session, whose strategies begin anew.
+    """
     counts: Counter[str] = Counter()
     for entry in near:
         names = SAID.get(type(entry.message))
-        if names is None:
+        if names is None or (entry.seq >= again and not _outlives(entry.message)):
             continue
         plain = msgspec.to_builtins(entry.message)
         where = {name: plain[name] for name in names if plain.get(name) not in (None, "")}
@@ -237,6 +245,12 @@ def _expected(near: Iterable[Entry], start: int) -> Iterator[dict[str, Any]]:
         counts[json.dumps({**seen, "from": offset, "until": offset})] += 1
     for text, times in counts.items():
         yield {"seen": {**json.loads(text), "at_least": times}}
+
+
+def _outlives(message: Message) -> bool:
+    if not isinstance(message, HoldPlaced | HoldLifted):
+        return False
+    return message.hold.latched
 
 
 def default_path(recorded: Recorded, event: str) -> Path:
