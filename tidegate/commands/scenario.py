@@ -87,9 +87,11 @@ def register(app: typer.Typer) -> None:
             ),
         ],
         before: Annotated[
-            int, typer.Option(min=0, help="Entries before it that are expected.")
+            int, typer.Option(metavar="N", min=0, help="Entries before it that are expected.")
         ] = 10,
-        after: Annotated[int, typer.Option(min=0, help="Entries after it that are expected.")] = 10,
+        after: Annotated[
+            int, typer.Option(metavar="N", min=0, help="Entries after it that are expected.")
+        ] = 10,
         out: Annotated[
             Path | None,
             typer.Option(metavar="FILE", help="Where it goes (*.scenario.json).", dir_okay=False),
