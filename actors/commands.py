@@ -108,6 +108,8 @@ class CommandDesk:
         self.venue = venue
         self.obstacle: Callable[[], str | None] = lambda: None
         """Why a kill may not be lifted now (the kill file is still there), or ``None``."""
+        self.place: Callable[[], str] = lambda: ""
+        """Where in the session it is; journaled as what a command follows from."""
         self._count = 0
 
     def count_from(self, number: int) -> None:
@@ -138,13 +140,32 @@ class CommandDesk:
             request.flatten,
             request.unlatch,
         )
-        origin = self.supervisor.dispatcher.publish("operator", command)
+        return self._taken(command, trouble, waited_ms)
+
+    def take_again(self, command: OperatorCommand, trouble: str) -> Answer:
+        """Take a command as it was recorded; ``trouble`` is what was wrong with its words."""
+        self._count += 1
+        now = self.clock.now
+        command_id = f"{self.tag}-C{self._count}"
+        again = msgspec.structs.replace(command, at=now, command_id=command_id)
+        return self._taken(again, trouble, 0)
+
+    def _taken(self, command: OperatorCommand, trouble: str, waited_ms: int) -> Answer:
+        place = self.place() or None
+        origin = self.supervisor.dispatcher.publish("operator", command, place)
         try:
             return self._carry_out(command, trouble, waited_ms, origin)
         except Refused as refused:
             self.supervisor.dispatcher.publish(
                 "operator",
-                CommandRefused("operator", now, command_id, request.verb, request.by, str(refused)),
+                CommandRefused(
+                    "operator",
+                    command.at,
+                    command.command_id,
+                    command.verb,
+                    command.by,
+                    str(refused),
+                ),
             )
             return Answer(ok=False, text=str(refused))
 

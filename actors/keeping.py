@@ -19,10 +19,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from actors.places import Place
 from actors.runtime import Cell
 from actors.runtime.interrupt import HandlerStuck
 from actors.runtime.limits import CHART_KEPT_EVERY
@@ -62,6 +64,11 @@ class Recorded:
         return int(self.parts["session"]["clock"])
 
     @property
+    def place(self) -> Place | None:
+        """Return where in the session that was; ``None`` where an older Tidegate did not say."""
+        return Place.of(self.parts["session"].get("place", ""))
+
+    @property
     def last_bar_at(self) -> int:
         """Return when the newest bar that was taken opened, -1 for none."""
         return max((bar["timestamp"] for bar in self.parts["session"]["last"]), default=-1)
@@ -70,17 +77,22 @@ class Recorded:
 class Keeper:
     """Returns the states of a session's parts, those that may have changed since the last call."""
 
-    def __init__(self, session: Session) -> None:
-        """Keep the parts of ``session``."""
+    def __init__(self, session: Session, *, charted: int = -1) -> None:
+        """Keep the parts of ``session``, whose charts were kept after turn ``charted``."""
         self._session = session
         self._seen: dict[str, tuple[int, int]] = {}
         self._unready: set[str] = set()
-        self._charted = -1
+        self._charted = charted
 
     def states(self) -> Mapping[str, bytes | None]:
         """Return (part, state); for the journal, between two handlers."""
         session = self._session
         assembly = session.assembly
+        if session.turns >= self._charted + CHART_KEPT_EVERY or self._charted < 0:
+            self._charted = session.turns
+            charts = _encode(assembly.track.charts())
+        else:
+            charts = None
         found: dict[str, bytes | None] = {
             "session": _encode(self._of_session()),
             "execution": _encode(assembly.books.snapshot()),
@@ -90,9 +102,8 @@ class Keeper:
         }
         if assembly.health is not None:
             found["health"] = _encode(assembly.health.state.circuits.export())
-        if session.turns >= self._charted + CHART_KEPT_EVERY or self._charted < 0:
-            self._charted = session.turns
-            found["charts"] = _encode(assembly.track.charts())
+        if charts is not None:
+            found["charts"] = charts
         for cell in assembly.strategy_cells.values():
             text = self._of_strategy(cell)
             if text is not None:
@@ -106,6 +117,7 @@ class Keeper:
         return {
             "version": STATES_VERSION,
             "clock": assembly.clock.now,
+            "place": str(replace(session.place, charted=self._charted)),
             "turns": session.turns,
             "bars": session.bars,
             "first_bar_at": session.first_bar_at,
@@ -153,6 +165,7 @@ def restore(session: Session, recorded: Recorded) -> None:
     core = assembly.core
     kept = parts["session"]
     session.turns, session.bars = int(kept["turns"]), int(kept["bars"])
+    session.begun = session.turns
     session.first_bar_at = int(kept["first_bar_at"])
     board = assembly.board
     for bar in msgspec.convert(kept["last"], list[Bar]):

@@ -17,6 +17,7 @@ import anyio.lowlevel
 import structlog
 
 from actors.inbox import Inbox
+from actors.places import Place
 from actors.runtime import Pacer
 from actors.runtime.clock import LOOK_UP_S, monotonic_s, within
 from actors.runtime.limits import REMOTE_PATIENCE_S, SETTLE_SLICE_S, STOP_PATIENCE_S
@@ -44,6 +45,9 @@ class PacedDriver:
         self.inbox = inbox
         self.stop = stop
         self.on_progress = on_progress
+        self.stopped_at: Place | None = None
+        """Where ``stop`` ended it."""
+        session.assembly.desk.place = lambda: str(session.place)
         self._kept = -1
         self._unwritten = False
         self._stirred = asyncio.Event()
@@ -76,6 +80,7 @@ class PacedDriver:
             at = group[0].timestamp + timeframe_ms
             if not await self._until(at):
                 return False
+            session.begun += 1
             session.turn(group, at)
             session.turns += 1
             session.bars += len(group)
@@ -103,6 +108,7 @@ class PacedDriver:
                 raise self._trouble
             if self.stop():
                 await self.commit()  # a kill that came with the order to stop is not lost
+                self.stopped_at = session.place
                 return False
             if errands or self._unanswered():
                 clock.advance(min(self.pacer.session_ms(clock.now), due))
@@ -230,11 +236,11 @@ class PacedDriver:
         return True
 
     async def _written(self) -> None:
-        self._on_disk = True
+        self._on_disk = self.session.is_writing = True
         try:
             await self.session.journal.commit()
         finally:
-            self._on_disk = False
+            self._on_disk = self.session.is_writing = False
         if self._trouble is not None:
             raise self._trouble
 
@@ -258,7 +264,7 @@ class PacedDriver:
         in_force: Mapping[str, Hold],
         settled: tuple[Announcement, ...],
     ) -> bool:
-        self._on_disk = True
+        self._on_disk = self.session.is_writing = True
         try:
             await anyio.to_thread.run_sync(register.replace, in_force, settled)
         except OSError as error:
@@ -268,6 +274,6 @@ class PacedDriver:
             self._unwritten = True
             return False
         finally:
-            self._on_disk = False
+            self._on_disk = self.session.is_writing = False
         self._unwritten = False
         return True

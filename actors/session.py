@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import gc
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -78,6 +78,17 @@ def run_replay(spec: SessionSpec, *, on_progress: Progress | None = None) -> Ses
     fingerprints = spec.feed.fingerprints()
     session_id = spec.session_id or simulation_session_id(spec.config, fingerprints, spec.seed)
     out = _folder(spec, session_id)
+    with closing(SessionLease(out)):
+        return _replayed(spec, session_id, out, fingerprints, on_progress or _ignore)
+
+
+def _replayed(
+    spec: SessionSpec,
+    session_id: str,
+    out: Path,
+    fingerprints: Mapping[str, str],
+    on_progress: Progress,
+) -> SessionResult:
     first, groups = _open(spec, out)
     artifacts = Artifacts(spec, session_id, out, fingerprints)
     artifacts.begin(first[0].timestamp)
@@ -87,7 +98,7 @@ def run_replay(spec: SessionSpec, *, on_progress: Progress | None = None) -> Ses
         with _few_collections():
             session = Session(spec, session_id, journal, first)
             session.start()
-            otherwise, trouble = _drive(session, groups, on_progress or _ignore)
+            otherwise, trouble = _drive(session, groups, on_progress)
             outcome, exit_code = session.outcome(otherwise)
             session.finish(outcome, exit_code)
             journal.close()
@@ -273,7 +284,7 @@ async def _to_the_end(
     await driver.wind_down()
     outcome, exit_code = session.outcome(otherwise)
     passing("session.ending")
-    session.finish(outcome, exit_code)
+    session.finish(outcome, exit_code, driver.stopped_at)
     await driver.commit()
     passing("session.ended")
     return outcome, exit_code, trouble

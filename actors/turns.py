@@ -19,9 +19,11 @@ from actors.assembly import Assembly, Parts, assemble
 from actors.execution import ExecutionActor
 from actors.feed import FeedActor, gaps_of
 from actors.health import NOTHING_STALE
+from actors.health.circuits import HEALTH
 from actors.keeping import Recorded, backlog_of, restore
 from actors.opening import adopt_at_start
 from actors.outcomes import COMPLETED, EXIT_CODES, HALTED, INPUT_REFUSED, KILLED, RISK_HALTED
+from actors.places import Place
 from actors.reconciler import ReconcilerActor
 from actors.recovering import Recovery
 from actors.runtime import Cell, CellState, Dispatcher, Origin
@@ -87,6 +89,10 @@ class Session:
         tag = tag_of(session_id)
         self.turns = 0
         self.bars = 0
+        self.begun = 0
+        """Turns that have begun; for whoever is interested in what happens within one."""
+        self.is_writing = False
+        """Whether its driver waits for the disk: commits are still to be released then."""
         self.first_bar_at = start_at = first[0].timestamp if recorded is None else recorded.clock
         self._recorded = recorded
         factory: Callable[..., Dispatcher] = QueuedDispatcher if spec.queued else Dispatcher
@@ -164,7 +170,9 @@ class Session:
         assembly = self.assembly
         clock = assembly.clock
         supervisor = assembly.supervisor
-        self._publish(SessionStarted("session", clock.now, self.session_id, spec.mode, spec.seed))
+        left_at = None if self._recorded is None else str(self._recorded.place or "") or None
+        started = SessionStarted("session", clock.now, self.session_id, spec.mode, spec.seed)
+        assembly.dispatcher.publish("session", started, left_at)
         for hold in held:
             supervisor.reapply(hold)
         adopt_at_start(assembly, adopted)
@@ -189,6 +197,15 @@ class Session:
     def is_unaccounted(self) -> bool:
         """Return whether the venue is still to be asked about something before anything opens."""
         return self._recovery.is_unaccounted
+
+    @property
+    def place(self) -> Place:
+        """Return where it is, exactly; no handler may be running."""
+        cells = self.assembly.dispatcher.cells.values()
+        handled = sum(
+            cell.handled + cell.dead + cell.refused for cell in cells if cell.name != HEALTH
+        )
+        return Place(self.begun, handled, on_disk=self.is_writing)
 
     def _publish(self, message: Message) -> None:
         self.assembly.dispatcher.publish("session", message)
@@ -392,13 +409,13 @@ class Session:
         """Return why the session must end, if it must."""
         return self.assembly.supervisor.halted
 
-    def finish(self, outcome: str, exit_code: int) -> None:
+    def finish(self, outcome: str, exit_code: int, stopped_at: Place | None = None) -> None:
         """
         End the session in phases and journal each.
 
         Nothing new may open (unless the data simply ended); what is on its way settles; the
         account is valued at the last close and compared with the venue's; every actor stops,
-        in reverse order of its start.
+        in reverse order of its start. ``stopped_at`` is where somebody asked for the end.
         """
         assembly = self.assembly
         supervisor = assembly.supervisor
@@ -422,9 +439,8 @@ class Session:
         for sample in assembly.track.samples(self.turns):
             self._publish(sample)
         supervisor.stop(outcome)
-        self._publish(
-            SessionEnded("session", assembly.clock.now, self.session_id, outcome, exit_code)
-        )
+        ended = SessionEnded("session", assembly.clock.now, self.session_id, outcome, exit_code)
+        assembly.dispatcher.publish("session", ended, str(stopped_at) if stopped_at else None)
 
     def _gaps(self) -> list[FeedGap]:
         return gaps_of(self.spec.feed, self.assembly.clock.now)

@@ -31,7 +31,9 @@ FILE: Final = "daemon.lock"
 LIVE: Final = "live"
 HOLDER_BYTES_MAX: Final = 4_096
 TRIES: Final = 100
-"""Times that a lease is tried whose file somebody else removes just then."""
+"""Times that a lease is tried whose file somebody else removes, or looks at, just then."""
+
+_AS_A_FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY
 
 
 class LeaseHeld(Exception):
@@ -124,7 +126,9 @@ class SessionLease:
     def __init__(self, folder: Path) -> None:
         """Take it; raises ``LeaseHeld`` when another process runs the session."""
         self.folder = folder
-        found = _opened_and_locked(folder, os.O_RDONLY | os.O_DIRECTORY)
+        # More than once: whoever looks whether it is held has it for that moment.
+        tries = (_opened_and_locked(folder, _AS_A_FOLDER) for _ in range(TRIES))
+        found = next((descriptor for descriptor in tries if descriptor is not None), None)
         if found is None:
             raise LeaseHeld(f"session {folder.name} is running already: {folder} is locked")
         self._descriptor = found
@@ -136,6 +140,15 @@ class SessionLease:
             os.close(descriptor)
 
     close = release  # for ``contextlib.closing``
+
+
+def is_session_held(folder: Path) -> bool:
+    """Return whether a process runs the session in ``folder``, which must exist."""
+    descriptor = _opened_and_locked(folder, _AS_A_FOLDER, fcntl.LOCK_SH)
+    if descriptor is None:
+        return True
+    os.close(descriptor)
+    return False
 
 
 def lease_files(
@@ -186,11 +199,11 @@ def _locked_file(path: Path) -> int:
     raise LeaseHeld(f"{path} is removed again and again: nobody can tell who runs")
 
 
-def _opened_and_locked(path: Path, flags: int) -> int | None:
+def _opened_and_locked(path: Path, flags: int, kind: int = fcntl.LOCK_EX) -> int | None:
     """Return a descriptor of ``path`` that has its lock; ``None`` if another one has it."""
     descriptor = os.open(path, flags | os.O_CLOEXEC, 0o644)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
     except OSError as error:
         os.close(descriptor)
         if error.errno not in (errno.EAGAIN, errno.EACCES):

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from state.manifest import Manifest, ManifestError, load_manifest
+from state.lease import is_session_held
+from state.manifest import Manifest, ManifestError, SessionStatus, load_manifest
 from tidegate.exits import UsageRefused
 
 MANIFEST = "manifest.json"
@@ -23,6 +24,14 @@ class Recorded:
     def journal(self) -> Path:
         """Return the path of the session's journal."""
         return self.folder / "journal.sqlite"
+
+    @property
+    def status(self) -> SessionStatus:
+        """Return how it stands: one that says it runs, and that nobody runs, has crashed."""
+        status = self.manifest.status
+        if status is SessionStatus.RUNNING and not is_session_held(self.folder):
+            return SessionStatus.CRASHED
+        return status
 
 
 def recorded_sessions(runs_dir: Path) -> tuple[list[Recorded], list[str]]:

@@ -14,12 +14,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from actors.reexecution import PlaceUnknown, Reexecuted, reexecute
 from actors.session import SessionError, SessionSpec, run_replay
 from brokers.settings import Adapter
 from feeds.errors import FeedError
 from state.journal import JournalError
-from state.journal.reader import first_difference, read_lines
-from state.manifest import Manifest, file_sha256
+from state.journal.reader import Difference, first_difference, read_lines
+from state.manifest import Manifest, SessionStatus, file_sha256
 from strategies.loader import StrategyLoadError, load_strategy
 from tidegate import __version__
 from tidegate.archive import Recorded
@@ -45,6 +46,13 @@ OUTSIDE: Mapping[bytes, str] = {
 }
 """What is in the line of an event that does not follow from configuration, data and seed."""
 
+UNPLACED: Mapping[bytes, str] = {
+    mark: what
+    for mark, what in OUTSIDE.items()
+    if what not in ("an operator's command", "the order to stop")
+}
+"""The same for a session whose journal says where in it commands and the order to stop came."""
+
 _STARTED = b'"type":"ActorStarted"'
 _HELD = b'"type":"HoldPlaced"'
 
@@ -56,6 +64,9 @@ class Verdict:
     events: int
     findings: tuple[str, ...]
     notes: tuple[str, ...] = ()
+
+    ended: bool = True
+    """Whether the session came to its end; if not, its process ended, or it still runs."""
 
     @property
     def same(self) -> bool:
@@ -76,16 +87,16 @@ def verify(recorded: Recorded) -> Verdict:
         return Verdict(0, (*findings, f"it cannot be run again: {error}"), tuple(notes))
     try:
         events = sum(1 for _ in read_lines(recorded.journal))
-        with tempfile.TemporaryDirectory(prefix="tidegate-verify-") as folder:
-            out = Path(folder) / "session"
-            refusal = _run(replace(again, out=out))
-            if refusal is not None and not (out / "journal.sqlite").is_file():
-                return Verdict(0, (*findings, f"it cannot be run again: {refusal}"), tuple(notes))
-            difference = first_difference(recorded.journal, out / "journal.sqlite")
+        compared = _reexecuted(again, recorded) if manifest.mode != "replay" else None
+        difference = _rerun(again, recorded) if compared is None else compared.difference
+        marks = OUTSIDE if compared is None else UNPLACED
+    except FeedError as refusal:
+        return Verdict(0, (*findings, f"it cannot be run again: {refusal}"), tuple(notes))
     except (JournalError, OSError, SessionError) as error:
         return Verdict(0, (*findings, f"the journal cannot be compared: {error}"), tuple(notes))
-    if difference is not None:
-        outside, what = _first_from_outside(recorded.journal)
+    ended = _has_ended(recorded)
+    if difference is not None and (ended or difference.first is not None):
+        outside, what = _first_from_outside(recorded.journal, marks)
         if outside and difference.seq >= outside:
             events = outside - 1
             notes.append(
@@ -93,7 +104,17 @@ def verify(recorded: Recorded) -> Verdict:
             )
         else:
             findings.append(f"journal: {difference}")
-    return Verdict(events, tuple(findings), tuple(notes))
+    return Verdict(events, tuple(findings), tuple(notes), ended)
+
+
+def _has_ended(recorded: Recorded) -> bool:
+    """Return whether a session came to its end, by its manifest or by its journal's last event."""
+    if recorded.manifest.status is SessionStatus.ENDED:
+        return True
+    last = b""
+    for last in read_lines(recorded.journal):  # noqa: B007 - the last one is what counts
+        pass
+    return last.startswith(b'{"type":"SessionEnded"')
 
 
 def session_again(manifest: Manifest) -> SessionSpec:
@@ -143,6 +164,24 @@ def _configuration(manifest: Manifest) -> Configuration:
     return Configuration(Settings.model_validate(config), {}, config)
 
 
+def _reexecuted(spec: SessionSpec, recorded: Recorded) -> Reexecuted | None:
+    """Execute a paper session once more; ``None`` where its journal does not say enough for it."""
+    try:
+        return reexecute(spec, recorded.manifest.session_id, recorded.journal)
+    except PlaceUnknown:
+        return None
+
+
+def _rerun(spec: SessionSpec, recorded: Recorded) -> Difference | None:
+    """Run a session once more from configuration, data and seed alone, and compare."""
+    with tempfile.TemporaryDirectory(prefix="tidegate-verify-") as folder:
+        out = Path(folder) / "session"
+        refusal = _run(replace(spec, out=out))
+        if refusal is not None and not (out / "journal.sqlite").is_file():
+            raise refusal
+        return first_difference(recorded.journal, out / "journal.sqlite")
+
+
 def _run(spec: SessionSpec) -> FeedError | None:
     """Run a session; return its feed's refusal: the recorded one may have ended so too."""
     try:
@@ -187,14 +226,14 @@ def _changed_files(recorded: Recorded) -> Iterator[str]:
             yield f"{name} is not what the session wrote; `tidegate rebuild` makes it again"
 
 
-def _first_from_outside(journal: Path) -> tuple[int, str]:
+def _first_from_outside(journal: Path, marks: Mapping[bytes, str]) -> tuple[int, str]:
     """Return number and nature of the first event that data and seed do not explain, or 0."""
     started = False
     for seq, line in enumerate(read_lines(journal), 1):
-        if not started and _HELD in line:
+        if not started and _HELD in line and marks is OUTSIDE:
             return seq, "a hold that an earlier session left"
         started = started or _STARTED in line
-        for mark, what in OUTSIDE.items():
+        for mark, what in marks.items():
             if mark in line:
                 return seq, what
     return 0, ""

@@ -177,9 +177,9 @@ def test_a_strategy_that_is_not_there_is_said_before_anything_is_written() -> No
     assert list(Path().iterdir()) == []
 
 
-def test_what_this_version_cannot_do_is_refused() -> None:
-    """`from-session` is known, and says that it is not there yet."""
+def test_a_session_that_is_not_there_is_refused() -> None:
+    """Before anything is written."""
     code, _, err = run("from-session", "latest", "--around", "HoldPlaced")
 
     assert code == 2
-    assert "this version cannot make a scenario of a recorded session yet" in err
+    assert "session 'latest': there is no session" in err

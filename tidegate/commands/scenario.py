@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from tidegate.commands.options import Json
-from tidegate.exits import Exit, UsageRefused
+from tidegate.commands.options import ConfigFiles, Json, RunsDir, SessionArgument
+from tidegate.exits import Exit
 from tidegate.output import say_document
 
 Paths = Annotated[
@@ -77,21 +77,48 @@ def register(app: typer.Typer) -> None:
 
         say_document(json_schema())
 
-    @group.command("from-session", short_help="Not yet: make a scenario of a recorded session.")
+    @group.command("from-session", short_help="Make a scenario of a recorded session.")
     def from_session(
-        session: Annotated[
-            str, typer.Argument(metavar="SESSION", help="The recorded session's id or folder.")
-        ],
+        session: SessionArgument,
         around: Annotated[
-            str | None, typer.Option(metavar="EVENT", help="The event it is to be about.")
+            str,
+            typer.Option(
+                metavar="EVENT", help="The event it is about: an entry's number, TYPE or TYPE:N."
+            ),
+        ],
+        before: Annotated[
+            int, typer.Option(metavar="N", min=0, help="Entries before it that are expected.")
+        ] = 10,
+        after: Annotated[
+            int, typer.Option(metavar="N", min=0, help="Entries after it that are expected.")
+        ] = 10,
+        out: Annotated[
+            Path | None,
+            typer.Option(metavar="FILE", help="Where it goes (*.scenario.json).", dir_okay=False),
         ] = None,
+        folder: RunsDir = None,
+        config: ConfigFiles = None,
         as_json: Json = False,
-    ) -> Any:
-        """Make a scenario of a recorded session: this version cannot do that yet."""
-        del around, as_json
-        raise UsageRefused(
-            f"scenario from-session {session}: this version cannot make a scenario of a recorded "
-            "session yet; `tidegate scenario new NAME` starts one by hand"
-        )
+    ) -> int:
+        """
+        Write a scenario of what was around an event of a session, and run it once.
+
+        Exits with 1 when the scenario, which is written all the same, does not pass.
+        """
+        from tidegate.archive import resolve
+        from tidegate.incidents import default_path, write_incident
+        from tidegate.places import runs_dir
+
+        recorded = resolve(session, runs_dir(folder, config))
+        path = out or default_path(recorded, around)
+        event, result = write_incident(recorded, around, path, before=before, after=after)
+        if as_json:
+            say_document({"scenario": path, "entry": event.seq, "passed": result.passed})
+        else:
+            print(f"wrote {path}, about entry {event.seq} ({type(event.message).__name__})")
+            print(f"run it:  tidegate scenario run {path}")
+        if not result.passed:
+            print(result.report())
+        return Exit.DONE if result.passed else Exit.WANTING
 
     app.add_typer(group, name="scenario")

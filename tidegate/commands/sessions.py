@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 import typer
 
@@ -31,7 +32,7 @@ def register(app: typer.Typer) -> None:
                     "session_id": manifest.session_id,
                     "mode": manifest.mode,
                     "started_at": iso_ms(manifest.started_at),
-                    "status": manifest.status.value,
+                    "status": session.status.value,
                     "outcome": manifest.outcome,
                     "exit_code": manifest.exit_code,
                     "equity": None if equity is None else equity[0],
@@ -49,8 +50,13 @@ def register(app: typer.Typer) -> None:
             columns = ("session_id", "mode", "started_at", "outcome", "equity", "currency")
             say_table(
                 ("session", "mode", "session time", "outcome", "equity", "currency"),
-                [[_cell(row[column]) for column in columns] for row in rows],
+                [[_cell(_shown(row)[column]) for column in columns] for row in rows],
             )
+
+
+def _shown(row: dict[str, Any]) -> dict[str, Any]:
+    """Return a row with what there is to say of one that has no outcome."""
+    return {**row, "outcome": row["outcome"] or row["status"]}
 
 
 def _cell(value: object) -> str:

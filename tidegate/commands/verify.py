@@ -25,6 +25,7 @@ def register(app: typer.Typer) -> None:
         Exits with 1 when anything differs, naming the first event that does, and every input
         that is not what it was.
         """
+        from state.manifest import SessionStatus
         from tidegate.archive import resolve
         from tidegate.places import runs_dir
         from tidegate.verification import verify as verify_session
@@ -38,6 +39,8 @@ def register(app: typer.Typer) -> None:
                     "session_id": recorded.manifest.session_id,
                     "same": verdict.same,
                     "events": verdict.events,
+                    "ended": verdict.ended,
+                    "status": recorded.status.value,
                     "findings": list(verdict.findings),
                     "notes": list(verdict.notes),
                     "exit_code": int(code),
@@ -49,5 +52,13 @@ def register(app: typer.Typer) -> None:
         for note in verdict.notes:
             print(f"note: {note}")
         if verdict.same:
-            print(f"same: {verdict.events:,} events of {recorded.manifest.session_id}")
+            session_id = recorded.manifest.session_id
+            if verdict.ended:
+                print(f"same: {verdict.events:,} events of {session_id}")
+            elif recorded.status is SessionStatus.RUNNING:
+                print(f"same up to entry {verdict.events:,}, so far: {session_id} is running")
+            else:
+                print(
+                    f"same up to entry {verdict.events:,}, where the process of {session_id} ended"
+                )
         return code
