@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Final
 from functools import partial
 
 from actors.board import Board
@@ -106,6 +107,9 @@ FAILURE_HOLDS = ("failed:", "fatal:")
 venue and our books agree."""
 
 RECONCILIATION_HOLD = "reconciliation"
+
+RECOVERING_HOLD: Final = "recovering"
+"""Held from the first instruction after a restart until the venue and our books agree."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,6 +245,8 @@ class Core:
     def reconciled(self, result: Reconciled) -> None:
         """Hold OPEN while the venue and our books differ; lift what waited for them to agree."""
         if result.differences:
+            if result.occasion == "start" and RECOVERING_HOLD in self.holds.view():
+                return  # news is still on its way, and everything is held until they do agree
             self.supervisor.hold_open(RECONCILIATION_HOLD, "; ".join(result.differences))
             return
         # The comparison at the end of the very session that failed is no evidence for the next one.

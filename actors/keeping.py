@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from actors.commands import QUARANTINE_HOLDS
 from actors.runtime import Cell
 from actors.runtime.limits import CHART_KEPT_EVERY
 from actors.strategy import StrategyActor
@@ -75,6 +76,7 @@ class Keeper:
         self._seen: dict[str, tuple[int, int]] = {}
         self._unready: set[str] = set()
         self._charted = -1
+        self._refused = -1
 
     def states(self) -> Mapping[str, bytes | None]:
         """Return (part, state); for the journal, between two handlers."""
@@ -92,6 +94,9 @@ class Keeper:
         if session.turns >= self._charted + CHART_KEPT_EVERY or self._charted < 0:
             self._charted = session.turns
             found["charts"] = _encode(assembly.track.charts())
+        if assembly.refusals.changes != self._refused:
+            self._refused = assembly.refusals.changes
+            found["refusals"] = _encode(assembly.refusals.snapshot())
         for cell in assembly.strategy_cells.values():
             text = self._of_strategy(cell)
             if text is not None:
@@ -169,8 +174,17 @@ def restore(session: Session, recorded: Recorded) -> None:
     assembly.books.inherit()
     core.risk_memory.restore(parts["risk"])
     assembly.track.restore(parts["account"], parts["charts"])
+    if "refusals" in parts:
+        assembly.refusals.restore(parts["refusals"])
     if assembly.health is not None and "health" in parts:
         assembly.health.state.circuits.restore(parts["health"])
+    in_force = facts.holds.keys()
+    assembly.supervisor.quarantined |= {
+        # Whoever has lifted the hold wants the strategy to trade again: it starts anew.
+        name: reason
+        for name, reason in facts.quarantined.items()
+        if f"{QUARANTINE_HOLDS}{name}" in in_force
+    }
     tag = core.parts.tag
     assembly.desk.count_from(facts.counters.get(f"{tag}-C", 0))
     assembly.kill.count_from(facts.counters.get(f"{tag}-K", 0))

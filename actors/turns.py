@@ -16,7 +16,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import replace
 from typing import Final
 
-from actors.assembly import Assembly, Parts, assemble
+from actors.assembly import RECOVERING_HOLD, Assembly, Parts, assemble
 from actors.execution import ExecutionActor
 from actors.feed import FeedActor
 from actors.health import NOTHING_STALE
@@ -37,6 +37,7 @@ from messages import (
     FundingRate,
     FundingSettled,
     Hold,
+    HoldMode,
     Lane,
     Message,
     MinimumOrder,
@@ -51,9 +52,6 @@ from state.journal import JournalWriter
 from state.money import exact, use_exact_context
 
 PROGRESS_EVERY = 4096
-
-RECOVERING_HOLD: Final = "recovering"
-"""Held from the first instruction after a restart until the venue and our books agree."""
 
 RECOVERY_LOOK_MS: Final = 1_000
 """How often it is looked whether they do."""
@@ -167,7 +165,13 @@ class Session:
         for hold in held:
             supervisor.reapply(hold)
         if self._recorded is not None:
-            supervisor.hold_open(RECOVERING_HOLD, "the session goes on after an earlier process")
+            # What was on its way waits, as behind a circuit: refusing it would change what the
+            # session does whenever nothing was in doubt at all.
+            supervisor.hold_open(
+                RECOVERING_HOLD,
+                "the session goes on after an earlier process",
+                mode=HoldMode.BLOCK,
+            )
             assembly.dispatcher.take_back(backlog_of(self._recorded))
         supervisor.start()
         # Restarts that an earlier session did not live to see.

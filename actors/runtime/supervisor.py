@@ -100,8 +100,15 @@ class Supervisor:
         self.dispatcher.add(cell)
 
     def start(self) -> None:
-        """Start every child in order; a child whose factory raises ends the start."""
+        """
+        Start every child in order; a child whose factory raises ends the start.
+
+        A strategy that an earlier process has quarantined stays where it is.
+        """
         for spec in self.specs:
+            if spec.strategy and spec.strategy in self.quarantined:
+                self.dispatcher.cells[spec.name].become(CellState.QUARANTINED)
+                continue
             try:
                 self._incarnate(self.dispatcher.cells[spec.name])
             except HandlerStuck as stuck:
