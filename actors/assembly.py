@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Final
 from functools import partial
+from typing import Final
 
 from actors.board import Board
 from actors.commands import CommandDesk

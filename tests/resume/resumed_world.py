@@ -18,11 +18,11 @@ from typing import Any
 from session_world import Keep
 from workloads import Step, act
 
+from actors.assembly import RECOVERING_HOLD, StrategySpec, no_facts
 from actors.execution.books import UNANSWERED
 from actors.feed import FeedActor
 from actors.keeping import Keeper, Recorded
 from actors.spec import SessionSpec
-from actors.assembly import RECOVERING_HOLD, StrategySpec, no_facts
 from actors.turns import Session
 from feeds.contract import Group
 from messages import Bar, ExecutionReport, Fill, Hold, Message, OrderEvent, Reconciled, Side
@@ -71,6 +71,8 @@ class Process:
         self.spec, self.disk = spec, disk
         self.cut_at, self.acts = cut_at, acts or {}
         self.batches = 0
+        self.seen: list[tuple[int, int]] = []
+        """(batch, turns before it) of every one."""
         self.sure: list[tuple[int, int]] = []
         """(batch, turns before it) of those at which no order was on its way to the venue."""
         self.unsure = False
@@ -172,7 +174,7 @@ class Process:
             self.batch()
 
     def batch(self) -> None:
-        """Let the disk have what there is by now, as the journal's task would; die if it is time."""
+        """Let the disk have what there is by now, as a journal would; die if it is time."""
         self.journal.flush()
         new, self.sink.lines = self.sink.lines, []
         if not new:
@@ -188,6 +190,7 @@ class Process:
         unsure = bool(self.assembly.dispatcher.commits_waiting) or any(
             order.status in UNANSWERED for order in self.assembly.books.orders.live()
         )
+        self.seen.append((self.batches, self.session.turns))
         if not unsure:
             self.sure.append((self.batches, self.session.turns))
         self.batches += 1
@@ -217,22 +220,19 @@ class Process:
             "fills": self.fills(),
             "ledger": assembly.books.ledger.snapshot(),
             "holds": holds,
-            "books": {
-                name: dict(house.books) for name, house in assembly.core.houses.items()
-            },
+            "books": {name: dict(house.books) for name, house in assembly.core.houses.items()},
             "live": sorted(
                 (order.request.order_id, order.status, order.filled)
                 for order in assembly.books.orders.live()
             ),
-            "memory": assembly.core.risk_memory.snapshot(),
-            "desks": {
-                name: house.desk.snapshot() for name, house in assembly.core.houses.items()
-            },
-            "plans": {
-                name: house.plans.snapshot() for name, house in assembly.core.houses.items()
-            },
+            "memory": {
+                **assembly.core.risk_memory.snapshot(),
+                "backoffs": (),
+            },  # those of strategies
+            "desks": {name: house.desk.snapshot() for name, house in assembly.core.houses.items()},
+            "plans": {name: house.plans.snapshot() for name, house in assembly.core.houses.items()},
             "backoffs": {
-                name: house.memory.backoff for name, house in assembly.core.houses.items()
+                name: house.memory.backoff or [] for name, house in assembly.core.houses.items()
             },
             "venue": assembly.broker.snapshot(ends=False),
             "track": assembly.track.snapshot(),
@@ -275,8 +275,11 @@ def check_sound(process: Process) -> None:
     assert () == tuple(closing[-1].differences)
     trades = [fill.trade_id for fill in process.fills()]
     assert len(set(trades)) == len(trades), "a trade twice"
-    sent = [m.order_id for m in messages if isinstance(m, ExecutionReport)
-            and m.event is OrderEvent.SENT]
+    sent = [
+        m.order_id
+        for m in messages
+        if isinstance(m, ExecutionReport) and m.event is OrderEvent.SENT
+    ]
     assert len(set(sent)) == len(sent), "an order sent twice"
     assert RECOVERING_HOLD not in process.assembly.holds.view(), "it is still recovering"
 
