@@ -67,6 +67,17 @@ def read_journal(path: Path, *, after: int = 0) -> Generator[Entry]:
         yield entry
 
 
+def is_unmade(path: Path) -> bool:
+    """Return whether the making of a live journal was cut short before it could hold anything."""
+    if not path.exists() or not path.stat().st_size:
+        return True
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True)) as file:
+            return not file.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+    except sqlite3.Error:
+        return False  # it is something, and whoever reads it says what is wrong with it
+
+
 def read_lines(path: Path, *, after: int = 0) -> Generator[bytes]:
     """
     Yield the line of every entry after number ``after``, as written, without its newline.

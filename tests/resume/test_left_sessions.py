@@ -22,6 +22,8 @@ from actors.session import resume_paper, run_paper
 from actors.spec import SessionSpec
 from actors.turns import UNHEARD, Session
 from feeds.memory import MemoryFeed
+from state.journal import schema
+from state.journal.limits import LIVE_PAGE
 from state.lease import LeaseHeld, SessionLease
 from strategies.loader import StrategyLoadError
 
@@ -211,4 +213,21 @@ def test_a_session_that_another_process_runs_is_refused(tmp_path: Path) -> None:
         run(spec_of(tmp_path), left=left)
 
     lease.close()
+    assert run(spec_of(tmp_path), left=left) == 0
+
+
+def test_a_journal_whose_making_was_cut_short_is_begun_anew(tmp_path: Path) -> None:
+    """A process that died while it made the tables has done nothing yet: found by torture."""
+    die(spec_of(tmp_path), 8)
+    journal = folder_of(tmp_path) / "journal.sqlite"
+    for path in folder_of(tmp_path).glob("journal.sqlite*"):
+        path.unlink()
+    made = schema.create(journal, page_size=LIVE_PAGE)
+    schema.use_write_ahead_log(made, journal)
+    made.close()
+    assert journal.stat().st_size
+
+    left = left_in(folder_of(tmp_path), spec_of(tmp_path))
+
+    assert left.recorded is None
     assert run(spec_of(tmp_path), left=left) == 0
