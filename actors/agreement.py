@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from decimal import Decimal
+from typing import Final
 
 from actors.execution import Books
 from actors.execution.wiring import unaccounted
@@ -27,6 +28,9 @@ venue and our books agree."""
 
 RECONCILIATION_HOLD = "reconciliation"
 
+RECOVERING_HOLD: Final = "recovering"
+"""Held from the first instruction after a restart until the venue and our books agree."""
+
 
 class Agreement:
     """Holds OPEN while the venue and our books differ; lifts what waited for them to agree."""
@@ -39,6 +43,8 @@ class Agreement:
 
     def reconciled(self, result: Reconciled, lasting: tuple[str, ...]) -> None:
         """Take the result of a comparison; what differs and has not lasted changes nothing yet."""
+        if lasting and result.occasion == "start" and RECOVERING_HOLD in self._holds.view():
+            return  # news is still on its way, and everything is held until they do agree
         cause = "; ".join(lasting)
         held = self._holds.view().get(RECONCILIATION_HOLD)
         # What holds already is not placed again by every look: its beginning is when it began.

@@ -24,11 +24,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from actors.commands import QUARANTINE_HOLDS
 from actors.places import Place
 from actors.runtime import Cell
 from actors.runtime.interrupt import HandlerStuck
 from actors.runtime.limits import CHART_KEPT_EVERY
 from actors.strategy import StrategyActor
+from actors.strategy.house import state_of
 from messages import Bar, FundingRate, Message, PositionSide, Quote, message_types
 from state.facts import Facts
 
@@ -37,6 +39,9 @@ if TYPE_CHECKING:
 
 STATES_VERSION: Final = 1
 """Version of the form of the states; a session of another one cannot be gone on with."""
+
+STRATEGY_PARTS: Final = "strategy:"
+"""How the names of the parts begin that are a strategy's, as those of their actors do."""
 
 _encode = msgspec.json.Encoder(order="deterministic").encode
 
@@ -83,6 +88,7 @@ class Keeper:
         self._seen: dict[str, tuple[int, int]] = {}
         self._unready: set[str] = set()
         self._charted = charted
+        self._refused = -1
 
     def states(self) -> Mapping[str, bytes | None]:
         """Return (part, state); for the journal, between two handlers."""
@@ -99,11 +105,15 @@ class Keeper:
             "risk": _encode(assembly.core.risk_memory.snapshot()),
             "venue": _encode(assembly.broker.snapshot(ends=False)),
             "account": _encode(assembly.track.snapshot()),
+            "kill": _encode(assembly.kill.snapshot()),
         }
         if assembly.health is not None:
             found["health"] = _encode(assembly.health.state.circuits.export())
         if charts is not None:
             found["charts"] = charts
+        if assembly.refusals.changes != self._refused:
+            self._refused = assembly.refusals.changes
+            found["refusals"] = _encode(assembly.refusals.snapshot())
         for cell in assembly.strategy_cells.values():
             text = self._of_strategy(cell)
             if text is not None:
@@ -132,9 +142,12 @@ class Keeper:
 
     def _of_strategy(self, cell: Cell) -> bytes | None:
         """Return a strategy's state if it may have changed and can be had."""
-        mark = (cell.incarnation, cell.handled + cell.dead + cell.refused)
-        if self._seen.get(cell.name) == mark or not cell.runs:
+        mark = (cell.incarnation + (not cell.runs), cell.handled + cell.dead + cell.refused)
+        if self._seen.get(cell.name) == mark:
             return None
+        if not cell.runs:
+            self._seen[cell.name] = mark
+            return self._between_incarnations(cell)
         found: list[bytes] = []
 
         def keep(cell: Cell) -> None:
@@ -153,6 +166,19 @@ class Keeper:
         self._seen[cell.name] = mark
         return found[0] if found else None
 
+    def _between_incarnations(self, cell: Cell) -> bytes:
+        """
+        Return the state of a strategy that has failed: its next incarnation's, as without a crash.
+
+        Its desk and plans have taken the news that it failed on; it itself goes back.
+        """
+        core = self._session.assembly.core
+        name = cell.name.removeprefix(STRATEGY_PARTS)
+        house = core.houses[name]
+        saved = core.saved.get(name)
+        own = None if saved is None else json.loads(saved)["strategy"]
+        return state_of(house, own, house.memory.backoff, failed=True).encode()
+
 
 def restore(session: Session, recorded: Recorded) -> None:
     """
@@ -163,16 +189,16 @@ def restore(session: Session, recorded: Recorded) -> None:
     parts, facts = recorded.parts, recorded.facts
     assembly = session.assembly
     core = assembly.core
-    kept = parts["session"]
-    session.turns, session.bars = int(kept["turns"]), int(kept["bars"])
+    whole = parts["session"]
+    session.turns, session.bars = int(whole["turns"]), int(whole["bars"])
     session.begun = session.turns
-    session.first_bar_at = int(kept["first_bar_at"])
+    session.first_bar_at = int(whole["first_bar_at"])
     board = assembly.board
-    for bar in msgspec.convert(kept["last"], list[Bar]):
+    for bar in msgspec.convert(whole["last"], list[Bar]):
         board.last[bar.symbol] = bar
-    for quote in msgspec.convert(kept["quotes"], list[Quote]):
+    for quote in msgspec.convert(whole["quotes"], list[Quote]):
         board.quotes[quote.symbol] = quote
-    for rate in msgspec.convert(kept["funding"], list[FundingRate]):
+    for rate in msgspec.convert(whole["funding"], list[FundingRate]):
         board.funding[rate.symbol] = rate
     for position in facts.ledger.positions():
         # Adopted before its market was seen.
@@ -186,16 +212,29 @@ def restore(session: Session, recorded: Recorded) -> None:
     assembly.books.inherit()
     core.risk_memory.restore(parts["risk"])
     assembly.track.restore(parts["account"], parts["charts"])
+    if "refusals" in parts:
+        assembly.refusals.restore(parts["refusals"])
     if assembly.health is not None and "health" in parts:
         assembly.health.state.circuits.restore(parts["health"])
+    in_force = facts.holds.keys()
+    assembly.supervisor.quarantined |= {
+        # Whoever has lifted the hold wants the strategy to trade again: it starts anew.
+        name: reason
+        for name, reason in facts.quarantined.items()
+        if f"{QUARANTINE_HOLDS}{name}" in in_force
+    }
     tag = core.parts.tag
     assembly.desk.count_from(facts.counters.get(f"{tag}-C", 0))
+    if "kill" in parts:
+        assembly.kill.restore(parts["kill"])
     assembly.kill.count_from(facts.counters.get(f"{tag}-K", 0))
     for name, house in core.houses.items():
-        text = parts.get(f"strategy:{name}")
-        if text is not None:
-            _restore_house(house, text)
-            core.saved[name] = json.dumps(text, separators=(",", ":"), sort_keys=True)
+        kept = parts.get(f"{STRATEGY_PARTS}{name}")
+        if kept is not None:
+            _restore_house(house, kept)
+            house.memory.whole = not kept.get("failed", False)
+            if kept["strategy"] is not None:
+                core.saved[name] = json.dumps(kept, separators=(",", ":"), sort_keys=True)
         for symbol, minimum in facts.minimums.items():
             house.desk.minimums[symbol] = minimum
 

@@ -17,7 +17,7 @@ asking goes on. Protective orders (reduce-only) stay unless everything is to be 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any, Final
 
@@ -99,6 +99,7 @@ class KillSwitch:
         self._orders = 0
         self._sent: Counter[PositionKey] = Counter()
         self._overdue: Left | None = None
+        self._flatten_again = False
 
     # -- trigger
 
@@ -138,9 +139,21 @@ class KillSwitch:
         self._count = number
 
     def go_on(self) -> None:
-        """Go on with the kill that an earlier session was left in, if one was."""
+        """
+        Go on with the kill that an earlier session was left in, if one was.
+
+        One that an earlier process of the same session began to flatten by is flattened by again.
+        """
         for hold in self._holds():
-            self.pull(hold.cause, hold.set_by, hold_id=hold.hold_id)
+            self.pull(hold.cause, hold.set_by, hold_id=hold.hold_id, flatten=self._flatten_again)
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return what of a kill its holds do not say, JSON-ready."""
+        return {"flatten": bool(self._kill_id) and self._flatten}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take back what ``snapshot`` gave, before ``go_on``."""
+        self._flatten_again = bool(state["flatten"])
 
     def _holds(self) -> list[Hold]:
         return [h for h in self.supervisor.dispatcher.holds.view().values() if is_kill(h)]

@@ -185,12 +185,14 @@ class PacedDriver:
 
     async def account_for(self) -> None:
         """
-        Go on asking a venue elsewhere about what is in doubt, before the end, for a while.
+        Go on asking the venue about what is in doubt, before the end, for a while.
 
-        The feed is over, so time passes as it really does.
+        The feed is over, so time passes as it really does; but nobody waits for a venue in this
+        process.
         """
         session = self.session
         if session.remote is None:
+            await self._account_here()
             return
         clock, start = session.assembly.clock, session.assembly.clock.now
         began_s = monotonic_s()
@@ -202,6 +204,12 @@ class PacedDriver:
             await within(LOOK_UP_S, self._heard)
             if self._trouble is not None:
                 raise self._trouble
+            await self.commit()
+
+    async def _account_here(self) -> None:
+        session = self.session
+        until = session.assembly.clock.now + session.spec.doubts.budget_ms
+        while session.is_unaccounted and self._fire(until):
             await self.commit()
 
     async def wind_down(self) -> None:

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 from typing import Final
 
+from actors.agreement import RECOVERING_HOLD
 from actors.assembly import Assembly
 from actors.reconciler import UNSETTLED, ReconcilerActor
-
-RECOVERING_HOLD: Final = "recovering"
-"""Held from the first instruction after a restart until the venue and our books agree."""
+from messages import HoldMode
 
 RECOVERY_LOOK_MS: Final = 1_000
 """How often it is looked whether they do."""
@@ -27,9 +26,16 @@ class Recovery:
         self._assembly = assembly
 
     def begin(self) -> None:
-        """Hold everything; nothing has started yet."""
+        """
+        Hold everything; nothing has started yet.
+
+        What was on its way waits, as behind a circuit: refusing it would change what the session
+        does whenever nothing was in doubt at all.
+        """
         self._assembly.supervisor.hold_open(
-            RECOVERING_HOLD, "the session goes on after an earlier process"
+            RECOVERING_HOLD,
+            "the session goes on after an earlier process",
+            mode=HoldMode.BLOCK,
         )
 
     def look(self, at: int) -> None:

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter, deque
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
 
 from actors.runtime.limits import REFUSALS_KEPT
 from messages import Cause, ExecutionReport, IntentEnded, RiskDecision
@@ -14,13 +18,15 @@ class Refusal:
 
     __slots__ = ("at", "causes", "count", "strategy", "what")
 
-    def __init__(self, what: str, strategy: str, causes: tuple[Cause, ...], at: int) -> None:
-        """Note the first one."""
+    def __init__(
+        self, what: str, strategy: str, causes: tuple[Cause, ...], at: int, count: int = 1
+    ) -> None:
+        """Note the first one, or so many."""
         self.what = what
         self.strategy = strategy
         self.causes = causes
         self.at = at
-        self.count = 1
+        self.count = count
 
     def __str__(self) -> str:
         """Return it as an operator reads it."""
@@ -35,6 +41,8 @@ class Refusals:
     def __init__(self) -> None:
         """Begin empty."""
         self.counts: Counter[str] = Counter()
+        self.changes = 0
+        """How often anything was noted: who keeps a copy sees by it when to make a new one."""
         self._by_symbol: dict[str, deque[Refusal]] = {}
 
     def record_decision(self, decision: RiskDecision) -> None:
@@ -58,6 +66,39 @@ class Refusals:
         assert ended.cause is not None, "only what has a cause is a refusal"
         self._note("intent ended short", ended.strategy, ended.symbol, (ended.cause,), ended.at)
 
+    def snapshot(self) -> dict[str, Any]:
+        """Return all that is remembered, JSON-ready."""
+        return {
+            "counts": dict(self.counts),
+            "kept": {
+                symbol: [
+                    [
+                        refusal.what,
+                        refusal.strategy,
+                        msgspec.to_builtins(refusal.causes),
+                        refusal.at,
+                        refusal.count,
+                    ]
+                    for refusal in kept
+                ]
+                for symbol, kept in self._by_symbol.items()
+            },
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take back what ``snapshot`` gave."""
+        self.counts = Counter(state["counts"])
+        self._by_symbol = {
+            symbol: deque(
+                (
+                    Refusal(what, strategy, msgspec.convert(causes, tuple[Cause, ...]), at, count)
+                    for what, strategy, causes, at, count in kept
+                ),
+                maxlen=REFUSALS_KEPT,
+            )
+            for symbol, kept in state["kept"].items()
+        }
+
     def of(self, symbol: str) -> list[Refusal]:
         """Return what is remembered of a symbol, newest first."""
         return list(reversed(self._by_symbol.get(symbol, ())))
@@ -65,6 +106,7 @@ class Refusals:
     def _note(
         self, what: str, strategy: str, symbol: str, causes: tuple[Cause, ...], at: int
     ) -> None:
+        self.changes += 1
         for cause in causes:
             self.counts[cause.code.value] += 1
         kept = self._by_symbol.get(symbol)

@@ -14,7 +14,7 @@ from actors.spec import SessionSpec
 from messages import SessionEnded
 from state.facts import Facts
 from state.journal import JournalError
-from state.journal.reader import read_journal, read_lines, read_states
+from state.journal.reader import is_unmade, read_journal, read_lines, read_states
 from state.manifest import Manifest, ManifestError, load_manifest
 from state.projections.limits import REBUILD_BATCH
 
@@ -71,7 +71,7 @@ def left_in(folder: Path, spec: SessionSpec) -> Left:
             "one that the session began with (--new begins a new session with this one)"
         )
     path = folder / "journal.sqlite"
-    if not path.exists() or not path.stat().st_size:
+    if is_unmade(path):
         return Left(folder, manifest, None, None)
     try:
         facts = facts_of(path, spec)

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
+from actors.agreement import RECOVERING_HOLD
 from actors.outcomes import INTERRUPTED
 from actors.places import Place
-from actors.turns import RECOVERING_HOLD
 from messages import (
     CommandRefused,
     Hold,

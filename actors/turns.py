@@ -179,7 +179,7 @@ class Session:
         if self._recorded is not None:
             self._recovery.begin()
             assembly.dispatcher.take_back(backlog_of(self._recorded))
-        supervisor.start()
+        supervisor.start(again=self._recorded is not None)
         # Restarts that an earlier session did not live to see.
         for child in supervisor.specs:
             if assembly.dispatcher.cells[child.name].runs:

@@ -47,7 +47,8 @@ def left_of(recorded: Recorded, spec: SessionSpec) -> Left | None:
     try:
         left = left_in(recorded.folder, spec)
     except ResumeRefused as error:
-        raise StartRefused(f"start-up refused: {error}") from None
+        hint = "" if "--new" in str(error) else "; --new begins a new session beside it"
+        raise StartRefused(f"start-up refused: {error}{hint}") from None
     if left.ended is None:
         return left
     # Its process died between the last entry and the last file.

@@ -16,6 +16,7 @@ from actors.session import EmptyFeed, SessionError, SessionResult, SessionSpec, 
 from brokers.contract import VenueUnreachable
 from brokers.settings import Adapter
 from feeds.timeframe import format_timeframe
+from strategies.loader import StrategyLoadError
 from tidegate.compose import Parts, broker_of, compose
 from tidegate.config import Configuration
 from tidegate.exits import StartRefused, UsageRefused
@@ -160,7 +161,7 @@ def input_errors() -> Iterator[None]:
     """Turn the runner's refusals of its input into ours."""
     try:
         yield
-    except (EmptyFeed, SessionError) as error:
+    except (EmptyFeed, SessionError, StrategyLoadError) as error:
         raise UsageRefused(str(error)) from None
     except AccountUnexplained as unexplained:
         raise refusal(unexplained) from None

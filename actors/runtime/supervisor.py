@@ -99,20 +99,49 @@ class Supervisor:
         self.histories[spec.name] = deque(maxlen=spec.intensity.sustained + 1)
         self.dispatcher.add(cell)
 
-    def start(self) -> None:
-        """Start every child in order; a child whose factory raises ends the start."""
+    def start(self, *, again: bool = False) -> None:
+        """
+        Start every child in order; a child whose factory raises ends the start.
+
+        ``again`` is for a session that goes on. What an actor finds at its start can concern any
+        other, so all of them are there first; strategies hear the news that was on its way before
+        they are told that they start, so that they do not decide by what is over; and one that was
+        quarantined stays where it is.
+        """
+        if again:
+            self._start_again()
+            return
         for spec in self.specs:
-            try:
-                self._incarnate(self.dispatcher.cells[spec.name])
-            except HandlerStuck as stuck:
-                raise RuntimeError(str(stuck)) from stuck
+            self._make(self.dispatcher.cells[spec.name], begin=True)
         self.dispatcher.settle()
 
-    def _incarnate(self, cell: Cell) -> None:
+    def _start_again(self) -> None:
+        made: list[tuple[Cell, bool]] = []
+        for spec in self.specs:
+            cell = self.dispatcher.cells[spec.name]
+            if spec.strategy and spec.strategy in self.quarantined:
+                cell.become(CellState.QUARANTINED)
+            else:
+                self._make(cell, begin=False)
+                made.append((cell, bool(spec.strategy)))
+        for strategies in (False, True):
+            for cell, is_strategy in made:
+                if is_strategy is strategies and cell.runs:
+                    self.dispatcher.start(cell)
+            self.dispatcher.settle()
+
+    def _make(self, cell: Cell, *, begin: bool) -> None:
+        try:
+            self._incarnate(cell, begin=begin)
+        except HandlerStuck as stuck:
+            raise RuntimeError(str(stuck)) from stuck
+
+    def _incarnate(self, cell: Cell, *, begin: bool = True) -> None:
         self.dispatcher.incarnate(cell)
         now = self.dispatcher.clock.now
         self.dispatcher.publish("supervisor", ActorStarted(cell.name, now, cell.incarnation))
-        self.dispatcher.start(cell)
+        if begin:
+            self.dispatcher.start(cell)
         self.dispatcher.wake(cell)
 
     def stop(self, reason: str) -> None:

@@ -25,7 +25,7 @@ from actors.runtime.cell import Handler
 from actors.strategy.answers import Answers
 from actors.strategy.asked import are_plain, joined
 from actors.strategy.border import MalformedIntent, UnreadyState, own_intents
-from actors.strategy.house import House
+from actors.strategy.house import House, state_of
 from actors.strategy.news import ends, rejection_of
 from actors.strategy.states import BookStates
 from messages import (
@@ -137,7 +137,8 @@ class StrategyActor(Actor):
         if self.backoff is not None:
             self._own.extend(self._backoff_now(*key) for key in self.backoff.known())
         self._own.extend(SetTimer(key, at) for key, at in self.plans.timers())
-        planned = self._told(self.plans.resume()) if self.plans else ()
+        whole, self.house.memory.whole = self.house.memory.whole, False
+        planned = self._told(self.plans.resume()) if self.plans and not whole else ()
         return self._with_own(joined(planned, self.strategy.on_start()))
 
     # -- the market
@@ -477,18 +478,9 @@ class StrategyActor(Actor):
 
     def state(self) -> str:
         """Return everything that the strategy and what belongs to it are, as JSON."""
-        state = {
-            "strategy": self.strategy.snapshot(),
-            "desk": self.desk.snapshot(),
-            "plans": self.plans.snapshot(),
-            "backoff": None if self.backoff is None else self.backoff.export_state(),
-            "books": [
-                [symbol, side.value, text]
-                for (symbol, side), text in sorted(self.house.books.items())
-            ],
-        }
+        backoff = None if self.backoff is None else self.backoff.export_state()
         try:
-            return json.dumps(state, separators=(",", ":"), sort_keys=True)
+            return state_of(self.house, self.strategy.snapshot(), backoff)
         except (TypeError, ValueError) as error:  # of the strategy's own part: ours is plain
             raise UnreadyState("snapshot", error) from error
 

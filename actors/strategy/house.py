@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,6 +19,8 @@ class Memory:
 
     backoff: list[list[Any]] | None = None
     """The newest state of the strategy's backoff: a crash must not forgive what was refused."""
+    whole: bool = False
+    """Whether the next incarnation comes after no failure: nothing that was asked for is lost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,3 +40,21 @@ class House:
     books: dict[tuple[str, PositionSide], str] = field(default_factory=dict)
     """The strategy's own state of each book, as it was last seen."""
     memory: Memory = field(default_factory=Memory)
+
+
+def state_of(
+    house: House, strategy: Any, backoff: list[list[Any]] | None, *, failed: bool = False
+) -> str:
+    """Return a strategy's state as JSON, its own part included; raises if that is not ready."""
+    state: dict[str, Any] = {
+        "strategy": strategy,
+        "desk": house.desk.snapshot(),
+        "plans": house.plans.snapshot(),
+        "backoff": backoff,
+        "books": [
+            [symbol, side.value, text] for (symbol, side), text in sorted(house.books.items())
+        ],
+    }
+    if failed:
+        state["failed"] = True
+    return json.dumps(state, separators=(",", ":"), sort_keys=True)

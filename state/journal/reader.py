@@ -60,11 +60,22 @@ def read_journal(path: Path, *, after: int = 0) -> Generator[Entry]:
         expected += 1
         try:
             entry = decode_line(line)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise _unreadable(path, expected, line, error) from error
         if entry.seq != expected:
             raise JournalDamaged(f"{path}: expected entry {expected}, found {entry.seq}")
         yield entry
+
+
+def is_unmade(path: Path) -> bool:
+    """Return whether the making of a live journal was cut short before it could hold anything."""
+    if not path.exists() or not path.stat().st_size:
+        return True
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True)) as file:
+            return not file.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+    except sqlite3.Error:
+        return False  # it is something, and whoever reads it says what is wrong with it
 
 
 def read_lines(path: Path, *, after: int = 0) -> Generator[bytes]:
@@ -183,10 +194,10 @@ def _lines_as_they_are(path: Path) -> Iterator[bytes]:
                 yield line.removesuffix(b"\n") if line.endswith(b"}\n") else line
 
 
-def _unreadable(path: Path, seq: int, line: bytes, error: msgspec.DecodeError) -> JournalDamaged:
+def _unreadable(path: Path, seq: int, line: bytes, error: Exception) -> JournalDamaged:
     try:
         head = msgspec.json.decode(line, type=_Head)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError):
         return JournalDamaged(f"{path}: entry {seq} is not an event: {_shorten(line)!r}: {error}")
     if head.type not in _TYPE_NAMES:
         return JournalDamaged(

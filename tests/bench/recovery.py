@@ -1,7 +1,7 @@
 """
 What recovery costs: states kept with every commit, and the facts folded from a journal.
 
-    python tests/bench/recovery.py [--rounds 3]
+    python tests/bench/recovery.py [--rounds 3] [--going-on BARS]
 
 Commits are those of a live journal on this disk, three entries each, every one synced. The fold
 reads a busy session's own lines: decoded, then folded through the order table and the ledger.
@@ -16,6 +16,8 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "runtime"))
@@ -25,6 +27,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import run
 from fact_makers import busy_world, facts_of
 
+from actors.agreement import RECOVERING_HOLD
+from actors.resuming import left_in
+from actors.session import resume_paper, run_paper
+from actors.spec import SessionSpec
+from actors.turns import Session
 from messages import FeedGap
 from state.journal import decode_line
 from state.journal.durable import DurableJournal, States
@@ -98,11 +105,57 @@ def fold(rounds: int) -> None:
     print(f"{'an entry folded':<46}{min(folding):>8,.1f} us")
 
 
+def going_on(bars: int) -> None:
+    """Print how long a session of so many bars takes to be protected, and to trade, again."""
+    with tempfile.TemporaryDirectory(prefix="tidegate-bench-") as folder:
+        made = busy_world(1, bars=bars).spec
+        spec = replace(made, mode="paper", runs_dir=Path(folder), session_id="paper-bench-abc")
+        with suppress(_Died, BaseExceptionGroup):
+            asyncio.run(_die(spec, bars - bars // 20))
+        out = Path(folder) / "paper" / "sessions" / "paper-bench-abc"
+        started = time.perf_counter()
+        left = left_in(out, spec)
+        read = time.perf_counter()
+        assert left.recorded is not None
+        found: dict[str, float] = {}
+
+        def opened(session: Session) -> None:
+            found["protected"] = time.perf_counter() - started
+            if RECOVERING_HOLD not in session.assembly.holds.view():
+                found["trading"] = found["protected"]
+
+        asyncio.run(resume_paper(spec, left, speed=0, on_open=opened))
+        entries = left.recorded.facts.seq
+        size = (out / "journal.sqlite").stat().st_size
+        trading = f"{found['trading']:.2f} s" if "trading" in found else "after its doubts"
+        print(
+            f"{entries:,} entries ({size / 1e6:,.1f} MB): read and folded {read - started:.2f} s, "
+            f"protected {found['protected']:.2f} s, trading {trading}"
+        )
+
+
+class _Died(BaseException):
+    """The process is gone."""
+
+
+async def _die(spec: SessionSpec, bars: int) -> None:
+    def progressed(count: int) -> None:
+        if count >= bars:
+            raise _Died
+
+    await run_paper(spec, speed=0, on_progress=progressed)
+
+
 def main() -> None:
     """Print the cost of each in us: median of the rounds, interleaved."""
     parser = argparse.ArgumentParser(description="the cost of states kept and of facts folded")
     parser.add_argument("--rounds", type=int, default=3)
-    rounds = parser.parse_args().rounds
+    parser.add_argument("--going-on", type=int, metavar="BARS", help="only this, of so many bars")
+    asked = parser.parse_args()
+    rounds = asked.rounds
+    if asked.going_on:
+        going_on(asked.going_on)
+        return
     print(run.machine())
     figures: dict[str, list[float]] = {name: [] for name in COSTS}
     for _ in range(rounds):

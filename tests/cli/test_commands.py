@@ -181,6 +181,7 @@ def test_a_fault_of_ours_is_one_line_and_a_traceback_in_the_log(own_folder: Path
         (["trade", "--mode", "live", "--i-acknowledge-risk"], "live needs limits that are given"),
         (["trade", "--mode", "shadow"], "found 'shadow', expected 'paper'"),
         (["trade", "--resume", "--new"], "--resume and --new contradict"),
+        (["trade", "--resume"], "trade: no strategy configured"),
         (["trade", "--session", "x", "--new"], "--session and --new contradict"),
         (["trade"], "`tidegate init` writes one"),
     ],
