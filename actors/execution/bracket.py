@@ -21,6 +21,7 @@ from typing import Any, Final
 
 import msgspec
 
+from actors.execution.pursuit import REFUSED
 from messages import (
     PROTECTIVE,
     Bar,
@@ -28,6 +29,7 @@ from messages import (
     FollowUpReason,
     IntentAction,
     Maker,
+    OrderEvent,
     OrderRequest,
     OrderType,
     PositionSide,
@@ -178,6 +180,16 @@ class Brackets:
         """Return whether an order has made room and is to be put back."""
         entries = self.displaced.get(book_of(order.request), ())
         return any(entry.request.order_id == order.request.order_id for entry in entries)
+
+    def made_room(self, order: Order, event: OrderEvent) -> bool:
+        """
+        Return whether an order has ended to be put back.
+
+        One that the venue never had is not: that would try again what was refused.
+        """
+        if event in REFUSED:
+            self.let_go(lambda request: request.order_id == order.request.order_id)
+        return self.is_displaced(order)
 
     def let_go(self, matches: Callable[[OrderRequest], bool]) -> list[Displaced]:
         """Forget, and return, what has made room and is not to be put back."""
