@@ -14,6 +14,7 @@ from actors import session as sessions
 from actors.execution.actor import ExecutionActor
 from actors.execution.resolver import Resolver
 from messages import OrderEvent, VenueReport
+from state.journal import schema
 from state.journal.durable import DurableJournal
 from state.lease import SessionLease
 from state.orders import OrderStore
@@ -29,6 +30,18 @@ def no_sync_wait() -> None:
         return self.seq
 
     DurableJournal.commit = at_once  # type: ignore[method-assign]
+
+
+def no_sync() -> None:
+    """Let SQLite leave it to the machine when its writes reach the disk."""
+    opened = schema.open_live
+
+    def unsynced(path: Any) -> Any:
+        connection, last = opened(path)
+        connection.execute("PRAGMA synchronous = OFF")
+        return connection, last
+
+    schema.open_live = unsynced
 
 
 def no_last_look() -> None:
@@ -87,6 +100,7 @@ def lease_ignored() -> None:
 
 
 SAFEGUARDS: dict[str, Callable[[], None]] = {
+    "sync": no_sync,
     "sync-wait": no_sync_wait,
     "last-look": no_last_look,
     "dedupe": no_dedupe,
