@@ -11,13 +11,16 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input --quiet
 SEALED := $(BIN)/python .ci/sealed.py
 SESSION ?= runs/demo
 
-.PHONY: help run test check lint format style types floors seams docs environment bench pins clean
+TORTURE := $(BIN)/python tests/crash/torture.py
+
+.PHONY: help run test torture check lint format style types floors seams docs environment bench pins clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make run     a paper session on packaged data, offline, in under a minute"
 	@echo "make test    the test suite, sealed off from the network"
 	@echo "make check   format, lint, types, floors, seams, then the tests"
+	@echo "make torture kill sessions everywhere, and 1000 times at random (hours)"
 	@echo "make docs    the generated pages of docs/reference, made anew"
 	@echo "make bench   our replay beside its peers, on this machine"
 	@echo "make pins    choose the versions in requirements/ anew"
@@ -30,6 +33,11 @@ run: $(VENV)/.core
 # Every processor is used; the tests of a file stay together, for they share what is slow to make.
 test: $(VENV)/.peers
 	$(SEALED) $(BIN)/python -m pytest --numprocesses logical --dist loadfile $(PYTEST_ARGS)
+
+# Prints its counts and its seed; what fails, with the command that shows it again.
+torture: $(VENV)/.test
+	$(TORTURE)
+	$(TORTURE) --random 334
 
 environment: $(VENV)/.peers
 

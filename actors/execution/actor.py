@@ -82,6 +82,9 @@ _FILLED: Final = OrderStatus.FILLED
 _CANCEL_REQUESTED: Final = ReasonCode.CANCEL_REQUESTED
 _BUY: Final = Side.BUY
 
+ENDS: Final = frozenset({OrderEvent.CANCELLED, OrderEvent.EXPIRED})
+"""How an order ends that is not filled whole."""
+
 OURS: Final = frozenset({_CANCEL_REQUESTED, ReasonCode.ENDED_UNSEEN})
 """What a venue says of an order that it was asked to cancel: not why."""
 
@@ -295,12 +298,11 @@ class ExecutionActor(Actor):
             if not self.orders.book_once(fill.trade_id):
                 return (self._unexplained(report, "duplicate_trade", fill.trade_id),)
             return self.book(order, report, fill)
-        inquiries = self.books.inquiries
-        if report.event is _E_CANCELLED and order.live:
-            if report.client_order_id in inquiries.cancelled:
-                return self._canceller.confirm(report)
-            if inquiries.is_cancelled(report.client_order_id):
+        if report.event in ENDS and order.live:
+            if self.books.inquiries.is_over(report.client_order_id):
                 return None  # said twice: its final fills are still being asked for
+            if self._canceller.is_to_confirm(order, report):
+                return self._canceller.confirm(report)
         told = self.heard(order, report)
         if self._doubts.open or report.event is _E_SILENCE:
             return (*told, *self._resolver.after(order, report.event))
@@ -317,10 +319,7 @@ class ExecutionActor(Actor):
         except IllegalTransition as error:
             return self._illegal(order, report, error)
         if status in TERMINAL and stepped not in TERMINAL:
-            ended = self._ended(order, report.event, report.timestamp, cause)
-            if report.filled is None or report.filled == order.filled:
-                return ended
-            return (*ended, *self._resolver.unconfirmed(order))
+            return self._ended(order, report.event, report.timestamp, cause)
         told = report_of(order, report.event, report.timestamp, cause)
         replaces = order.request.replaces
         if replaces and report.event is OrderEvent.ACCEPTED and status is not stepped:
@@ -393,6 +392,8 @@ class ExecutionActor(Actor):
             effects += tuple(self._pursuing.filled(order.request, fill, whole=whole))
         if self._doubts.open:
             effects += tuple(self._resolver.after(order, report.event))
+        if self.books.inquiries.kept:
+            effects += tuple(self._canceller.booked(order))
         if order.request.replaces:  # what trades is there, whether it was said to be or not
             effects += tuple(self.replace(order.request))
         # Flat, or turned round: a closing fill that opens as well names more than one lot.

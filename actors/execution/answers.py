@@ -37,6 +37,18 @@ def _is_whole(answer: VenueOrder, filled: Decimal, remaining: Decimal) -> bool:
     return answer.ended is not OrderEvent.FILLED or remaining <= 0
 
 
+def knows_its_fills(order: Order, ended: VenueReport, answer: VenueOrder | None) -> bool:
+    """
+    Return whether ``order``, which ``ended`` ends, has been booked with all of its fills.
+
+    They are counted with the end, or by an ``answer`` after it. A venue that counts nowhere is
+    believed to have told of all in its answer.
+    """
+    after = answer if answer is not None and answer.known and not answer.open else None
+    counts = {ended.filled, None if after is None else after.filled} - {None}
+    return counts <= {order.filled} if counts else after is not None
+
+
 def end_of(answer: VenueOrder) -> VenueReport:
     """Return the end that an answer tells of as the news that never came."""
     event = answer.ended

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
+from actors.execution.answers import knows_its_fills
 from actors.execution.books import Books
 from actors.execution.bracket import book_of
 from actors.execution.hands import Hands
@@ -116,8 +117,10 @@ class Canceller:
         if cause.code is not _CANCEL_REQUESTED:
             self._books.cancel_causes[request.order_id] = cause
         inquiries = self._books.inquiries
-        if inquiries.is_cancelled(name):
-            return ()  # done, but for its final fills
+        if inquiries.is_over(name):
+            # Done, but for its final fills; what was to follow may be given up by this.
+            kept = inquiries.kept.get(name)
+            return () if kept is None else self.conclude(order, kept, None)
         if cause.code not in UNHURRIED:
             inquiries.forget(name)
             inquiries.cancelled.add(name)
@@ -140,8 +143,7 @@ class Canceller:
             inquiries.forget(name)
             return ()
         if asked.ended is not None:
-            told = self._hands.heard(order, asked.ended)
-            return told if answer is not None else [*told, *self._resolver.unconfirmed(order)]
+            return self.conclude(order, asked.ended, answer)
         inquiries.cancelled.add(name)
         if answer is not None and answer.known and not answer.open:
             return self._resolver.take_end(order, answer)  # it has ended there by itself
@@ -156,9 +158,52 @@ class Canceller:
                 effects.extend(self.go_on(asked, order, None))
         return (*effects, *self.until_answered(now))
 
+    def conclude(
+        self, order: Order, ended: VenueReport, answer: VenueOrder | None
+    ) -> Iterable[Effect]:
+        """
+        Take an end once all fills that belong to it are booked.
+
+        Until then it is kept where something may follow for what is left; where nothing can, it is
+        taken as it is, and the fills are asked for all the same.
+        """
+        if knows_its_fills(order, ended, answer):
+            return self._hands.heard(order, ended)
+        if self._may_follow(order):
+            return self._resolver.keep_end(order, ended)
+        return [*self._hands.heard(order, ended), *self._resolver.unconfirmed(order, ended)]
+
+    def booked(self, order: Order) -> Iterable[Effect]:
+        """Take the end that was kept until the fill that has just been booked, if it was."""
+        name = order.request.client_order_id
+        ended = self._books.inquiries.kept.get(name)
+        if ended is None or (order.live and ended.filled != order.filled):
+            return ()
+        if order.live:
+            return self._hands.heard(order, ended)
+        return self._resolver.completed(order, ended)
+
+    def _may_follow(self, order: Order) -> bool:
+        """Return whether an intent may have another order for what this one leaves."""
+        request = order.request
+        pursuit = self._books.pursuits.get(request.root_id or request.order_id)
+        if pursuit is None or pursuit.order_id != request.order_id or not pursuit.may_go_on:
+            return False
+        # What makes way for another order must not keep that one waiting.
+        cause = self._books.cancel_causes.get(request.order_id)
+        return cause is None or cause.code in UNHURRIED
+
+    def is_to_confirm(self, order: Order, report: VenueReport) -> bool:
+        """Return whether the final fills of a live order, which a report ends, are asked for."""
+        if report.client_order_id in self._books.inquiries.cancelled:
+            return True
+        if report.filled is None:
+            return self._may_follow(order)
+        return report.filled != order.filled
+
     def confirm(self, report: VenueReport) -> tuple[Effect, ...]:
-        """Ask for the final fills of an order that a cancel of ours has ended."""
+        """Ask for the final fills of an order that the venue has ended."""
         now = self._clock.now
-        self._books.inquiries.after_cancel(report, now)
+        self._books.inquiries.after_end(report, now)
         self._broker.query(report.client_order_id, now)
         return self.until_answered(now)

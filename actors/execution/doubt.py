@@ -18,7 +18,8 @@ order that turns up after that proof is a stray: nobody wants it any more, so it
 what it traded is booked.
 
 A doubt that outlasts its budget is *held*: nothing opens where it may matter until it is settled. A
-stray is held from its beginning, because a proof has failed.
+stray is held from its beginning, because a proof has failed; so is a doubt about the fills of an
+order that has ended with fewer than the venue counts, because nothing is reserved for it any more.
 
 This module decides and does nothing: each method returns what is to be done.
 """

@@ -3,9 +3,11 @@ What the venue is asked before and after a cancel: the order's fills.
 
 News of a fill can be lost or late, and a cancel crosses fills on the wire. So a cancel that is in
 no hurry is asked for only after the venue has told what it has of the order, and an order is over
-only when its final fills have been told as well; what is left of it is known exactly by then. A
-venue that does not answer delays a cancel by ``ANSWER_PATIENCE_MS`` and no longer, and what it
-said of the cancel then stands.
+only when its final fills have been told as well; what is left of it is known exactly by then. The
+same goes for an end that came by itself and counts fills of which no news has come. A venue that
+does not answer delays a cancel by ``ANSWER_PATIENCE_MS`` and no longer, and what it said of the end
+then stands; unless something would follow for a rest that nobody knows: then the end is kept, the
+order stays live in our books, and the venue is asked on.
 """
 
 from __future__ import annotations
@@ -37,6 +39,8 @@ class Inquiries:
     open: dict[str, Inquiry] = field(default_factory=dict)
     cancelled: set[str] = field(default_factory=set)
     """Orders whose cancel has been sent and that have not ended yet."""
+    kept: dict[str, VenueReport] = field(default_factory=dict)
+    """Ends that the venue has told of, while fills that belong to them are missing."""
 
     def before_cancel(self, client_order_id: str, now: int) -> bool:
         """Note a question before a cancel; return whether it is a new one."""
@@ -45,12 +49,14 @@ class Inquiries:
         self.open[client_order_id] = Inquiry(client_order_id, now + ANSWER_PATIENCE_MS)
         return True
 
-    def is_cancelled(self, client_order_id: str) -> bool:
-        """Return whether the venue has cancelled an order whose final fills are being asked for."""
+    def is_over(self, client_order_id: str) -> bool:
+        """Return whether the venue has ended a live order whose final fills are asked for."""
+        if client_order_id in self.kept:
+            return True
         inquiry = self.open.get(client_order_id)
         return inquiry is not None and inquiry.ended is not None
 
-    def after_cancel(self, report: VenueReport, now: int) -> None:
+    def after_end(self, report: VenueReport, now: int) -> None:
         """Note a question about the final fills of an order that ``report`` ends."""
         name = report.client_order_id
         self.cancelled.discard(name)
@@ -79,6 +85,7 @@ class Inquiries:
         """Forget an order that has ended."""
         self.open.pop(client_order_id, None)
         self.cancelled.discard(client_order_id)
+        self.kept.pop(client_order_id, None)
 
     @property
     def next_at(self) -> int | None:

@@ -9,7 +9,7 @@ from typing import Final, assert_never
 from actors.board import Board
 from actors.execution.books import Books
 from actors.execution.hands import Hands
-from actors.execution.pursuit import CancelOrder, Move, Pursuit, WakeAt
+from actors.execution.pursuit import CancelOrder, Move, Pursuit, Stage, WakeAt
 from actors.runtime import Clock, Effect, SetTimer
 from messages import (
     Fill,
@@ -85,15 +85,16 @@ class Pursuing:
     def woken_all(self, now: int) -> list[Effect]:
         """Do what is due of every pursuit."""
         pursuits = list(self._books.pursuits.values())
-        return [
-            effect
-            for pursuit in pursuits
-            for effect in self.moves(pursuit, pursuit.woken(now, self.mark(pursuit)))
-        ]
+        return [effect for pursuit in pursuits for effect in self._woken(pursuit, now)]
 
     def wake(self, key: str, now: int) -> list[Effect]:
         """Do what a timer is for."""
         pursuit = self._books.pursuits.get(key.removeprefix(TIMER))
-        if pursuit is None:
-            return []
+        return [] if pursuit is None else self._woken(pursuit, now)
+
+    def _woken(self, pursuit: Pursuit, now: int) -> list[Effect]:
+        if pursuit.stage is Stage.WORKING and self._books.inquiries.kept:
+            order = self._books.orders.by_order_id(pursuit.order_id)
+            if order is not None and order.request.client_order_id in self._books.inquiries.kept:
+                return []  # over by the venue's own doing, whatever time it is by now
         return self.moves(pursuit, pursuit.woken(now, self.mark(pursuit)))

@@ -57,7 +57,6 @@ NO_MARKET_CURE: Final = frozenset(
         ReasonCode.QUANTITY_BELOW_MIN,
         ReasonCode.QUANTITY_ABOVE_MAX,
         ReasonCode.ANSWER_LOST,
-        ReasonCode.NEVER_ARRIVED,
     }
 )
 """Refusals that a market order would meet as well: no reason to send one."""
@@ -202,6 +201,17 @@ class Pursuit:
     def rest(self) -> Decimal:
         """Return the quantity that is still to be filled."""
         return self.quantity - self.filled
+
+    @property
+    def may_go_on(self) -> bool:
+        """Return whether another order may follow the one that there is."""
+        stopped = self.stage is Stage.CANCELLING and self._why is None
+        if stopped or self.stage is Stage.OVER:
+            return False
+        policy = self.intent.policy
+        falls_back = policy.fallback is not None and not self._fallbacks
+        prefers = policy.maker is Maker.PREFER
+        return falls_back or prefers or policy.reprice is not None or policy.retry is not None
 
     # -- what happens to its orders
 

@@ -111,9 +111,13 @@ class Resolver:
         self._doubts.sent.pop(name, None)
         news = VenueReport(name, OrderEvent.SILENCE, now, None, cause)
         told = list(self._hands.heard(order, news))
+        if name in self._doubts.open:
+            return told  # its end is in doubt, and asked about
         return [*told, *self._begin(DoubtKind.SUBMIT, order, sent_at)]
 
-    def _begin(self, kind: DoubtKind, order: Order, sent_at: int) -> list[Effect]:
+    def _begin(
+        self, kind: DoubtKind, order: Order, sent_at: int, *, held: bool = False
+    ) -> list[Effect]:
         now = self._clock.now
         request = order.request
         doubt = Doubt(
@@ -125,6 +129,8 @@ class Resolver:
             sent_at=sent_at,
             plan=self._plan,
         )
+        if held:
+            doubt.hold_at = now
         self._doubts.open[request.client_order_id] = doubt
         return [*self._do(doubt, doubt.due(now), order, None), *self.until_due(now)]
 
@@ -160,6 +166,8 @@ class Resolver:
         if doubt.kind not in AFTER_THE_END and not order.live:
             return self._settle(doubt, order)
         finding = judge(answer, order, doubt.absent_after)
+        if self._is_older(doubt, answer, finding):
+            return []
         steps = doubt.judged(finding, self._clock.now)
         effects = self._do(doubt, steps, order, answer)
         return [*effects, *self.after(order, None)]
@@ -174,11 +182,46 @@ class Resolver:
         is_cancelled = name in self._books.inquiries.cancelled
         return self._begin(DoubtKind.CANCEL if is_cancelled else DoubtKind.END, order, now)
 
-    def unconfirmed(self, order: Order) -> list[Effect]:
-        """Go on asking for the final fills of an order whose end stands without them."""
-        if order.live or order.request.client_order_id in self._doubts.open:
+    def _is_older(self, doubt: Doubt, answer: VenueOrder, finding: Finding) -> bool:
+        """Return whether an answer says what was true before the end that the venue told of."""
+        if finding not in (Finding.OPEN, Finding.ABSENT):
+            return False
+        if doubt.client_order_id in self._books.inquiries.kept:
+            return True
+        asked_at = answer.asked_at
+        return doubt.kind is DoubtKind.END and asked_at is not None and asked_at < doubt.since
+
+    def keep_end(self, order: Order, ended: VenueReport) -> list[Effect]:
+        """Keep an end until the fills that belong to it have been booked, and ask for them."""
+        name = order.request.client_order_id
+        self._books.inquiries.kept[name] = ended
+        if name in self._doubts.open:
             return []
-        return self._begin(DoubtKind.FILLS, order, self._clock.now)
+        return self._begin(DoubtKind.END, order, self._clock.now)
+
+    def unconfirmed(self, order: Order, ended: VenueReport) -> list[Effect]:
+        """
+        Go on asking for the final fills of an order whose end stands without them.
+
+        Where the venue has counted more of them than were booked, what is held is held at once:
+        nothing is reserved for an order that is over.
+        """
+        name = order.request.client_order_id
+        if order.live or name in self._doubts.open:
+            return []
+        short = ended.filled is not None and ended.filled != order.filled
+        if short:
+            self._books.inquiries.kept[name] = ended
+        return self._begin(DoubtKind.FILLS, order, self._clock.now, held=short)
+
+    def completed(self, order: Order, ended: VenueReport) -> list[Effect]:
+        """End the doubt about the fills of an order that is over, once they are all booked."""
+        name = order.request.client_order_id
+        doubt = self._doubts.open.get(name)
+        if doubt is None or doubt.kind is not DoubtKind.FILLS:
+            self._books.inquiries.forget(name)
+            return []
+        return self._settle(doubt, order) if ended.filled == order.filled else []
 
     def is_stray(self, name: str, event: OrderEvent | None) -> bool:
         """Return whether news is of an order that was proven absent, and says otherwise."""
@@ -273,7 +316,8 @@ class Resolver:
                     effects.extend(self.cancel(name, now))
                 case Step.TAKE_END:
                     assert answer is not None, "an end is taken from an answer"
-                    effects.extend(self._hands.heard(order, end_of(answer)))
+                    told = self._books.inquiries.kept.get(name) or end_of(answer)
+                    effects.extend(self._hands.heard(order, told))
                 case Step.PROVE_ABSENT:
                     assert answer is not None, "absence is proven by an answer"
                     effects.extend(self._prove_absent(doubt, order, answer))
@@ -307,6 +351,8 @@ class Resolver:
         if self._doubts.open.get(doubt.client_order_id) is not doubt:
             return []
         self._end(doubt, f"the order is {order.status.value}")
+        if order.live and doubt.client_order_id in self._books.inquiries.kept:
+            return self._begin(DoubtKind.END, order, self._clock.now)
         return self._doubt_cancel(order) if doubt.kind is DoubtKind.SUBMIT else []
 
     def _doubt_cancel(self, order: Order) -> list[Effect]:
@@ -317,7 +363,7 @@ class Resolver:
     def _end(self, doubt: Doubt, reason: str) -> None:
         name = doubt.client_order_id
         del self._doubts.open[name]
-        if doubt.kind is DoubtKind.STRAY:
+        if doubt.kind in AFTER_THE_END:
             self._books.inquiries.forget(name)
             self._doubts.cancels.pop(name, None)
         if doubt.is_held:

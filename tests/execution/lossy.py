@@ -28,11 +28,19 @@ from messages import (
     ApprovedCancel,
     ApprovedOpen,
     Bar,
+    ExecutionPolicy,
+    FallbackOn,
+    MarketFallback,
     Message,
+    OpenFollowUp,
+    OpenIntent,
     OrderRequest,
     OrderType,
+    PartialFill,
     PositionSide,
     ReasonCode,
+    Reprice,
+    Retry,
     Side,
     TimeInForce,
     VenueReport,
@@ -42,6 +50,19 @@ from state.instruments import Instrument
 from state.reconciliation import Mismatch, diff
 
 DELAYS_MS = (0, 0, 40, 700, 4_000, 15_000)
+FALLBACK = MarketFallback((FallbackOn.REJECT, FallbackOn.TIMEOUT))
+RETRY = Retry(3, (ReasonCode.IOC_REMAINDER, ReasonCode.NEVER_ARRIVED), 500)
+PURSUED: tuple[dict[str, Any], ...] = (
+    {"timeout_ms": 3_000, "fallback": FALLBACK},
+    {"time_in_force": TimeInForce.IOC, "fallback": FALLBACK},
+    {"time_in_force": TimeInForce.IOC, "retry": RETRY},
+    {"time_in_force": TimeInForce.IOC, "retry": RETRY, "fallback": FALLBACK},
+    {"timeout_ms": 9_000, "reprice": Reprice(3, 1_000, Decimal(104)), "retry": RETRY},
+    {"timeout_ms": 3_000, "fallback": FALLBACK, "partial": PartialFill.ACCEPT},
+    {"expire_at": 4_000, "retry": Retry(2, (ReasonCode.ORDER_EXPIRED,), 500)},
+)
+"""Policies that have another order follow; ``expire_at`` from the intent's time on."""
+
 INSTRUMENTS = {BTC: Instrument.permissive(BTC, Decimal(10), currency="USDT")}
 
 
@@ -125,7 +146,10 @@ class LossyBench(Bench):
         super().__init__(fee_bps="10")
         self.venue = LossyVenue(self, fates)
         self._armed: dict[str, int] = {}
-        self.booked: Counter[str] = Counter()
+        self.wanted: dict[str, Decimal] = {}
+        """What each pursued intent asks for."""
+        self.root_of: dict[str, str] = {}
+        """The intent of each of their orders, by client order id."""
         self.actor = self.make()
 
     def make(self) -> Any:
@@ -143,9 +167,11 @@ class LossyBench(Bench):
         self.check()
 
     def arm(self, effects: list[Any]) -> None:
-        """Arm the timers among ``effects``."""
+        """Arm the timers among ``effects``, and have further orders approved."""
         for effect in effects:
-            if isinstance(effect, SetTimer):
+            if isinstance(effect, OpenFollowUp):
+                self.take(ApprovedOpen(self._made_of(effect)))
+            elif isinstance(effect, SetTimer):
                 if effect.key in self._armed:
                     self.clock.cancel(self._armed[effect.key])
                 self._armed[effect.key] = self.clock.call_at(effect.at, self._waker(effect.key))
@@ -191,6 +217,38 @@ class LossyBench(Bench):
         )
         self.take(ApprovedOpen(request))
 
+    def pursue(self, price: int, quantity: int, terms: dict[str, Any]) -> None:
+        """Approve an intent to buy at a limit, whose policy may have other orders follow."""
+        now = self.clock.now
+        if "expire_at" in terms:
+            terms = {**terms, "expire_at": now + terms["expire_at"]}
+        policy = ExecutionPolicy(OrderType.LIMIT, limit_price=Decimal(price), **terms)
+        order_id = f"o-{next(self._numbers)}"
+        size = Decimal(quantity)
+        intent = OpenIntent(order_id, "one", BTC, Side.BUY, size, now, policy=policy)
+        self.wanted[order_id] = size
+        self.take(ApprovedOpen(self._made_of(intent), intent))
+
+    def _made_of(self, intent: OpenIntent | OpenFollowUp) -> OrderRequest:
+        policy = intent.policy
+        root_id = intent.root_id if isinstance(intent, OpenFollowUp) else ""
+        self.root_of[f"tg-{intent.intent_id}"] = root_id or intent.intent_id
+        return OrderRequest(
+            intent.intent_id,
+            f"tg-{intent.intent_id}",
+            "one",
+            BTC,
+            intent.side,
+            PositionSide.BOTH,
+            policy.order_type,
+            policy.time_in_force,
+            intent.quantity,
+            self.clock.now,
+            price=policy.limit_price,
+            expire_at=policy.expire_at,
+            root_id=root_id,
+        )
+
     def trade(self, price: float) -> None:
         """Let the market trade at ``price``, as much as half of what rests there."""
         self.mark(BTC, price)
@@ -211,7 +269,8 @@ class LossyBench(Bench):
         Hold every promise that holds at any moment.
 
         Whatever is live at the venue, or may still arrive there, is live in our books: so its worst
-        case stays reserved. No more is booked than was traded, and nothing is sent twice.
+        case stays reserved. No more is booked than was traded, nothing is sent twice, and no intent
+        can get more than it asked for, whatever its orders were filled with unheard.
         """
         now = self.clock.now
         names = {order.client_order_id for order in self.venue.engine.open_orders()}
@@ -232,6 +291,21 @@ class LossyBench(Bench):
             assert order.filled <= (answer.filled or 0), f"{order} was filled {answer.filled}"
         sent = Counter(request.client_order_id for request in self.venue.submitted)
         assert [] == [name for name, times in sent.items() if times > 1], "sent twice"
+        for root_id, quantity in self.wanted.items():
+            bought = self.bought(root_id)
+            assert bought <= quantity, f"{root_id} asked for {quantity} and can have {bought}"
+
+    def bought(self, root_id: str) -> Decimal:
+        """Return what an intent has at the venue, what rests there counted as filled."""
+        total = Decimal(0)
+        for name in (name for name, root in self.root_of.items() if root == root_id):
+            answer = self.venue.engine.order(name, self.clock.now)
+            order = self.books.orders.by_client_id(name)
+            if answer.open and order is not None:
+                total += order.request.quantity
+            else:
+                total += answer.filled or 0
+        return total
 
     def sent_at(self, request: OrderRequest) -> int:
         """Return when a request left: orders here leave as they are made."""
@@ -241,14 +315,21 @@ class LossyBench(Bench):
         """Let the line be calm, ask for what is left to be cancelled, and let everything settle."""
         self.venue.fates = iter(())
         self.pass_time(300_000)
+        assert [] == [p for p in self.books.pursuits.values() if not self._is_live(p.order_id)]
         for order in self.books.orders.live():
             code = ReasonCode.KILL_CANCEL
             self.take(ApprovedCancel("end", "one", BTC, order.request.order_id, code.value))
         self.pass_time(300_000)
 
+    def _is_live(self, order_id: str) -> bool:
+        order = self.books.orders.by_order_id(order_id)
+        return order is not None and order.live
+
     def differences(self) -> tuple[Mismatch, ...]:
         """Hold the end of every order against the venue's truth; return how the books differ."""
         assert {} == self.books.doubts.open
+        assert {} == self.books.inquiries.kept
+        assert {} == self.books.pursuits
         assert [] == self.books.orders.live()
         assert [] == self.venue.engine.open_orders()
         for request in self.venue.submitted:
@@ -276,6 +357,8 @@ def play(bench: LossyBench, acts: list[Act]) -> tuple[Mismatch, ...]:
         if verb == "order":
             side = Side.BUY if first % 2 else Side.SELL
             bench.order(side, 98 + second % 5, 1 + first % 3)
+        elif verb == "pursue":
+            bench.pursue(98 + second % 5, 1 + first % 3, PURSUED[(first + second) % len(PURSUED)])
         elif verb == "trade":
             bench.trade(97.0 + first % 7)
         elif verb == "cancel":

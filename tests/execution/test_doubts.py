@@ -9,13 +9,13 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from doubting import Doubting
 from execution_bench import BTC, NOW, PERP, Bench
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from lossy import Act, LossyBench, play
 
 from actors.execution.doubt import PLAN
-from actors.execution.resolver import DoubtPorts
 from actors.runtime import SetTimer
 from messages import (
     EVERYTHING,
@@ -26,62 +26,10 @@ from messages import (
     OrderStatus,
     ReasonCode,
     Scope,
-    VenueOrder,
     VenueReport,
     Wake,
 )
 from state.orders import OrderStore
-
-
-class Doubting(Bench):
-    """Execution at a broker that only remembers, with holds that are kept, and timers."""
-
-    def __init__(self, *, at_once: bool = True) -> None:
-        super().__init__()
-        self.holds_of: dict[str, tuple[Scope, str]] = {}
-        self.broker.answers_at_once = at_once
-        self.actor = self.make()
-
-    def make(self) -> Any:
-        """Return an incarnation whose holds are kept."""
-        made = super().make()
-        ports = DoubtPorts(
-            lambda hold_id, cause, scope: self.holds_of.update({hold_id: (scope, cause)}),
-            lambda hold_id, _reason: self.holds_of.pop(hold_id),
-        )
-        if hasattr(self, "holds_of"):
-            made = type(made)(
-                self.books, self.broker, self.board, self.clock, self.holds, PLAN, ports
-            )
-        return made
-
-    def lose(self, **terms: Any) -> OrderRequest:
-        """Send an order whose answer is lost."""
-        request = self.approve(**terms)
-        self.commit()
-        self.hear(request, OrderEvent.SILENCE)
-        return request
-
-    def wait(self, ms: int) -> None:
-        """Let time pass, with the timer of doubts in it."""
-        until = self.clock.now + ms
-        doubts = self.books.doubts
-        while doubts.armed_at is not None and doubts.armed_at <= until:
-            self.clock.advance(doubts.armed_at)
-            self.tell(Wake("execution", "doubts", 1, self.clock.now))
-        self.clock.advance(until)
-
-    def reply(self, request: OrderRequest, *fills: Any, **told: Any) -> list[Any]:
-        """Answer the newest question about an order, by default that it is not known."""
-        now = self.clock.now
-        what = {"known": False, "open": False, "asked_at": now, "remembers_from": 0, **told}
-        return self.tell(VenueOrder(request.client_order_id, now, fills=fills, **what))
-
-    def status(self, request: OrderRequest) -> OrderStatus:
-        """Return where an order stands."""
-        found = self.books.orders.by_order_id(request.order_id)
-        assert found is not None
-        return found.status
 
 
 def is_live(on: Bench, request: OrderRequest) -> bool:
@@ -418,7 +366,7 @@ def test_a_refusal_that_comes_late_agrees_with_the_proof() -> None:
 
 # -- everything at once
 
-verbs = st.sampled_from(["order", "order", "trade", "trade", "cancel", "restart"])
+verbs = st.sampled_from(["order", "pursue", "pursue", "trade", "trade", "cancel", "restart"])
 acts = st.lists(st.tuples(verbs, st.integers(0, 19), st.integers(0, 19)), max_size=14)
 
 
@@ -478,9 +426,28 @@ def nothing_is_asked(bench: LossyBench) -> None:
     bench.actor._resolver._ask = lambda *_: ()  # type: ignore[method-assign]
 
 
+def ends_are_taken_short(bench: LossyBench) -> None:
+    bench.actor._canceller._may_follow = lambda _order: False  # type: ignore[method-assign]
+
+
+def ends_of_their_own_are_believed(bench: LossyBench) -> None:
+    cancelled = bench.books.inquiries.cancelled
+    bench.actor._canceller.is_to_confirm = (  # type: ignore[method-assign]
+        lambda _order, report: report.client_order_id in cancelled
+    )
+
+
 @pytest.mark.parametrize(
     "ablate",
-    [silence_is_a_rejection, sent_again, booked_each_time, unknown_is_absent, nothing_is_asked],
+    [
+        silence_is_a_rejection,
+        sent_again,
+        booked_each_time,
+        unknown_is_absent,
+        nothing_is_asked,
+        ends_are_taken_short,
+        ends_of_their_own_are_believed,
+    ],
 )
 def test_without_one_of_its_rules_the_protocol_fails(
     ablate: Callable[[LossyBench], None],
@@ -491,7 +458,7 @@ def test_without_one_of_its_rules_the_protocol_fails(
         fates = [chance.randrange(1_000) for _ in range(60)]
         acts = [
             (
-                chance.choice(["order", "trade", "cancel"]),
+                chance.choice(["order", "pursue", "trade", "cancel"]),
                 chance.randrange(20),
                 chance.randrange(20),
             )

@@ -122,6 +122,25 @@ def test_a_stop_that_is_filled_while_it_is_to_make_room_is_filled_and_no_more() 
     assert [] == world.all(ReduceFollowUp)
 
 
+def test_a_stop_that_never_arrived_is_not_put_back() -> None:
+    """It made no room, for it was never there; to make it anew would try again unasked."""
+    both = {
+        2: lambda _desk: [],
+        4: lambda desk: [
+            desk.set_stop(BTC, 90.0, policy=PLAIN),
+            desk.partial_close(BTC, Decimal(1), policy=FAR),
+        ],
+    }
+    world = world_of(PLAIN, then=both)
+    broker = world.assembly.broker
+    assert isinstance(broker, FaultyBroker)
+    fault = VenueFault(fault=FaultKind.LOSE_REQUESTS, count=1)
+    world.before_turn(4, lambda _world: broker.strike(fault)).run()
+
+    assert "proven_absent" == world.life(STOP)[-1]
+    assert [] == world.all(ReduceFollowUp)
+
+
 def fall(world: World) -> None:
     """Let the market fall through the stop for a moment."""
     world.session.observe(Tick(BTC, world.assembly.clock.now, 89.0, 10.0))

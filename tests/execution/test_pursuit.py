@@ -180,7 +180,6 @@ def test_an_accepted_part_is_not_pursued() -> None:
         ReasonCode.VENUE_RATE_LIMITED,
         ReasonCode.DUPLICATE_CLIENT_ORDER_ID,
         ReasonCode.ANSWER_LOST,
-        ReasonCode.NEVER_ARRIVED,
     ],
 )
 def test_a_refusal_that_a_market_order_would_meet_too_has_none_follow(code: ReasonCode) -> None:
@@ -202,6 +201,34 @@ def test_a_refusal_after_the_intent_was_stopped_has_nothing_follow(event: OrderE
 
     assert then is None
     assert REFUSED == only(moves, IntentEnded).cause
+
+
+def test_an_order_that_never_arrived_is_made_up_for_where_the_policy_falls_back_on_refusals() -> (
+    None
+):
+    """Nobody has it, and the venue that said so can be reached again."""
+    never = Cause(ReasonCode.NEVER_ARRIVED)
+    falls_back = working(limit(fallback=MarketFallback((FallbackOn.REJECT,))))
+    then, moves = falls_back.ended(OrderEvent.PROVEN_ABSENT, never, NOW, HUNDRED)
+    waits = working(limit(timeout_ms=5_000, fallback=MarketFallback((FallbackOn.TIMEOUT,))))
+    not_named, over = waits.ended(OrderEvent.PROVEN_ABSENT, never, NOW, HUNDRED)
+
+    assert FollowUpReason.FALLBACK_REJECT is then
+    assert Decimal(3) == only(moves, OpenFollowUp).quantity
+    assert (None, never) == (not_named, only(over, IntentEnded).cause)
+
+
+def test_a_fallback_that_never_arrived_is_the_last_of_its_intent() -> None:
+    """One market order is permitted; that nobody has it does not make it two."""
+    never = Cause(ReasonCode.NEVER_ARRIVED)
+    pursuit = working(limit(fallback=BOTH))
+    pursuit.ended(OrderEvent.PROVEN_ABSENT, never, NOW, HUNDRED)
+    pursuit.taken_up("abc-1-7-2")
+    pursuit.sent(NOW)
+    then, moves = pursuit.ended(OrderEvent.PROVEN_ABSENT, never, NOW, HUNDRED)
+
+    assert then is None
+    assert never == only(moves, IntentEnded).cause
 
 
 def test_an_order_that_never_arrived_is_tried_again_where_the_policy_names_that() -> None:
