@@ -27,6 +27,7 @@ from actors.feed import FeedActor
 from actors.keeping import Keeper, Recorded
 from actors.outcomes import COMPLETED, INPUT_REFUSED, INTERRUPTED
 from actors.places import Place
+from actors.runtime.clock import NEVER
 from actors.spec import SessionSpec
 from actors.tape import Command, PlaceUnknown, Start, Tape, tape_of
 from actors.turns import Session
@@ -218,7 +219,10 @@ class _Driver:
                 clock.advance(min(self._next_time(), max(clock.now, due)))
                 self.commit()
                 due = min(clock.next_timer_at, at)
-            command = self._command_due(until=due)
+            if session.assembly.kill.running and self._command_due(until=NEVER) is not None:
+                self._keep_killing()  # which may let time run ahead of the data
+                due = min(clock.next_timer_at, at)
+            command = self._command_due(until=max(due, clock.now))
             if command is not None:
                 clock.advance(max(clock.now, command.at))
                 self.commit()
