@@ -20,7 +20,7 @@ help:
 	@echo "make run     a paper session on packaged data, offline, in under a minute"
 	@echo "make test    the test suite, sealed off from the network"
 	@echo "make check   format, lint, types, floors, seams, then the tests"
-	@echo "make torture kill sessions everywhere, and 1000 times at random (hours)"
+	@echo "make torture kill sessions everywhere, and 1000 times at random (long)"
 	@echo "make docs    the generated pages of docs/reference, made anew"
 	@echo "make bench   our replay beside its peers, on this machine"
 	@echo "make pins    choose the versions in requirements/ anew"

@@ -1,4 +1,4 @@
-"""What the operating system was asked for, in order: a record is synced before its order leaves."""
+"""System calls in order: an order's record is synced before the order leaves."""
 
 from __future__ import annotations
 
