@@ -17,10 +17,11 @@ from session_world import BTC, instruments_of, make_spec, walk
 from workloads import busy_steps
 
 from actors.keeping import STATES_VERSION
+from actors.reconciler import UNSETTLED as UNHEARD
 from actors.resuming import Left, ResumeRefused, left_in
 from actors.session import resume_paper, run_paper
 from actors.spec import SessionSpec
-from actors.turns import UNHEARD, Session
+from actors.turns import Session
 from feeds.memory import MemoryFeed
 from state.journal import schema
 from state.journal.limits import LIVE_PAGE
