@@ -27,6 +27,7 @@ import msgspec
 from actors.commands import QUARANTINE_HOLDS
 from actors.places import Place
 from actors.runtime import Cell
+from actors.runtime.dispatch import Backlog
 from actors.runtime.interrupt import HandlerStuck
 from actors.runtime.limits import CHART_KEPT_EVERY
 from actors.strategy import StrategyActor
@@ -134,10 +135,7 @@ class Keeper:
             "last": list(board.last.values()),
             "quotes": list(board.quotes.values()),
             "funding": list(board.funding.values()),
-            "backlog": [
-                [actor, msgspec.to_builtins(message), origin]
-                for actor, message, origin in assembly.dispatcher.backlog()
-            ],
+            "backlog": msgspec.to_builtins(assembly.dispatcher.backlog()._asdict()),
         }
 
     def _of_strategy(self, cell: Cell) -> bytes | None:
@@ -248,10 +246,15 @@ def _restore_house(house: Any, state: Mapping[str, Any]) -> None:
         house.books[symbol, PositionSide(side)] = text
 
 
-def backlog_of(recorded: Recorded) -> list[tuple[str, Message, str]]:
+def backlog_of(recorded: Recorded) -> Backlog:
     """Return what was on its way when the session was left."""
     kinds = {kind.__name__: kind for kind in message_types()}
-    return [
-        (actor, msgspec.convert(plain, kinds[plain["type"]]), origin)
-        for actor, plain, origin in recorded.parts["session"]["backlog"]
-    ]
+    kept = recorded.parts["session"]["backlog"]
+
+    def messages(plain: list[list[Any]]) -> list[tuple[str, Message, str]]:
+        return [
+            (actor, msgspec.convert(fields, kinds[fields["type"]]), origin)
+            for actor, fields, origin in plain
+        ]
+
+    return Backlog(messages(kept["told"]), messages(kept["queued"]))

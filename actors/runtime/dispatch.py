@@ -20,7 +20,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from types import CodeType
-from typing import Any
+from typing import Any, NamedTuple
 
 from actors.runtime import limits
 from actors.runtime.cell import AfterCommit, Cell, CellState, Effect, SetTimer
@@ -48,6 +48,13 @@ OPEN_LANE = Lane.OPEN
 
 UNCLAIMED = "unclaimed"
 """The origin of what a running handler brings about, until that handler's first event."""
+
+
+class Backlog(NamedTuple):
+    """Messages on their way, each as (actor, message, origin): told, and queued in mailboxes."""
+
+    told: list[tuple[str, Message, str]]
+    queued: list[tuple[str, Message, str]]
 
 
 class Dispatcher:
@@ -224,23 +231,31 @@ class Dispatcher:
         """Return how many messages wait for a commit."""
         return len(self._commits)
 
-    def backlog(self) -> list[tuple[str, Message, str]]:
+    def backlog(self) -> Backlog:
         """
-        Return (actor, message, origin) of what is on its way, in the order of its delivery.
+        Return what is on its way: what was told, and what waits in mailboxes.
 
         For whoever keeps a session's state between two handlers. What waits for a commit is not
         among it: after a restart the commit has been made, and what it was for is in doubt.
         """
         told = [(cell.name, message, origin_text(origin)) for cell, message, origin in self._inbox]
+        queued = []
         for cell in self.cells.values():
             for message, letter in cell.mailbox.letters():
                 origin = letter.origin if isinstance(letter, Deep) else letter
-                told.append((cell.name, message, origin_text(origin)))
-        return told
+                queued.append((cell.name, message, origin_text(origin)))
+        return Backlog(told, queued)
 
-    def take_back(self, backlog: Iterable[tuple[str, Message, str]]) -> None:
-        """Take back what ``backlog`` gave; it is delivered by the next ``settle``."""
-        for name, message, origin in backlog:
+    def take_back(self, backlog: Backlog) -> None:
+        """
+        Take back what ``backlog`` gave, each where it was; nothing has started yet.
+
+        In its mailbox a message keeps its place before all that follows from what was told.
+        """
+        for name, message, origin in backlog.queued:
+            cell = self.cells[name]
+            cell.mailbox.put(message, origin if cell.check is None else Deep(origin, 0))
+        for name, message, origin in backlog.told:
             self.tell(self.cells[name], message, origin)
 
     def settle_all(self) -> None:
