@@ -373,7 +373,7 @@ def attempt(
             run = Run(workload, folder, url, without=without)
             wrong = go(run)
         try:
-            found = [wrong] if wrong else run.check()
+            found = [*([wrong] if wrong else []), *run.check()]
         except (FactsDiffer, JournalError) as error:
             found = [f"the journal contradicts itself: {error}"]
         if found and keep is not None:
