@@ -622,6 +622,7 @@ def test_config_schema_is_a_json_schema_of_every_section(tidegate: Tidegate) -> 
     assert set(schema["properties"]) == {
         "session",
         "execution",
+        "reconciliation",
         "venue",
         "universe",
         "feed",

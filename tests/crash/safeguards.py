@@ -13,23 +13,32 @@ from typing import Any
 from actors import session as sessions
 from actors.execution.actor import ExecutionActor
 from actors.execution.resolver import Resolver
+from actors.runtime.clock import sleep_s
 from messages import OrderEvent, VenueReport
 from state.journal import schema
 from state.journal.durable import DurableJournal
 from state.lease import SessionLease
 from state.orders import OrderStore
 
+SLOW_DISK_S = 0.2
+"""What a batch takes where nobody waits for it: so long that orders leave meanwhile."""
+
 
 def no_sync_wait() -> None:
-    """Let an order leave while its record is still on its way to the disk."""
-    commit = DurableJournal.commit
+    """Let an order leave while its record is still on its way to the disk, a slow one."""
+    commit, write = DurableJournal.commit, DurableJournal._commit_batch
     under_way: set[asyncio.Task[int]] = set()
+
+    async def slowly(self: DurableJournal) -> None:
+        await sleep_s(SLOW_DISK_S)
+        await write(self)
 
     async def at_once(self: DurableJournal) -> int:
         under_way.add(asyncio.ensure_future(commit(self)))
         return self.seq
 
     DurableJournal.commit = at_once  # type: ignore[method-assign]
+    DurableJournal._commit_batch = slowly  # type: ignore[method-assign]
 
 
 def no_sync() -> None:

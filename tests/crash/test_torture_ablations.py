@@ -30,7 +30,7 @@ def tortured(*asked: str) -> tuple[int, list[str]]:
 @pytest.mark.parametrize(
     ("without", "at", "word"),
     [
-        ("sync-wait", "journal.committing:5", "lost: order"),
+        ("sync-wait", "venue.received:3", "lost: order"),
         ("doubt", "venue.received:3", "unresolved: order"),
         ("no-resend", "venue.received:3", "reached the venue again"),
     ],

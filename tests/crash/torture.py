@@ -65,10 +65,10 @@ vars(crashpoints)["passing"] = _passing
 
 import anyio  # noqa: E402
 import structlog  # noqa: E402
-from kills import opened_under_a_kill  # noqa: E402
 from ladder_makers import HYPE, ladder_spec, wander  # noqa: E402
 from safeguards import SAFEGUARDS  # noqa: E402
 from session_world import BTC, Script, Scripted, instruments_of, make_spec, walk  # noqa: E402
+from under_a_kill import opened_under_a_kill  # noqa: E402
 
 from actors.commands import Request  # noqa: E402
 from actors.execution import DoubtPlan  # noqa: E402
@@ -321,8 +321,9 @@ class Run:
         found += [f"unresolved: {what}" for what in compared.unresolved]
         closing = [m for m in messages if isinstance(m, Reconciled) and m.occasion == "close"]
         found += [f"at the end: {what}" for each in closing[-1:] for what in each.differences]
-        if not isinstance(messages[-1], SessionEnded):
-            found.append(f"the journal ends with {type(messages[-1]).__name__}")
+        last = messages[-1] if messages else None
+        if not isinstance(last, SessionEnded):
+            found.append(f"the journal ends with {type(last).__name__}")
         if "recovering" in facts.holds:
             found.append("it is still recovering")
         found += [f"opened under a kill: {name}" for name in opened_under_a_kill(messages)]

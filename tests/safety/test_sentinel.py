@@ -372,9 +372,10 @@ def test_a_strategy_that_hangs_elsewhere_is_stopped_too(tmp_path: Path, where: s
     """In its constructor when it is restarted, in its snapshot when another one restarts."""
     script = keeps_buying()
     hung: list[bool] = []
+    armed: list[bool] = []  # until then snapshots are taken with every batch of the journal
 
     def hang() -> None:
-        if script.seen and not hung:
+        if armed and not hung:
             hung.append(True)
             spins(script.desk)
 
@@ -397,6 +398,7 @@ def test_a_strategy_that_hangs_elsewhere_is_stopped_too(tmp_path: Path, where: s
 
     def act(house: House) -> None:
         house.until(lambda: house.session.turns > 2)
+        armed.append(True)
         house.inbox.ask(fails)  # its answer comes when what it brought about is over
         house.until(lambda: hung and house.inbox.pulse.late_s > 0.1)
         house.take(CommandVerb.KILL)

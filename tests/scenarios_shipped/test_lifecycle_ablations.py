@@ -149,8 +149,8 @@ def reapplied_after_the_start() -> Alter:
         start, reapply = supervisor.start, supervisor.reapply
         late: list[Hold] = []
 
-        def started() -> None:
-            start()
+        def started(*, again: bool = False) -> None:
+            start(again=again)
             for hold in late:
                 reapply(hold)
 
