@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import replace
 from decimal import Decimal
 from functools import partial
@@ -171,7 +172,8 @@ def test_states_that_are_not_there_or_of_another_form_are_refused(
 ) -> None:
     """Nobody guesses what a strategy knew."""
     die(spec_of(tmp_path), 8)
-    with sqlite3.connect(folder_of(tmp_path) / "journal.sqlite") as file:
+    journal = folder_of(tmp_path) / "journal.sqlite"
+    with closing(sqlite3.connect(journal, isolation_level=None)) as file:
         file.execute(change)
 
     with pytest.raises(ResumeRefused, match=message):
