@@ -14,9 +14,13 @@ ROOT = Path(__file__).resolve().parents[2]
 TORTURE = Path(__file__).with_name("torture.py")
 
 
-@pytest.mark.parametrize("workload", ["entries", "ladder", "flatten"])
+@pytest.mark.parametrize("workload", ["entries", "ladder"])
 def test_wherever_a_session_dies_the_venue_and_the_journal_agree_in_the_end(workload: str) -> None:
-    """Nothing lost, nothing twice, nothing unresolved; every first passing kills a process."""
+    """
+    Nothing lost, nothing twice, nothing unresolved; every first passing kills a process.
+
+    The third workload, a kill with flatten, is tried by ``make torture``.
+    """
     asked = [str(TORTURE), "--short", "--json", "--workload", workload]
     done = subprocess.run(
         [sys.executable, *asked],
@@ -27,5 +31,5 @@ def test_wherever_a_session_dies_the_venue_and_the_journal_agree_in_the_end(work
     )
     report = json.loads(done.stdout)
 
-    assert [] == report["failures"], f"again: python {' '.join(asked)}"
+    assert [] == report["failures"], f"again: python {' '.join(asked)}\n{done.stderr[-4000:]}"
     assert 0 < report["tried"]["deaths"]
