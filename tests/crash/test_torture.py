@@ -14,13 +14,9 @@ ROOT = Path(__file__).resolve().parents[2]
 TORTURE = Path(__file__).with_name("torture.py")
 
 
-@pytest.mark.parametrize("workload", ["entries", "ladder"])
+@pytest.mark.parametrize("workload", ["entries", "ladder", "flatten"])
 def test_wherever_a_session_dies_the_venue_and_the_journal_agree_in_the_end(workload: str) -> None:
-    """
-    Nothing lost, nothing twice, nothing unresolved; every first passing kills a process.
-
-    The third workload, a kill with flatten, is tried by ``make torture``.
-    """
+    """Nothing lost, nothing twice, nothing unresolved; every first passing kills a process."""
     asked = [str(TORTURE), "--short", "--json", "--workload", workload]
     done = subprocess.run(
         [sys.executable, *asked],
