@@ -11,16 +11,23 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input --quiet
 SEALED := $(BIN)/python .ci/sealed.py
 SESSION ?= runs/demo
 
+# Five for two processors: many tests wait for processes and venues of their own.
+WORKERS ?= $(shell $(PYTHON) -c "import os; print(max(2, 5 * (os.cpu_count() or 1) // 2))")
 TORTURE := $(BIN)/python tests/crash/torture.py
+CAMPAIGN_ARGS ?=
+TORTURE_CCXT := $(TORTURE) --venue binanceusdm
 
-.PHONY: help run test torture check lint format style types floors seams docs environment bench pins clean
+.PHONY: help run test torture torture-ccxt campaign day check lint format style types floors seams docs \
+	environment bench pins clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make run     a paper session on packaged data, offline, in under a minute"
 	@echo "make test    the test suite, sealed off from the network"
 	@echo "make check   format, lint, types, floors, seams, then the tests"
-	@echo "make torture kill sessions everywhere, and 1000 times at random (long)"
+	@echo "make torture kill sessions everywhere, once and twice, and at random, with ccxt too (long)"
+	@echo "make campaign 2000 sessions through ccxt under every fault of the exchange (CAMPAIGN_ARGS)"
+	@echo "make day     a recorded day of perpetuals at a virtual exchange, truth against journal and ledger"
 	@echo "make docs    the generated pages of docs/reference, made anew"
 	@echo "make bench   our replay beside its peers, on this machine"
 	@echo "make pins    choose the versions in requirements/ anew"
@@ -28,16 +35,43 @@ help:
 
 run: $(VENV)/.core
 	$(BIN)/tidegate init --dir $(SESSION) --force
-	$(BIN)/tidegate trade -c $(SESSION)/tidegate.toml --new
+	$(BIN)/tidegate trade -c $(SESSION)/tidegate.toml --new --abandon-orders
 
 # Every processor is used; the tests of a file stay together, for they share what is slow to make.
+# Bytecode is written whatever the caller's shell says: each worker, and each process that a test
+# starts, would compile everything anew.
+test: export PYTHONDONTWRITEBYTECODE =
 test: $(VENV)/.peers
-	$(SEALED) $(BIN)/python -m pytest --numprocesses logical --dist loadfile $(PYTEST_ARGS)
+	$(SEALED) $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile $(PYTEST_ARGS)
 
-# Prints its counts and its seed; what fails, with the command that shows it again.
+# Prints its counts and its seed; what fails, with the options that show it again.
 torture: $(VENV)/.test
 	$(TORTURE)
+	$(TORTURE) --short --twice
+	$(TORTURE) --short --beside
+	$(TORTURE) --short --kill
+	$(TORTURE) --short --stop
 	$(TORTURE) --random 334
+	$(TORTURE) --ablations
+	$(MAKE) torture-ccxt
+
+# The same with the real ccxt client in the session's process, and TLS to the virtual binanceusdm.
+torture-ccxt: $(VENV)/.test
+	$(TORTURE_CCXT)
+	$(TORTURE_CCXT) --short --twice
+	$(TORTURE_CCXT) --short --beside
+	$(TORTURE_CCXT) --short --kill
+	$(TORTURE_CCXT) --short --stop
+	$(TORTURE_CCXT) --random 100
+	$(TORTURE_CCXT) --ablations
+
+# Prints its counts and its seed; what fails, with the options that show it again.
+campaign: $(VENV)/.test
+	$(BIN)/python tests/campaign/campaign.py $(CAMPAIGN_ARGS)
+
+# Needs the recorded bars beside the checkout; exit code 1 where one digit differs.
+day: $(VENV)/.test
+	$(BIN)/python tests/exchange_binance/real_day.py
 
 environment: $(VENV)/.peers
 
@@ -85,7 +119,7 @@ $(VENV)/.core: $(BIN)/python pyproject.toml requirements/core.txt
 	@touch $@
 
 $(VENV)/.test: $(BIN)/python pyproject.toml requirements/core.txt requirements/test.txt
-	$(PIP) install -c requirements/test.txt -e '.[ccxt,dev]'
+	$(PIP) install -c requirements/test.txt -e '.[alpaca,ccxt,dev,yfinance]'
 	@touch $@ $(VENV)/.core
 
 $(VENV)/.peers: $(VENV)/.test requirements/peers.txt

@@ -15,8 +15,8 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-LAYERS = {"core": "", "test": "[ccxt,dev]", "peers": "[bench,peers]"}
-EVERYTHING = "[bench,ccxt,dev,peers]"
+LAYERS = {"core": "", "test": "[alpaca,ccxt,dev,yfinance]", "peers": "[bench,peers]"}
+EVERYTHING = "[alpaca,bench,ccxt,dev,peers,yfinance]"
 
 
 def resolve(extras: str, constraints: Path | None = None) -> list[str]:

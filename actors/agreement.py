@@ -15,8 +15,10 @@ from actors.execution.wiring import unaccounted
 from actors.reconciler import ReconcilerPorts
 from actors.risk.actor import CLIENT_ID_PREFIX
 from actors.runtime import HoldSet, Supervisor
-from brokers.contract import Remote, SessionBroker
-from messages import Reconciled
+from actors.witness import Witness
+from brokers.contract import SessionBroker
+from messages import OUTSIDE_HOLDS, Reconciled
+from state.register import RECOVERING_HOLD
 
 OVERFLOW_HOLDS = "overflow:"
 """How the ids of holds begin that a lane placed which could not keep up: they end when the venue
@@ -28,8 +30,8 @@ venue and our books agree."""
 
 RECONCILIATION_HOLD = "reconciliation"
 
-RECOVERING_HOLD: Final = "recovering"
-"""Held from the first instruction after a restart until the venue and our books agree."""
+OUTSIDE_LAG_MS: Final = 3_000
+"""How long after the news of an execution a venue's account may still be without it."""
 
 
 class Agreement:
@@ -56,8 +58,10 @@ class Agreement:
         ended = OVERFLOW_HOLDS if result.occasion == "close" else (OVERFLOW_HOLDS, *FAILURE_HOLDS)
         for hold_id in unaccounted(self._books.doubts, self._holds.view(), result.occasion):
             self._supervisor.lift(hold_id, "reconciler", "the venue and our books agree")
-        for hold_id in list(self._holds.view()):
-            if hold_id == RECONCILIATION_HOLD or hold_id.startswith(ended):
+        for hold_id, hold in list(self._holds.view().items()):
+            heard = result.occasion == "start" or result.at - hold.since >= OUTSIDE_LAG_MS
+            is_over = heard and hold_id.startswith(OUTSIDE_HOLDS)
+            if is_over or hold_id == RECONCILIATION_HOLD or hold_id.startswith(ended):
                 self._supervisor.lift(hold_id, "reconciler", "the venue and our books agree")
 
 
@@ -65,9 +69,8 @@ def ports_over(
     broker: SessionBroker, mark: Callable[[str], Decimal | None], own_tags: frozenset[str]
 ) -> ReconcilerPorts:
     """Return what the Reconciler may do through ``broker``."""
-    remote = broker if isinstance(broker, Remote) else None
     return ReconcilerPorts(
-        (lambda: remote.is_quiet) if remote is not None else (lambda: True),
+        broker.is_whole if isinstance(broker, Witness) else (lambda: True),
         broker.query,
         broker.cancel,
         own_by(own_tags),

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Iterable, Mapping
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +18,15 @@ from actors.assembly import Assembly
 from actors.spec import SessionResult, SessionSpec
 from actors.turns import Session
 from feeds.timeframe import format_timeframe
-from state.journal import Sink
+from state.journal import JournalError, JournalFailed, Sink
+from state.journal.reader import is_unmade, line_at
 from state.manifest import (
     Manifest,
     SessionStatus,
     StrategySource,
     config_sha256,
+    note_admission,
+    reopen,
     seal,
     write_manifest,
 )
@@ -29,6 +34,45 @@ from state.projections.process import ProjectionProcess
 from state.snapshots import OrderSnapshot, PositionSnapshot, Snapshot, save_state
 
 CODE_VERSION = "0.1.0"
+JOURNAL = "journal.sqlite"
+QUARANTINE = "quarantine.csv"
+
+
+class FilesUnfinished(Exception):
+    """A session has ended, and its journal says so; some of its files could not be written."""
+
+
+@contextmanager
+def nothing_half_begun(out: Path) -> Iterator[None]:
+    """
+    Leave nothing of a session in ``out`` that was refused before anything of it happened.
+
+    Its journal has no entry then: no order of it can have left, and there is nothing to go on with.
+    The bad rows of its input stay, for whoever has to mend them.
+    """
+    try:
+        yield
+    except BaseException:
+        if _never_was(out / JOURNAL):
+            _discard(out)
+        raise
+
+
+def _never_was(journal: Path) -> bool:
+    try:
+        return is_unmade(journal) or line_at(journal, 1) is None
+    except (JournalError, OSError):
+        return False  # there is something, whatever it is
+
+
+def _discard(out: Path) -> None:
+    for path in out.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path)
+        elif path.name != QUARANTINE:
+            path.unlink()
+    with suppress(OSError):  # not empty
+        out.rmdir()
 
 
 class Artifacts:
@@ -54,11 +98,10 @@ class Artifacts:
         self._projections = ProjectionProcess(self.out, journal=simulation, copies=copies)
         return [self._projections, *self.spec.sinks]
 
-    def catch_up(self, batches: Iterable[bytes]) -> None:
-        """Let the projections, made anew, begin with what the journal has: lines by the batch."""
+    def catch_up(self, journal: Path, upto: int) -> None:
+        """Let the projections, made anew, begin with what ``journal`` has up to entry ``upto``."""
         assert self._projections is not None, "a session has its sinks from here"
-        for lines in batches:
-            self._projections.write((), lines)
+        self._projections.catch_up(journal, upto)
 
     def abandon(self) -> None:
         """Let go of the projections of a session that cannot be finished."""
@@ -87,13 +130,36 @@ class Artifacts:
                 runtime={"python": platform.python_version(), "system": platform.system()},
                 places=dict(spec.places),
                 universe=dict(spec.universe),
+                admissions=(dict(spec.admission),) if spec.admission else (),
             ),
         )
+
+    def begin_again(self) -> None:
+        """Write down that it runs again, and what a live or shadow session's start goes by."""
+        reopen(self.out / "manifest.json")
+        if self.spec.admission:
+            note_admission(self.out / "manifest.json", self.spec.admission)
 
     def finish(
         self, session: Session, outcome: str, exit_code: int, wall_s: float
     ) -> SessionResult:
-        """Write what is written at the end, seal the manifest, and return the result."""
+        """
+        Write what is written at the end, seal the manifest, and return the result.
+
+        Raises ``FilesUnfinished`` where that cannot be done: the journal is the truth even so.
+        """
+        try:
+            return self._finish(session, outcome, exit_code, wall_s)
+        except (OSError, JournalFailed) as error:
+            self.abandon()
+            raise FilesUnfinished(
+                f"session {self.session_id} has ended and its journal is whole, but not all of "
+                f"its files in {self.out}: {error}"
+            ) from error
+
+    def _finish(
+        self, session: Session, outcome: str, exit_code: int, wall_s: float
+    ) -> SessionResult:
         assert self._projections is not None, "a session has its sinks from here"
         live = self.spec.mode != "replay"
         save_state(
@@ -106,7 +172,7 @@ class Artifacts:
         answer = self._projections.finish({**facts, **self._run_facts(session, wall_s)})
         seal(
             self.out / "manifest.json",
-            SessionStatus.ENDED,
+            SessionStatus.ENDED if session.left is None else SessionStatus.INTERRUPTED,
             ended_at=session.assembly.clock.now,
             outcome=outcome,
             exit_code=exit_code,
@@ -146,6 +212,8 @@ def session_facts(session: Session, fingerprints: Mapping[str, str]) -> dict[str
         "last_bar_at": session.last_bar_at,
         "bars": session.bars,
         "quarantined_rows": _bad_rows(spec),
+        **({"recovery": dict(session.recovery.times)} if session.recovery.times else {}),
+        **({"admission": dict(spec.admission)} if spec.admission else {}),
     }
 
 
@@ -158,12 +226,17 @@ def recorded_facts(manifest: Manifest, folder: Path) -> dict[str, Any]:
         "config_sha256": manifest.config_sha256,
         "code_version": manifest.code_version,
         "data": manifest.data,
+        **({"admission": manifest.admissions[-1]} if manifest.admissions else {}),
     }
     return {**known, **manifest.facts, "folder": str(folder)}
 
 
-def snapshot_of(session: Session) -> Snapshot:
-    """Return everything that the session knows now."""
+def snapshot_of(session: Session, *, ends: bool = True) -> Snapshot:
+    """
+    Return everything that the session knows now; between two handlers.
+
+    Without ``ends`` it lacks the orders that have ended, of which there are many.
+    """
     assembly = session.assembly
     return Snapshot(
         session_id=session.session_id,
@@ -187,14 +260,14 @@ def snapshot_of(session: Session) -> Snapshot:
         ),
         holds=tuple(assembly.holds.view().values()),
         strategies=dict(assembly.saved),
-        actors=_states(assembly),
+        actors=_states(assembly, ends=ends),
     )
 
 
-def _states(assembly: Assembly) -> dict[str, str]:
+def _states(assembly: Assembly, *, ends: bool) -> dict[str, str]:
     """Return what the venue, Risk and Health must not forget, each as JSON text."""
     states: dict[str, Any] = {
-        "venue": assembly.broker.snapshot(),
+        "venue": assembly.broker.snapshot(ends=ends),
         "risk": assembly.core.risk_memory.snapshot(),
     }
     if assembly.health is not None:

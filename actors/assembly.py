@@ -43,12 +43,14 @@ from actors.runtime import (
     WhenExhausted,
 )
 from actors.runtime.supervision import FEED_INTENSITY, STRATEGY_INTENSITY
+from actors.shadowing import Shadowing
 from actors.strategy import House, StrategyActor, strategy_cell
 from actors.telemetry import TelemetryActor
 from actors.topology import wire
-from brokers.contract import SessionBroker
+from actors.witness import witness_of
+from brokers.contract import Remote, SessionBroker
 from brokers.matching import EngineConfig, MatchingEngine
-from brokers.paper import PaperBroker
+from brokers.paper import PaperBroker, ShadowBroker
 from feeds.contract import BarFeed
 from messages import (
     RISK_HOLDS,
@@ -147,7 +149,14 @@ class Core:
             deposit=parts.cash,
             mark_of=self.board.price,
         )
-        self.broker = parts.broker(self.engine)
+        broker = parts.broker(self.engine)
+        self.broker: SessionBroker = (
+            witness_of(broker, self.dispatcher, self.clock)
+            if isinstance(broker, Remote)
+            else broker
+        )
+        if isinstance(broker, ShadowBroker):
+            Shadowing(broker, self.dispatcher, self.clock)
         # A circuit holds what goes to the venue that it is of: by the very name of its broker.
         self.holds.venue = self.broker.name
         facts = parts.facts or no_facts(
@@ -398,7 +407,7 @@ def assemble(parts: Parts, journal: JournalWriter) -> Assembly:
         for symbol in spec.symbols:
             readers.setdefault(symbol, []).append(strategies[spec.name])
     watching = None if health is None else health.cell
-    wire(core.dispatcher, risk, execution, watching, telemetry, strategies)
+    wire(core.dispatcher, risk, execution, reconciler, watching, telemetry, strategies)
     if core.risk_memory.watch is not None:
         core.dispatcher.route(PortfolioMarked, risk)
         core.dispatcher.route(

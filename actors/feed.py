@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from actors.runtime import Actor
-from actors.runtime.cell import Handler
-from feeds.contract import BarFeed, Group
+from actors.runtime.cell import Effects, Handler
+from feeds.contract import BarFeed, Group, LiveFeed
 from messages import FeedGap, Message
 
 
@@ -15,7 +15,7 @@ class FeedActor(Actor):
     One incarnation of a feed over history.
 
     A later incarnation reads its source again and skips what the earlier ones delivered, so
-    no bar is delivered twice or left out.
+    no bar is delivered twice or left out. Of a live feed it dials the source anew.
     """
 
     def __init__(self, feed: BarFeed) -> None:
@@ -25,6 +25,12 @@ class FeedActor(Actor):
     def handlers(self) -> Mapping[type[Message], Handler]:
         """Return no handlers: nobody tells a feed anything yet."""
         return {}
+
+    def on_start(self) -> Effects:
+        """Have a live feed dialled anew, if it has been before."""
+        if isinstance(self._feed, LiveFeed):
+            self._feed.reconnect()
+        return None
 
     def groups(self, after: int) -> Iterator[Group]:
         """Yield the bars that opened later than ``after`` (-1: all), grouped by timestamp."""

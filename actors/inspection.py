@@ -37,11 +37,15 @@ def holds(session: Session) -> dict[str, Any]:
 def hold_document(hold: Hold, session: Session) -> dict[str, Any]:
     """Return one hold with its age and how it is lifted."""
     now = session.assembly.clock.now
+    # A hold of an earlier session may be younger than this one's time.
+    return {**kept_hold(hold), "age_s": round(max(0, now - hold.since) / 1000, 3)}
+
+
+def kept_hold(hold: Hold) -> dict[str, Any]:
+    """Return one hold and how it is lifted, whether a session has it in force or not."""
     return {
         **msgspec.to_builtins(hold),
         "scope": str(hold.scope),
-        # A hold of an earlier session may be younger than this one's time.
-        "age_s": round(max(0, now - hold.since) / 1000, 3),
         "until": hold.until,
         "latched": hold.latched,
         "lifted_by": _way_out(hold),
@@ -73,6 +77,7 @@ def status(session: Session) -> dict[str, Any]:
         "live": True,
         "session_id": session.session_id,
         "mode": session.spec.mode,
+        "admission": dict(session.spec.admission),
         "state": _state(session, in_force),
         "session_time": clock.now,
         "turns": session.turns,

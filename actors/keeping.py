@@ -7,7 +7,8 @@ one for each part of the session, which the journal writes in the transaction of
 which they hold. A batch is taken between two handlers, never within one, so the two always belong
 together: what the disk has after a crash is the session as it was at one moment.
 
-To go on is therefore no case of its own. Books and holds are folded from the entries, every part
+To go on is therefore no case of its own. Books and holds are folded from the entries, beginning
+with the newest facts that were kept (see ``state.fact_snapshots``), every part
 takes its state back, what was on its way is handed over again, and every actor starts as after any
 other failure: as a new incarnation over what outlives one. Only what lies between the last batch
 and the end of the process is unknown. Here that is nothing but orders whose records were written
@@ -19,7 +20,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import replace
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -32,8 +33,22 @@ from actors.runtime.interrupt import HandlerStuck
 from actors.runtime.limits import CHART_KEPT_EVERY
 from actors.strategy import StrategyActor
 from actors.strategy.house import state_of
-from messages import Bar, FundingRate, Message, PositionSide, Quote, message_types
+from brokers.contract import Acquaintance
+from messages import (
+    Bar,
+    Fill,
+    FundingRate,
+    Message,
+    PositionSide,
+    Quote,
+    VenueOrder,
+    VenueReport,
+    VenueTrades,
+    message_types,
+)
+from state.fact_snapshots import FACTS_PART, FactsKeeper
 from state.facts import Facts
+from state.precedence import Precedence
 
 if TYPE_CHECKING:
     from actors.turns import Session
@@ -51,15 +66,23 @@ class StatesUnknown(Exception):
     """A session's states cannot be gone on with; the message says why."""
 
 
+class StatesDamaged(StatesUnknown):
+    """What the journal has as a state is none; the message names the part."""
+
+
 class Recorded:
     """What an earlier process left of a session: its facts, and its parts' states."""
 
     def __init__(self, facts: Facts, states: Mapping[str, bytes]) -> None:
-        """Take what was read; raises ``StatesUnknown`` for states of another form, or none."""
+        """
+        Take what was read.
+
+        Raises ``StatesUnknown`` for states of another form, or none; ``StatesDamaged``.
+        """
         if "session" not in states:
             raise StatesUnknown("the session kept no states: it cannot be gone on with")
         self.facts = facts
-        self.parts: dict[str, Any] = {name: json.loads(text) for name, text in states.items()}
+        self.parts: dict[str, Any] = {name: _state(name, text) for name, text in states.items()}
         found = self.parts["session"].get("version")
         if found != STATES_VERSION:
             raise StatesUnknown(f"states of version {found}, expected {STATES_VERSION}")
@@ -80,22 +103,52 @@ class Recorded:
         return max((bar["timestamp"] for bar in self.parts["session"]["last"]), default=-1)
 
 
+def _state(name: str, text: bytes) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError as error:  # of JSON, and of UTF-8
+        raise StatesDamaged(f"the state of {name} is damaged: {error}") from None
+
+
 class Keeper:
     """Returns the states of a session's parts, those that may have changed since the last call."""
 
-    def __init__(self, session: Session, *, charted: int = -1) -> None:
-        """Keep the parts of ``session``, whose charts were kept after turn ``charted``."""
+    def __init__(
+        self,
+        session: Session,
+        *,
+        charted: int = -1,
+        charts: bytes | None = None,
+        facts: FactsKeeper | None = None,
+        precedence: Precedence | None = None,
+    ) -> None:
+        """
+        Keep the parts of ``session``, whose charts were kept after turn ``charted``.
+
+        With the ``charts`` that they were then, these are its charts, and no others fall due.
+        With them go the facts that ``facts`` has folded, whenever they are due. What is long and
+        only due now and then, these and the charts, waits for a batch that no order waits for: as
+        long again as it takes to fall due, and no longer.
+        """
         self._session = session
+        self._precedence = precedence or Precedence()
+        self._facts = facts
         self._seen: dict[str, tuple[int, int]] = {}
         self._unready: set[str] = set()
         self._charted = charted
+        self._charts = charts
         self._refused = -1
 
     def states(self) -> Mapping[str, bytes | None]:
         """Return (part, state); for the journal, between two handlers."""
         session = self._session
+        if session.left is not None:
+            return {**session.left, **self._facts_due(patient=False)}
         assembly = session.assembly
-        if session.turns >= self._charted + CHART_KEPT_EVERY or self._charted < 0:
+        patient = not self._precedence.is_clear
+        if self._charts is not None:
+            charts: bytes | None = self._charts
+        elif session.turns >= self._charted + CHART_KEPT_EVERY * (1 + patient) or self._charted < 0:
             self._charted = session.turns
             charts = _encode(assembly.track.charts())
         else:
@@ -112,6 +165,7 @@ class Keeper:
             found["health"] = _encode(assembly.health.state.circuits.export())
         if charts is not None:
             found["charts"] = charts
+        found.update(self._facts_due(patient=patient))
         if assembly.refusals.changes != self._refused:
             self._refused = assembly.refusals.changes
             found["refusals"] = _encode(assembly.refusals.snapshot())
@@ -121,6 +175,10 @@ class Keeper:
                 found[cell.name] = text
         return found
 
+    def _facts_due(self, *, patient: bool) -> dict[str, bytes]:
+        snapshot = None if self._facts is None else self._facts.due(patient=patient)
+        return {} if snapshot is None else {FACTS_PART: snapshot}
+
     def _of_session(self) -> dict[str, Any]:
         session = self._session
         assembly = session.assembly
@@ -128,14 +186,14 @@ class Keeper:
         return {
             "version": STATES_VERSION,
             "clock": assembly.clock.now,
-            "place": str(replace(session.place, charted=self._charted)),
+            "place": str(session.place.charted_after(self._charted)),
             "turns": session.turns,
             "bars": session.bars,
             "first_bar_at": session.first_bar_at,
             "last": list(board.last.values()),
             "quotes": list(board.quotes.values()),
             "funding": list(board.funding.values()),
-            "backlog": msgspec.to_builtins(assembly.dispatcher.backlog()._asdict()),
+            "backlog": assembly.dispatcher.backlog()._asdict(),
         }
 
     def _of_strategy(self, cell: Cell) -> bytes | None:
@@ -178,6 +236,17 @@ class Keeper:
         return state_of(house, own, house.memory.backoff, failed=True).encode()
 
 
+def left_states(session: Session) -> Mapping[str, bytes]:
+    """
+    Return the states of every part of a session that is stopped, before it is brought to its end.
+
+    They are what the disk has from here on: whoever goes on does so as after a process that died
+    at this moment, and what the end itself does to actors and holds is nothing to go on from.
+    """
+    found = Keeper(session).states()
+    return {part: text for part, text in found.items() if text is not None}
+
+
 def restore(session: Session, recorded: Recorded) -> None:
     """
     Give a session that has not started what ``recorded`` says; its books have the facts already.
@@ -208,6 +277,11 @@ def restore(session: Session, recorded: Recorded) -> None:
         core.risk_memory.minimums[minimum.symbol] = minimum
     assembly.books.restore(parts["execution"], core.parts.doubts)
     assembly.books.inherit()
+    if isinstance(assembly.broker, Acquaintance):
+        live = assembly.books.orders.live()
+        doubted = map(assembly.books.orders.by_client_id, assembly.books.doubts.open)
+        known = (*live, *(order for order in doubted if order is not None))
+        assembly.broker.acquaint(order.request for order in known)
     core.risk_memory.restore(parts["risk"])
     assembly.track.restore(parts["account"], parts["charts"])
     if "refusals" in parts:
@@ -258,3 +332,17 @@ def backlog_of(recorded: Recorded) -> Backlog:
         ]
 
     return Backlog(messages(kept["told"]), messages(kept["queued"]))
+
+
+def fills_on_their_way(recorded: Recorded | None) -> tuple[Fill, ...]:
+    """Return the trades that were told to the process that left, and that it had not booked."""
+    if recorded is None:
+        return ()
+    found: list[Fill] = []
+    for _, message, _ in chain.from_iterable(backlog_of(recorded)):
+        match message:
+            case VenueReport(fill=Fill() as fill):
+                found.append(fill)
+            case VenueOrder(fills=fills) | VenueTrades(trades=fills):
+                found.extend(fills)
+    return tuple(found)

@@ -59,6 +59,22 @@ Left = tuple[tuple[str, ...], tuple[str, ...]]
 """Client ids of the orders and the positions that are still there."""
 
 
+class Stopwatch:
+    """Tells the milliseconds since a kill's trigger, by the clock ``now_ms``."""
+
+    def __init__(self, now_ms: Callable[[], int]) -> None:
+        self._now_ms = now_ms
+        self._since = 0
+
+    def start(self, waited_ms: int) -> None:
+        """Count from a trigger that was ``waited_ms`` ago."""
+        self._since = self._now_ms() - waited_ms
+
+    def elapsed_ms(self) -> int:
+        """Return how long ago the trigger was."""
+        return self._now_ms() - self._since
+
+
 class KillSwitch:
     """
     One session's kill switch.
@@ -79,8 +95,8 @@ class KillSwitch:
         self.books = books
         self.venue = venue
         self.tag = tag
-        self.stopwatch: Callable[[], int] = lambda: supervisor.dispatcher.clock.now
-        """What stages are timed by, in ms: the session's own time, or, live, the machine's."""
+        self.stopwatch = Stopwatch(lambda: supervisor.dispatcher.clock.now)
+        """What stages are timed by: the session's own time, or, live, the machine's."""
         self.running = False
         self.report: KillReport | None = None
         self.on_done: Callable[[KillReport], object] = lambda _report: None
@@ -90,7 +106,6 @@ class KillSwitch:
         self._by = ""
         self._flatten = False
         self._origin: Origin = None
-        self._since = 0
         self._deadline = 0
         self._stages: dict[KillStage, int] = {}
         self._attempt = 0
@@ -164,7 +179,7 @@ class KillSwitch:
         self._cause = cause
         self._by = by
         self._flatten = False
-        self._since = self.stopwatch() - waited_ms
+        self.stopwatch.start(waited_ms)
         self._stages = {}
         self._orders = 0
         self._sent.clear()
@@ -175,7 +190,7 @@ class KillSwitch:
         self._step(KillStage.DRAINED, answered)
         for stage in AFTER_DRAINED:  # all to be done once more where flattening was added
             self._stages.pop(stage, None)
-        self._deadline = self._elapsed_ms() + limits.KILL_CONFIRM_MS
+        self._deadline = self.stopwatch.elapsed_ms() + limits.KILL_CONFIRM_MS
         self._overdue = None
         self._run(running=True)
         self._attempt = 0
@@ -265,7 +280,7 @@ class KillSwitch:
             return
         if self._sequence(again=self._attempt > 0):
             return
-        if self._elapsed_ms() >= self._deadline:
+        if self.stopwatch.elapsed_ms() >= self._deadline:
             self._say_overdue()
         self._attempt += 1
         delay = limits.KILL_FIRST_LOOK_MS * 2 ** min(self._attempt - 1, 32)
@@ -458,13 +473,10 @@ class KillSwitch:
     def _step(self, stage: KillStage, count: int = 0, detail: str = "") -> None:
         if stage in self._stages:
             return
-        elapsed = self._elapsed_ms()
+        elapsed = self.stopwatch.elapsed_ms()
         self._stages[stage] = elapsed
         now = self.supervisor.dispatcher.clock.now
         self._publish(KillStep("kill", now, self._kill_id, stage, elapsed, count, detail))
-
-    def _elapsed_ms(self) -> int:
-        return self.stopwatch() - self._since
 
     def _publish(self, message: Message) -> None:
         self.supervisor.dispatcher.publish("kill", message, self._origin)

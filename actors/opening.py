@@ -3,9 +3,10 @@ The account is explained before a session begins: orders, positions and money th
 
 Theory of operation. Nothing of the session has happened yet, nobody is waiting, and no news is
 taken: so what the venue holds is asked for, once, and compared with the books that the session
-would begin with: empty ones and its cash, or those of its journal and the trades that the venue
-has not told of yet. What differs is somebody else's, or an earlier session's, or a mistake. By
-policy the session does not start, takes it over, or cancels what is its own; and looks again.
+would begin with: empty ones and its cash, or those of its journal, the trades that were on their
+way when it was left, and those that the venue has not told of yet. What differs is somebody
+else's, or an earlier session's, or a mistake. By policy the session does not start, takes it over,
+or cancels what is its own; and looks again.
 
 What the news or an answer will settle by itself is left to them: trades of our orders, orders that
 are over, and whatever an order in doubt may have done.
@@ -23,11 +24,18 @@ from actors.agreement import own_by
 from actors.assembly import Assembly
 from actors.execution.outside import assume_price
 from actors.reconciler import local_view
-from brokers.contract import Remote, Survey
+from brokers.contract import Survey, Surveyed
 from messages import AccountAdopted, Adoption
+from state.lease import LIVE
 from state.money import ZERO
-from state.outside import adopt, adoption_of
-from state.reconciliation import Mismatch, MismatchKind, diff, unbooked_of
+from state.outside import adopt, adoption_of, settled
+from state.reconciliation import (
+    Mismatch,
+    MismatchKind,
+    diff,
+    unbooked_of,
+    with_payments,
+)
 from state.reconciliation_policy import Policy
 
 if TYPE_CHECKING:
@@ -58,28 +66,27 @@ class AccountUnexplained(Exception):
         super().__init__("; ".join(str(one.mismatch) for one in self.found))
 
 
-async def explain(session: Session, remote: Remote) -> tuple[Adoption, ...]:
+async def explain(session: Session, venue: Surveyed) -> tuple[Adoption, ...]:
     """
     Return what is to be adopted for the books to be the venue's; raise ``AccountUnexplained``.
 
     Raises ``VenueUnreachable`` where the venue does not answer. Nothing is in the books yet when
     this returns; own stray orders have been cancelled if the policy says so.
     """
-    plan = session.spec.reconciliation
     for _ in range(CANCEL_ROUNDS_MAX):
-        survey = await remote.survey()
+        survey = await venue.survey()
         found = differences(session, survey)
         strays = [
-            mismatch.subject for mismatch in found if plan.policy_of(mismatch.kind) is Policy.CANCEL
+            mismatch.subject for mismatch in found if _policy(session, mismatch) is Policy.CANCEL
         ]
         if not strays:
             break
         for name in strays:
-            await remote.withdraw(name)
+            await venue.withdraw(name)
     adoptions: list[Adoption] = []
     unexplained: list[Unexplained] = []
     for mismatch in found:
-        policy = plan.policy_of(mismatch.kind)
+        policy = _policy(session, mismatch)
         if policy is not Policy.ADOPT:
             why = "still there after it was cancelled" if policy is Policy.CANCEL else ""
             unexplained.append(Unexplained(mismatch, policy, why))
@@ -91,9 +98,27 @@ async def explain(session: Session, remote: Remote) -> tuple[Adoption, ...]:
             adoptions.append(adoption)
     if unexplained:
         raise AccountUnexplained(unexplained)
+    adoptions = settled(adoptions)
     if not session.goes_on:
         adoptions.extend(_totals(survey))
     return tuple(adoptions)
+
+
+def _policy(session: Session, mismatch: Mismatch) -> Policy:
+    """
+    Return what is done about a difference before the session's first step.
+
+    What a live account has of money is no difference then: nobody writes it into a configuration to
+    the last digit, so the books begin with it. Who has said otherwise is heeded; and once they have
+    begun, money that nothing explains is a difference as everywhere.
+    """
+    plan, kind = session.spec.reconciliation, mismatch.kind
+    is_opening_balance = (
+        kind is MismatchKind.BALANCE_DRIFT and session.spec.mode == LIVE and not session.goes_on
+    )
+    if is_opening_balance and kind not in plan.policies:
+        return Policy.ADOPT
+    return plan.policy_of(kind)
 
 
 def differences(session: Session, survey: Survey) -> list[Mismatch]:
@@ -107,10 +132,15 @@ def differences(session: Session, survey: Survey) -> list[Mismatch]:
     parts = assembly.core.parts
     is_own = own_by(parts.own_tags | {parts.tag})
     missing = unbooked_of(
-        survey.fills,
+        # What the last process had heard, and not booked, is in no later answer of the venue.
+        (*session.fills_on_their_way, *survey.fills),
         books.orders.booked,
         lambda name: books.orders.by_client_id(name) is not None,
     )
+    # The news of these is there already, and is taken first thing.
+    booked = books.orders.booked
+    unpaid = [paid for paid in survey.payments if paid.payment_id not in booked]
+    local = with_payments(local, unpaid)
     found = diff(local, survey.account, unbooked=missing, is_own=is_own)
     return [mismatch for mismatch in found if mismatch.kind not in SETTLE_THEMSELVES]
 

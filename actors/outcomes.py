@@ -16,6 +16,9 @@ EXIT_KILLED = 4
 EXIT_FAULT = 6
 EXIT_INTERRUPTED = 130
 
+GOES_ON = frozenset({INTERRUPTED, RISK_HALTED, KILLED})
+"""How a session may end that somebody stopped and that can be gone on with: it had no fault."""
+
 EXIT_CODES = {
     COMPLETED: EXIT_DONE,
     INPUT_REFUSED: EXIT_INPUT,

@@ -2,28 +2,47 @@
 The driver of a session in real time: turns, timers and commands, each at its moment.
 
 Orders leave only after the journal's commit: what waits for one waits for it, and so does the
-next timer and the next turn. Commands are taken between turns and, while a turn is long, between
-its messages; time moves to the moment at which they came before they are. While the driver waits
-for a disk they are taken too: a slow one must not keep a kill from being in force.
+next timer and the next turn. Only news of a venue elsewhere that no order follows from is not
+waited for: it is on its way to the disk, and what a crash takes of it the venue has. Commands are
+taken between turns and, while a turn is long, between its messages; time moves to the moment at
+which they came before they are. While the driver waits for a disk they are taken too: a slow one
+must not keep a kill from being in force.
+
+While the driver is at work it has precedence: readings of the account, projections and the
+collector step aside until it rests, and what it has handed over has left.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
 
 import anyio
 import anyio.lowlevel
 import structlog
 
+from actors.driving import AT_THE_END, fire, keep_killing, leave_behind
 from actors.inbox import Inbox
 from actors.places import Place
+from actors.reconciler import ReconcilerActor
 from actors.runtime import Pacer
-from actors.runtime.clock import LOOK_UP_S, monotonic_s, within
-from actors.runtime.limits import REMOTE_PATIENCE_S, SETTLE_SLICE_S, STOP_PATIENCE_S
+from actors.runtime.clock import LOOK_UP_S, NEVER, monotonic_s, rung_within
+from actors.runtime.garbage import Rests
+from actors.runtime.limits import (
+    CHECK_PATIENCE_S,
+    LAST_READINGS,
+    REMOTE_PATIENCE_S,
+    SETTLE_SLICE_S,
+    STOP_PATIENCE_S,
+)
 from actors.turns import Session
-from feeds.contract import Group
-from messages import Hold
+from brokers.contract import RemoteBroker, TradeLister, VenueSilent
+from feeds.contract import Arrival, Group, LiveFeed
+from messages import Hold, Quote, Tick
+from state.journal import JournalError, schema
+from state.precedence import Precedence
 from state.register import Announcement, HoldRegister, outliving
 
 
@@ -38,8 +57,9 @@ class PacedDriver:
         *,
         stop: Callable[[], bool],
         on_progress: Callable[[int], None],
+        precedence: Precedence | None = None,
     ) -> None:
-        """Listen to ``inbox`` and keep its register."""
+        """Listen to ``inbox`` and keep its register; others step aside where they share it."""
         self.session = session
         self.pacer = pacer
         self.inbox = inbox
@@ -49,12 +69,32 @@ class PacedDriver:
         """Where ``stop`` ended it."""
         session.assembly.desk.place = lambda: str(session.place)
         self._kept = -1
+        self._arrival: Arrival | None = None
         self._unwritten = False
         self._stirred = asyncio.Event()
         self._on_disk = False
         self._trouble: Exception | None = None
+        self._is_sound = False
         self._slice_until_s = 0.0
         self._stopping_s: float | None = None
+        self._due: int | None = None
+        self._looked_on = -1
+        self._rests = Rests()
+        self._precedence = precedence or Precedence()
+        self._witness = session.witness
+        if self._witness is not None:
+            self._witness.reading = self._reading
+            self._witness.failed = self._failed
+
+    def _failed(self, error: Exception) -> None:
+        """Raise ``error`` as soon as the driver looks up."""
+        self._trouble = self._trouble or error
+        self._stirred.set()
+
+    def _reading(self) -> int:
+        """Return what time it is for a venue that speaks now: while something is done it stands."""
+        now = self.session.assembly.clock.now
+        return now if self._due is None else min(self.pacer.session_ms(now), self._due)
 
     async def listen(self) -> None:
         """Hear who comes to the door, until cancelled: for a task beside ``run``."""
@@ -68,9 +108,74 @@ class PacedDriver:
                     self._trouble = error
             self._stirred.set()
 
-    async def _heard(self) -> None:
-        await self._stirred.wait()
-        self._stirred.clear()
+    async def check_journal(self, path: Path) -> None:
+        """Check an earlier process's journal whole: for a task beside ``run``, which opens then."""
+        try:
+            await anyio.to_thread.run_sync(schema.check_file, path, abandon_on_cancel=True)
+            self._is_sound = True
+        except JournalError as error:
+            self._trouble = error
+        self._stirred.set()
+
+    async def begin(self) -> None:
+        """
+        Hear commands until an earlier process's journal is checked.
+
+        For as long as it takes where session time waits for nobody: it must not pass meanwhile.
+        Else for ``CHECK_PATIENCE_S``, so that a session with a short journal opens before its first
+        turn; then turns go on, held, and what they have to close is closed.
+        """
+        await self._await_check(CHECK_PATIENCE_S if self.pacer.speed > 0 else None)
+
+    async def hear_verdict(self) -> None:
+        """
+        Hear commands until that check is over: for a feed that ended before it was.
+
+        A session must not end as if all were well over a journal that is damaged. Who asks for the
+        end is not kept waiting.
+        """
+        await self._await_check(None)
+        self._look_at_check()
+
+    async def _await_check(self, patience_s: float | None) -> None:
+        recovery = self.session.recovery
+        until_s = None if patience_s is None else monotonic_s() + patience_s
+        while recovery.is_checking and not self.stop():
+            if until_s is not None and monotonic_s() >= until_s:
+                return
+            if self.session.assembly.dispatcher.errands or self._unanswered():
+                await self.commit()
+            if not self._has_verdict():
+                await self._rest(LOOK_UP_S)
+            self._look_at_check()
+
+    def _look_at_check(self) -> None:
+        if self._trouble is not None:
+            raise self._trouble
+        if self._is_sound and self.session.recovery.is_checking:
+            self.session.recovery.journal_is_sound(str(self.session.place))
+
+    def stir(self) -> None:
+        """Look up, for there is something to do: in the event loop's own thread."""
+        self._precedence.hold(self)
+        self._stirred.set()
+
+    async def _rest(self, for_s: float) -> None:
+        """
+        Return when there may be something to do, or after ``for_s`` real seconds.
+
+        Who has stepped aside goes on meanwhile.
+        """
+        with self._at_rest():
+            await rung_within(for_s, self._stirred)
+
+    @contextmanager
+    def _at_rest(self) -> Iterator[None]:
+        self._precedence.release(self)
+        try:
+            yield
+        finally:
+            self._precedence.hold(self)
 
     async def run(self, groups: Iterator[Group]) -> bool:
         """Let every turn happen; return whether the feed came to its end."""
@@ -92,26 +197,67 @@ class PacedDriver:
                 return False
         return True
 
-    async def _until(self, at: int) -> bool:
-        """Fire timers and take commands until ``at`` has come; return whether to go on."""
+    async def run_live(self, feed: LiveFeed) -> bool:
+        """Let what ``feed`` brings happen as it comes, until somebody ends it; return false."""
+        session = self.session
+        clock = session.assembly.clock
+        while await self._until(NEVER, lambda: self._brings(feed)):
+            arrival, self._arrival = self._arrival, None
+            assert arrival is not None, "it was waited for"
+            # What is due by now is due before this: it has only just come.
+            now = self.pacer.session_ms(clock.now)
+            while self._fire(now):
+                await self.commit()
+            clock.advance(now)
+            if not isinstance(arrival, Quote | Tick):
+                self.pacer.catch_up(arrival[0].timestamp + feed.timeframe_ms)
+            session.take_in(arrival)
+            await self.commit()
+            self.on_progress(session.bars)
+            if session.must_end():
+                break
+        return False
+
+    def _brings(self, feed: LiveFeed) -> bool:
+        if self._arrival is None:
+            self._arrival = feed.take()
+        return self._arrival is not None
+
+    async def _until(self, at: int, come: Callable[[], bool] = lambda: False) -> bool:
+        """
+        Fire timers and take commands until ``at`` has come, or ``come`` says that something has.
+
+        Return whether to go on.
+        """
+
+        def disturbed() -> bool:
+            return self._disturbed() or come()
+
         session = self.session
         clock = session.assembly.clock
         errands = session.assembly.dispatcher.errands
         while True:
             due = min(clock.next_timer_at, at)
-            if self._disturbed():
+            self._due = due
+            if disturbed():
                 await anyio.lowlevel.checkpoint()
             else:
                 self.inbox.pulse.rest(self.pacer.delay_s(due))
-                await self.pacer.wait_until(due, self._disturbed, self._heard)
+                if self._precedence.is_held_only_by(self):
+                    self._rests.take()
+                await self.pacer.wait_until(due, disturbed, self._rest)
+            self._due = None
             if self._trouble is not None:
                 raise self._trouble
+            self._look_at_check()
             if self.stop():
                 await self.commit()  # a kill that came with the order to stop is not lost
                 self.stopped_at = session.place
                 return False
             if errands or self._unanswered():
-                clock.advance(min(self.pacer.session_ms(clock.now), due))
+                # What a venue elsewhere has said is handled at the time at which it came.
+                if self._witness is None or (errands and not session.assembly.dispatcher.told):
+                    clock.advance(min(self.pacer.session_ms(clock.now), due))
                 await self.commit()
                 due = min(clock.next_timer_at, at)
             # Not instead: whoever asks without end must not keep time from passing.
@@ -122,18 +268,39 @@ class PacedDriver:
                 await self.commit()
             if session.must_end():
                 return False
+            if come():
+                return True
 
     def _disturbed(self) -> bool:
-        return bool(self.session.assembly.dispatcher.errands) or self._unanswered() or self.stop()
+        errands = self.session.assembly.dispatcher.errands
+        return bool(errands) or self._unanswered() or self._has_verdict() or self.stop()
+
+    def _has_verdict(self) -> bool:
+        """Return whether the journal's check is over, and nobody has acted on it yet."""
+        return self._trouble is not None or (self._is_sound and self.session.recovery.is_checking)
 
     def _unanswered(self) -> bool:
         return self.inbox.owes or self.session.assembly.dispatcher.pending
 
     async def commit(self) -> None:
-        """Settle, make everything durable, the holds included, and answer commands."""
+        """
+        Settle, make everything durable, the holds included, and answer commands.
+
+        Nothing is left that a venue elsewhere has said meanwhile.
+        """
+        await self._commit_once()
+        dispatcher = self.session.assembly.dispatcher
+        while self._witness is not None and dispatcher.busy and not self._is_ending():
+            await self._commit_once()
+
+    async def _commit_once(self) -> None:
         session = self.session
         dispatcher = session.assembly.dispatcher
         await self._settle()
+        if self._witness is not None and dispatcher.pending and not dispatcher.commits_waiting:
+            # What a venue elsewhere has told it tells again: the next bar does not stand behind it.
+            self._precedence.when_clear(session.journal.hasten)
+            dispatcher.pending = False
         while dispatcher.pending:
             # Only what was written before the commit was asked for may leave after it.
             written = dispatcher.commits_waiting
@@ -142,6 +309,9 @@ class PacedDriver:
                 dispatcher.release_commit()
                 await self._settle()
             dispatcher.pending = dispatcher.commits_waiting > 0
+        if not self._precedence.is_held_only_by(self):
+            # What was handed over leaves first; what is still to be done here can come after it.
+            await anyio.lowlevel.checkpoint()
         if session.assembly.holds.changes != self._kept or self.inbox.owes:
             await self._acknowledge()
         self.inbox.pulse.beat(session.assembly.clock.now)
@@ -152,15 +322,21 @@ class PacedDriver:
         if not dispatcher.busy:
             return
         self._slice_until_s = monotonic_s() + SETTLE_SLICE_S
-        while not dispatcher.settle_for(self._slice_is_over):
-            if self._is_ending():
-                return
-            if self.inbox.owes:
-                await self._acknowledge()
-            else:
-                await anyio.lowlevel.checkpoint()
-            self._keep_killing()
-            self._slice_until_s = monotonic_s() + SETTLE_SLICE_S
+        self.session.is_settling = True
+        try:
+            while not dispatcher.settle_for(self._slice_is_over):
+                if self._is_ending():
+                    return
+                if self.inbox.owes:
+                    await self._acknowledge()
+                else:
+                    await anyio.lowlevel.checkpoint()
+                # At a venue elsewhere it waits for answers: no need to look for them more often.
+                if self._witness is None or self._slice_is_over():
+                    self._keep_killing()
+                self._slice_until_s = monotonic_s() + SETTLE_SLICE_S
+        finally:
+            self.session.is_settling = False
 
     def _is_ending(self) -> bool:
         """Return whether the end was asked for so long ago that nobody's backlog is waited for."""
@@ -178,7 +354,7 @@ class PacedDriver:
         dispatcher = self.session.assembly.dispatcher
         until_s = monotonic_s() + REMOTE_PATIENCE_S
         while not (remote.is_quiet and not dispatcher.busy) and monotonic_s() < until_s:
-            await within(LOOK_UP_S, self._heard)
+            await self._rest(LOOK_UP_S)
             if self._trouble is not None:
                 raise self._trouble
             await self.commit()
@@ -194,20 +370,69 @@ class PacedDriver:
         if session.remote is None:
             await self._account_here()
             return
-        clock, start = session.assembly.clock, session.assembly.clock.now
+        start = session.assembly.clock.now
         began_s = monotonic_s()
         while session.is_unaccounted and (spent_s := monotonic_s() - began_s) < REMOTE_PATIENCE_S:
             until = start + int(spent_s * 1000)
-            while self._fire(until):
-                await self.commit()
-            clock.advance(max(clock.now, until))
-            await within(LOOK_UP_S, self._heard)
+            await self._let_pass(until)
+            await self._rest(LOOK_UP_S)
             if self._trouble is not None:
                 raise self._trouble
             await self.commit()
 
+    async def ask_for_the_rest(self) -> None:
+        """
+        Ask a venue elsewhere for what its account shows and no news has told, before the end.
+
+        A look would do so, and there is no later one. What is not told now, the next start is.
+        """
+        session = self.session
+        remote, cell = session.remote, session.assembly.reconciler_cell
+        if remote is None:
+            return
+        await self._read_account(remote)
+        if not (cell.runs and isinstance(cell.actor, ReconcilerActor)):
+            return
+        try:
+            trades, orders = cell.actor.unheard(remote.account())
+        except VenueSilent:
+            return
+        now = session.assembly.clock.now
+        for name in orders:
+            remote.query(name, now)
+        if trades and isinstance(remote, TradeLister):
+            since = session.assembly.books.trades_upto - remote.trades_overlap
+            remote.list_trades(max(0, since), now)
+        if orders or trades:
+            await self.hear_out()
+            await self._read_account(remote)
+
+    async def _read_account(self, remote: RemoteBroker) -> None:
+        """Have the account read with no news after it; so often, if news comes in the middle."""
+        for _ in range(LAST_READINGS):
+            with self._at_rest():
+                await remote.refresh()
+            await self.hear_out()
+            try:
+                remote.account()
+            except VenueSilent:
+                await self._rest(LOOK_UP_S)
+            else:
+                return
+
+    async def _let_pass(self, until: int) -> None:
+        """Let the time ``until`` come, and put it on record if anything is due by then."""
+        clock, witness = self.session.assembly.clock, self._witness
+        if witness is not None and clock.next_timer_at <= until:
+            witness.clock_read(until, AT_THE_END)
+            while self._fire(until):
+                await self.commit()
+        clock.advance(until)
+
     async def _account_here(self) -> None:
         session = self.session
+        if self.stopped_at is not None:
+            return  # time stands until the next process goes on, and asks
         until = session.assembly.clock.now + session.spec.doubts.budget_ms
         while session.is_unaccounted and self._fire(until):
             await self.commit()
@@ -215,10 +440,7 @@ class PacedDriver:
     async def wind_down(self) -> None:
         """Do what there is to do before the end, for a while; stop a strategy that has more."""
         await self.commit()
-        assembly = self.session.assembly
-        for cell in assembly.dispatcher.strangers():
-            if len(cell.mailbox):
-                assembly.supervisor.retire(cell, "it has not kept up, and the session ends")
+        leave_behind(self.session)
         await self.commit()
 
     def _slice_is_over(self) -> bool:
@@ -227,6 +449,14 @@ class PacedDriver:
     def _keep_killing(self) -> None:
         """Let a kill look at what is left, although a turn is not over yet."""
         assembly = self.session.assembly
+        if not assembly.kill.running:
+            return
+        if self._witness is not None:
+            upto, seq = self.pacer.session_ms(assembly.clock.now), self.session.journal.seq
+            if seq != self._looked_on or assembly.clock.next_timer_at <= upto:
+                keep_killing(self.session, upto)
+                self._looked_on = self.session.journal.seq
+            return
         assembly.kill.look_on()
         while assembly.kill.running:
             if not self._fire(self.pacer.session_ms(assembly.clock.now)):
@@ -234,14 +464,7 @@ class PacedDriver:
 
     def _fire(self, until: int) -> bool:
         """Fire the earliest timer not later than ``until``; what follows is still to be settled."""
-        clock = self.session.assembly.clock
-        due = clock.pop_due(until)
-        if due is None:
-            return False
-        at, callback = due
-        clock.advance(at)
-        callback(at)
-        return True
+        return fire(self.session, until)
 
     async def _written(self) -> None:
         self._on_disk = self.session.is_writing = True
@@ -264,6 +487,9 @@ class PacedDriver:
         durable = register is None or await self._keep(register, in_force, settled)
         if durable:
             self._kept = changes
+        if owed:
+            # Whoever reads the answer may ask at once what has come of it.
+            self.session.journal.flush()
         self.inbox.answer(owed, durable=durable)
 
     async def _keep(

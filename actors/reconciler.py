@@ -5,7 +5,8 @@ Theory of operation. It compares at the start, every midnight, after a restart o
 end, and as often as its plan says. A difference that has lasted (``Watchlist``) holds OPEN
 everywhere, by name; when a later comparison finds none, that hold is lifted again. A comparison
 that nobody asked for by its occasion (a *look*) is journaled only where it finds something else
-than the one before.
+than the one before. While news is known to be under way a look waits; but no longer than the plan
+says that looks are apart: an order that the venue never says all about must not blind the house.
 
 What its plan permits is done about a difference, and by others: Execution fetches trades that were
 missed and adopts, the broker asks and cancels. None of it is taken for done: only the next
@@ -28,6 +29,7 @@ from brokers.contract import VenueSilent
 from messages import (
     AdoptAccount,
     Adoption,
+    CompareAccount,
     DeadLetter,
     Message,
     OrderStatus,
@@ -39,7 +41,7 @@ from messages import (
 from state.instruments import Instrument
 from state.money import EXACT, ZERO
 from state.orders import Order
-from state.outside import adoption_of
+from state.outside import adoption_of, settled
 from state.reconciliation import (
     AccountView,
     Mismatch,
@@ -55,6 +57,10 @@ LOOK: Final = "look"
 
 LOOK_AGAIN_MS: Final = 1_000
 """How soon is looked again at what was seen only once, or at a venue with news under way."""
+
+MOVED_FOR_MS: Final = 10_000
+"""For how long looks follow each other so soon after an execution that is nobody's here: until it
+was taken over, or more than anybody's account lags behind."""
 
 NOT_AT_THE_VENUE = frozenset(
     {OrderStatus.INTENDED, OrderStatus.APPROVED, OrderStatus.JOURNALED, OrderStatus.SENT}
@@ -125,11 +131,13 @@ class ReconcilerActor(Actor):
         self.ports = ports
         self.watchlist = Watchlist(plan)
         self._told: tuple[str, ...] = ()
+        self._waits_since: int | None = None
         self._lasting: list[Mismatch] = []
+        self._moved_at: int | None = None
 
     def handlers(self) -> Mapping[type[Message], Handler]:
         """Return the handlers."""
-        return {Wake: self.on_wake}
+        return {Wake: self.on_wake, CompareAccount: self.on_moved}
 
     def on_start(self) -> Effects:
         """Compare at once and arm the timers."""
@@ -143,15 +151,33 @@ class ReconcilerActor(Actor):
         if wake.key == MIDNIGHT:
             result = self.compare(MIDNIGHT)
             return (result, *self._act(), SetTimer(MIDNIGHT, next_midnight(wake.at)))
-        if not self.ports.is_whole():
-            return (SetTimer(LOOK, wake.at + LOOK_AGAIN_MS),)
-        before = self._told
-        result = self.compare(LOOK)
+        whole = self.ports.is_whole()
+        if whole:
+            self._waits_since = None
+        elif self._waits_since is None:
+            self._waits_since = wake.at
+        again = (SetTimer(LOOK, wake.at + LOOK_AGAIN_MS),)
+        if self._waits_since is not None and wake.at - self._waits_since < self.plan.every_ms:
+            return again
+        before, found = self._told, self._mismatches()
+        if not whole and any(each.kind is MismatchKind.NO_ANSWER for each in found):
+            return again
+        result = self.compare(LOOK, found)
         told = () if result.differences == before else (result,)
-        return (*told, *self._act(), *self._next_look(wake.at))
+        # Of what is under way nobody knows what it will explain: then trades are asked for at most.
+        acts = self._act() if whole else self._asks()
+        return (*told, *acts, *self._next_look(wake.at))
+
+    def on_moved(self, asked: CompareAccount) -> Effects:
+        """Look at once, and again soon, for what the account says may be older than that."""
+        self._moved_at = asked.at
+        return (SetTimer(LOOK, asked.at),)
 
     def _next_look(self, now: int) -> tuple[SetTimer, ...]:
         every_ms = self.plan.every_ms
+        if self._moved_at is not None and now - self._moved_at < MOVED_FOR_MS:
+            return (SetTimer(LOOK, now + LOOK_AGAIN_MS),)
+        self._moved_at = None
         if not every_ms:
             return ()
         soon = self.plan.patient and self.watchlist.any_new
@@ -159,9 +185,9 @@ class ReconcilerActor(Actor):
 
     # -- what is found
 
-    def compare(self, occasion: str) -> Reconciled:
-        """Return what differs now, and tell what of it has lasted."""
-        found = self._mismatches()
+    def compare(self, occasion: str, found: list[Mismatch] | None = None) -> Reconciled:
+        """Return what differs now, ``found`` if that is known, and tell what of it has lasted."""
+        found = self._mismatches() if found is None else found
         now = self.clock.now
         self._lasting = self.watchlist.look(now, found)
         self._told = tuple(map(str, found))
@@ -182,10 +208,7 @@ class ReconcilerActor(Actor):
 
     def _act(self) -> list[Effect]:
         """Do what the plan permits about what the last comparison has found."""
-        now = self.clock.now
-        effects: list[Effect] = []
-        if self._may_have_missed_trades():
-            effects.append(SyncTrades(now))
+        effects = self._asks()
         adoptions: list[Adoption] = []
         # What an order of ours may still explain is not taken for somebody else's.
         explained = self.watchlist.has_any({MismatchKind.STALE_ORDER})
@@ -201,12 +224,31 @@ class ReconcilerActor(Actor):
                 if isinstance(adoption, Adoption):
                     adoptions.append(adoption)
         if adoptions:
-            effects.append(AdoptAccount(tuple(adoptions)))
+            effects.append(AdoptAccount(tuple(settled(adoptions))))
         return effects
+
+    def _asks(self) -> list[Effect]:
+        """Have the trades asked for whose news may be missing."""
+        return [SyncTrades(self.clock.now)] if self._may_have_missed_trades() else []
 
     def _may_have_missed_trades(self) -> bool:
         policy = self.plan.policy_of(MismatchKind.MISSING_FILL)
         return policy is Policy.ADOPT and self.watchlist.has_any(TRADED)
+
+    def unheard(self, venue: AccountView) -> tuple[bool, tuple[str, ...]]:
+        """
+        Return whether trades are to be asked for, and which orders, by what the account shows.
+
+        It is nobody's comparison: nothing is told of it.
+        """
+        found = diff(local_view(self.books, self.instruments), venue, is_own=self.ports.is_own)
+        asks = {kind for kind in OWN_EVIDENCE if self.plan.policy_of(kind) is Policy.ADOPT}
+        stale = tuple(each.subject for each in found if each.kind is MismatchKind.STALE_ORDER)
+        traded = any(each.kind in TRADED for each in found)
+        return (
+            traded and MismatchKind.MISSING_FILL in asks,
+            stale if MismatchKind.STALE_ORDER in asks else (),
+        )
 
     def _attempt(
         self, act: Callable[[str, int], object], mismatch: Mismatch

@@ -1,18 +1,29 @@
 """
 The way back into trade after an earlier process: nothing opens before everything is explained.
 
-Held as ``recovering`` from the first instruction; let go once the venue has told of every order
-and its account is what the books say.
+Held as ``recovering`` from the first instruction; let go once the venue has told of every order,
+its account is what the books say, and the journal has been checked whole.
+
+Theory of operation. A start has two phases. When the books are there and every actor runs, the
+session is *protected*: cancels, closes and kills work, while nothing that adds exposure can leave.
+That takes a time that does not depend on how long the journal is: a snapshot of the facts and the
+entries after it (``state.fact_snapshots``). Checking the file itself does take longer the longer it
+is, so it is done beside the running session, and only *trading* waits for it: a journal that turns
+out to be damaged ends the session before anything has opened. How long it takes is the machine's
+affair and decides what opens when, so its end is put on record, with its place.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
-from actors.agreement import RECOVERING_HOLD
+import structlog
+
 from actors.assembly import Assembly
 from actors.reconciler import UNSETTLED, ReconcilerActor
-from messages import HoldMode
+from actors.runtime.clock import monotonic_s
+from messages import HoldMode, JournalChecked
+from state.register import RECOVERING_HOLD
 
 RECOVERY_LOOK_MS: Final = 1_000
 """How often it is looked whether they do."""
@@ -24,6 +35,47 @@ class Recovery:
     def __init__(self, assembly: Assembly) -> None:
         """Watch over ``assembly``."""
         self._assembly = assembly
+        self.times: dict[str, float] = {}
+        """Seconds from the first look at the folder to each phase that was reached."""
+        self._checked = True
+        self._began_s: float | None = None
+
+    def await_check(self, began_s: float | None = None) -> None:
+        """
+        Do not open before ``journal_is_sound`` is called; nothing has started yet.
+
+        The phases are timed from ``began_s``, a moment of the machine's monotonic clock; without
+        it they are not.
+        """
+        self._checked = False
+        self._began_s = began_s
+
+    @property
+    def is_checking(self) -> bool:
+        """Return whether the journal's check is still waited for."""
+        return not self._checked
+
+    def journal_is_sound(self, place: str) -> None:
+        """
+        Open as soon as all else is in order: the journal has been checked whole.
+
+        When that is depends on the machine: that it was at ``place`` is journaled.
+        """
+        self._checked = True
+        self._reached("checked")
+        now = self._assembly.clock.now
+        self._assembly.dispatcher.publish("session", JournalChecked("session", now), place)
+        self.look(now)
+
+    def protected(self) -> None:
+        """Note that everything runs, and that whatever reduces exposure can leave."""
+        self._reached("protected")
+
+    def _reached(self, phase: str) -> None:
+        if self._began_s is None:
+            return
+        self.times[phase] = took_s = round(monotonic_s() - self._began_s, 3)
+        structlog.get_logger("session").info("recovery_phase", phase=phase, took_s=took_s)
 
     def begin(self) -> None:
         """
@@ -40,6 +92,8 @@ class Recovery:
 
     def look(self, at: int) -> None:
         """Open again once the venue has told of every order and agrees with our books."""
+        if not self._checked:
+            return  # whoever checks it looks again
         assembly = self._assembly
         reconciler = assembly.reconciler_cell
         asked = any(order.status in UNSETTLED for order in assembly.books.orders.live())
@@ -49,6 +103,7 @@ class Recovery:
             if not result.differences:
                 agreed = "every order is accounted for, and the venue and our books agree"
                 assembly.supervisor.lift(RECOVERING_HOLD, "reconciler", agreed)
+                self._reached("trading")
                 return
         assembly.clock.call_at(at + RECOVERY_LOOK_MS, self.look)
 

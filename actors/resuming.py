@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
+import structlog
+
 from actors.assembly import no_facts
-from actors.keeping import Recorded, StatesUnknown
+from actors.keeping import Recorded, StatesDamaged, StatesUnknown
+from actors.runtime.clock import monotonic_s
 from actors.spec import SessionSpec
-from messages import SessionEnded
-from state.facts import Facts
-from state.journal import JournalError
-from state.journal.reader import is_unmade, read_journal, read_lines, read_states
+from messages import Hold, SessionEnded
+from state.fact_snapshots import (
+    FACTS_PART,
+    FactsKeeper,
+    SnapshotUnusable,
+    restore_facts,
+    snapshot_of,
+)
+from state.facts import Facts, FactsDiffer
+from state.journal import JournalDamaged, JournalError
+from state.journal.reader import check_journal, line_at, read_journal, read_states
 from state.manifest import Manifest, ManifestError, load_manifest
-from state.projections.limits import REBUILD_BATCH
+from state.register import HoldRegister, outliving
 
 AS_ONE_LIKES: Final = ("feed.speed:", "control.", "telemetry.", "notify.", "reconciliation.")
 """
@@ -29,19 +38,26 @@ class ResumeRefused(Exception):
     """A session cannot be gone on with; the message names the folder or file, and why."""
 
 
+class ResumeDamaged(ResumeRefused):
+    """A session's journal is damaged: nobody can say what it did."""
+
+
 @dataclass(frozen=True, slots=True)
 class Left:
     """
     One session as it was left.
 
     ``recorded`` is ``None`` where its journal holds nothing yet: then it begins anew, under the
-    same id. ``ended`` is given where it had come to its end.
+    same id. ``ended`` is given where it had come to its end: one that was stopped while there was
+    more to come has not, and is as one whose process died.
     """
 
     folder: Path
     manifest: Manifest
     recorded: Recorded | None
     ended: SessionEnded | None
+    began_s: float = 0.0
+    """When it was first looked at, by the machine's monotonic clock: what a start is timed from."""
 
     @property
     def journal(self) -> Path:
@@ -53,9 +69,10 @@ def left_in(folder: Path, spec: SessionSpec) -> Left:
     """
     Return what is in ``folder``, for a session of the configuration of ``spec``.
 
-    Raises ``ResumeRefused`` where the configuration is another one, where the journal is damaged
-    or contradicts itself, or where the session kept no states.
+    Raises ``ResumeDamaged`` where the journal is damaged or contradicts itself, ``ResumeRefused``
+    where the configuration is another one, or where the session kept no states.
     """
+    began_s = monotonic_s()
     try:
         manifest = load_manifest(folder / "manifest.json")
     except ManifestError as error:
@@ -71,33 +88,73 @@ def left_in(folder: Path, spec: SessionSpec) -> Left:
             "one that the session began with (--new begins a new session with this one)"
         )
     path = folder / "journal.sqlite"
-    if is_unmade(path):
-        return Left(folder, manifest, None, None)
     try:
-        facts = facts_of(path, spec)
+        if not check_journal(path):
+            return Left(folder, manifest, None, None, began_s)
         seq, states = read_states(path)
-        if not facts.seq:
-            return Left(folder, manifest, None, None)
-        if facts.ended is not None:
+        facts = facts_of(path, spec, states.pop(FACTS_PART, None))
+        if facts.ended is not None and not facts.ended.stopped:
             return Left(folder, manifest, None, facts.ended)
         if states and seq != facts.seq:
-            raise ResumeRefused(f"{path}: states after entry {seq}, expected after {facts.seq}")
-        return Left(folder, manifest, Recorded(facts, states), None)
+            raise ResumeDamaged(f"{path}: states after entry {seq}, expected after {facts.seq}")
+        return Left(folder, manifest, Recorded(facts, states), None, began_s)
+    except (JournalDamaged, FactsDiffer) as error:
+        raise ResumeDamaged(str(error)) from error
+    except StatesDamaged as error:
+        raise ResumeDamaged(f"{path}: {error}") from error
     except (JournalError, StatesUnknown) as error:
         raise ResumeRefused(str(error)) from error
 
 
-def facts_of(journal: Path, spec: SessionSpec) -> Facts:
-    """Return what a journal makes certain; raises ``JournalError`` for one that is damaged."""
-    facts = no_facts(spec.strategies, spec.instruments, currency=spec.currency, cash=spec.cash)
-    return facts.fold_all(read_journal(journal))
+def held_at_start(register: HoldRegister, at: int, recorded: Recorded | None) -> tuple[Hold, ...]:
+    """
+    Return what is held from the first instruction on: what the register and the journal say.
+
+    Where nobody can say what the register held, a hold of its own is among it.
+    """
+    held = outliving(register.restore(at))
+    if recorded is not None:
+        for hold in outliving(recorded.facts.holds_at(at)).values():
+            held.setdefault(hold.hold_id, hold)
+    return tuple(held.values())
 
 
-def batches_of(journal: Path) -> Iterator[bytes]:
-    """Yield a journal's lines, many at a time."""
-    lines = read_lines(journal)
-    while batch := list(islice(lines, REBUILD_BATCH)):
-        yield b"\n".join(batch) + b"\n"
+def facts_of(journal: Path, spec: SessionSpec, snapshot: bytes | None = None) -> Facts:
+    """
+    Return what a journal makes certain; raises ``JournalError`` for one that is damaged.
+
+    With a ``snapshot`` that can be believed only the entries after it are read; one that cannot
+    is told of, and costs nothing but the time to read them all.
+    """
+    if snapshot is not None:
+        try:
+            return _facts_after(journal, spec, snapshot)
+        except (SnapshotUnusable, FactsDiffer) as error:
+            structlog.get_logger("journal").warning("facts_snapshot_unusable", error=str(error))
+    return _no_facts(spec).fold_all(read_journal(journal))
+
+
+def _facts_after(journal: Path, spec: SessionSpec, snapshot: bytes) -> Facts:
+    facts = _no_facts(spec)
+    told = restore_facts(facts, snapshot)
+    found = line_at(journal, facts.seq)
+    if found != told:
+        raise SnapshotUnusable(f"entry {facts.seq} of the journal is not the one that it is of")
+    return facts.fold_all(read_journal(journal, after=facts.seq))
+
+
+def facts_keeper(spec: SessionSpec, recorded: Recorded | None) -> FactsKeeper:
+    """Return who folds a live session's journal from here on, beside the session's own books."""
+    facts = _no_facts(spec)
+    if recorded is None:
+        return FactsKeeper(facts)
+    kept = snapshot_of(recorded.facts)
+    restore_facts(facts, kept)
+    return FactsKeeper(facts, kept)
+
+
+def _no_facts(spec: SessionSpec) -> Facts:
+    return no_facts(spec.strategies, spec.instruments, currency=spec.currency, cash=spec.cash)
 
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any], prefix: str = "") -> list[str]:
@@ -113,4 +170,13 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any], prefix: str =
     return found
 
 
-__all__ = ["Left", "ResumeRefused", "batches_of", "differences", "left_in"]
+__all__ = [
+    "Left",
+    "ResumeDamaged",
+    "ResumeRefused",
+    "differences",
+    "facts_keeper",
+    "facts_of",
+    "held_at_start",
+    "left_in",
+]

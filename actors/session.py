@@ -8,24 +8,27 @@ after a durable commit. Decisions are a function of configuration, data and seed
 
 from __future__ import annotations
 
-import gc
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import anyio
 import structlog
 
-from actors.artifacts import Artifacts
+from actors.artifacts import JOURNAL, QUARANTINE, Artifacts, FilesUnfinished, nothing_half_begun
 from actors.assembly import StrategySpec
+from actors.execution import LastLook
 from actors.feed import FeedActor
 from actors.health import MachineVitals
 from actors.inbox import Inbox
 from actors.keeping import Keeper, Recorded
+from actors.kill import Stopwatch
+from actors.live import closed_afterwards, connected, listening
 from actors.opening import explain
 from actors.outcomes import (
     COMPLETED,
@@ -37,26 +40,31 @@ from actors.outcomes import (
     INTERRUPTED,
 )
 from actors.paced import PacedDriver
-from actors.resuming import Left, batches_of
+from actors.resuming import Left, facts_keeper, held_at_start
 from actors.runtime import Pacer
 from actors.runtime.clock import monotonic_s, wall_ms
 from actors.runtime.entropy import session_entropy
+from actors.runtime.garbage import few_collections
 from actors.runtime.stall import StallWatch
 from actors.spec import SessionResult, SessionSpec
+from actors.state_file import StateFile
 from actors.turns import (
     Session,
     SessionError,
     drive,
 )
-from brokers.contract import Remote
-from feeds.contract import Group
+from brokers.contract import Remote, StepsAside
+from feeds.contract import Group, LiveFeed
 from feeds.errors import FeedError
-from messages import Adoption, Hold
+from messages import Adoption
 from state.crashpoints import passing
-from state.journal import Journal
+from state.fact_snapshots import FactsKeeper
+from state.journal import Journal, JournalError
 from state.journal.durable import DurableJournal
+from state.journal.errors import damage_behind
 from state.lease import SessionLease
 from state.manifest import live_session_id, simulation_session_id
+from state.precedence import Precedence
 from state.register import HoldRegister, RegisterDamaged, outliving, register_of
 
 Progress = Callable[[int], None]
@@ -78,7 +86,7 @@ def run_replay(spec: SessionSpec, *, on_progress: Progress | None = None) -> Ses
     fingerprints = spec.feed.fingerprints()
     session_id = spec.session_id or simulation_session_id(spec.config, fingerprints, spec.seed)
     out = _folder(spec, session_id)
-    with closing(SessionLease(out)):
+    with closing(SessionLease(out)), nothing_half_begun(out):
         return _replayed(spec, session_id, out, fingerprints, on_progress or _ignore)
 
 
@@ -95,7 +103,7 @@ def _replayed(
     started_s = monotonic_s()
     journal = Journal(artifacts.sinks(simulation=True))
     try:
-        with _few_collections():
+        with few_collections():
             session = Session(spec, session_id, journal, first)
             session.start()
             otherwise, trouble = _drive(session, groups, on_progress)
@@ -135,6 +143,8 @@ async def run_paper(
     """
     Run a paper session at ``speed`` session seconds a second (0: no waiting), durably.
 
+    A live feed has a speed of its own, and that is the session's.
+
     Every order's record is on disk before the order leaves. ``stop`` is asked while nothing is
     due. Commands come through ``inbox``, which is open from before ``on_open`` until the session
     ends. The holds in the account's register are in force before anything starts, and the register
@@ -144,10 +154,11 @@ async def run_paper(
     session's last state is what the journal holds.
     """
     session_id = spec.session_id or live_session_id(wall_ms(), session_entropy())
-    with closing(_lease(spec, session_id)) as lease:
-        begins = _anew(spec, session_id, lease.folder)
+    with closing(_lease(spec, session_id)) as lease, nothing_half_begun(lease.folder):
         driven = _Driven(speed, stop, on_progress or _ignore, inbox or Inbox(), on_open)
-        return await _run_live(spec, begins, driven)
+        async with closed_afterwards(spec.feed):
+            begins = await _anew(spec, session_id, lease.folder)
+            return await _run_live(spec, begins, driven)
 
 
 async def resume_paper(
@@ -164,32 +175,61 @@ async def resume_paper(
     Go on with the session that was ``left``, after its last entry, as ``run_paper`` runs one.
 
     Its books are those of its journal, its actors start over what they kept, and nothing opens
-    before every order is accounted for and the venue and our books agree.
+    before every order is accounted for and the venue and our books agree. Raises ``JournalDamaged``
+    where what an earlier process wrote turns out to be no journal while this one runs.
     """
     assert left.ended is None, "what has ended is not gone on with"
-    with closing(SessionLease(left.folder)):
+    with closing(SessionLease(left.folder)), _damage_by_name():
         driven = _Driven(speed, stop, on_progress or _ignore, inbox or Inbox(), on_open)
-        return await _run_live(spec, _going_on(spec, left), driven)
+        async with closed_afterwards(spec.feed):
+            return await _run_live(spec, await _going_on(spec, left), driven)
 
 
-def _anew(spec: SessionSpec, session_id: str, out: Path) -> _Begins:
+@contextmanager
+def _damage_by_name() -> Iterator[None]:
+    """
+    Let damage of the journal leave as that.
+
+    Its check is not alone in reading all of it: the projections do too, and may be the first; then
+    all that the session hears is that they are gone.
+    """
+    try:
+        yield
+    except (JournalError, FilesUnfinished) as error:
+        damage = damage_behind(error)
+        if damage is None or damage is error:
+            raise
+        raise damage from error
+
+
+async def _anew(spec: SessionSpec, session_id: str, out: Path) -> _Begins:
     fingerprints = spec.feed.fingerprints()
     passing("session.folder_made")
-    first, groups = _open(spec, out)
     artifacts = Artifacts(spec, session_id, out, fingerprints)
-    artifacts.begin(first[0].timestamp)
+    if isinstance(spec.feed, LiveFeed):
+        now = await connected(spec.feed, out)
+        begins = _Begins(session_id, (), iter(()), artifacts, now=now, now_s=monotonic_s())
+    else:
+        first, groups = _open(spec, out)
+        begins = _Begins(session_id, first, groups, artifacts)
+    artifacts.begin(begins.at)
     passing("session.manifest_written")
-    return _Begins(session_id, first, groups, artifacts)
+    return begins
 
 
-def _going_on(spec: SessionSpec, left: Left) -> _Begins:
+async def _going_on(spec: SessionSpec, left: Left) -> _Begins:
     session_id, recorded = left.manifest.session_id, left.recorded
     artifacts = Artifacts(spec, session_id, left.folder, spec.feed.fingerprints())
+    if isinstance(spec.feed, LiveFeed):
+        last = -1 if recorded is None else recorded.last_bar_at
+        now = await connected(spec.feed, left.folder, None if last < 0 else last)
+        begins = _Begins(session_id, (), iter(()), artifacts, recorded, now, monotonic_s())
+        return replace(begins, began_s=left.began_s)
     if recorded is None:  # nothing of it has happened yet
         first, groups = _open(spec, left.folder)
         return _Begins(session_id, first, groups, artifacts)
     rest = FeedActor(spec.feed).groups(recorded.last_bar_at)
-    return _Begins(session_id, (), rest, artifacts, recorded)
+    return _Begins(session_id, (), rest, artifacts, recorded, began_s=left.began_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +241,8 @@ class _Driven:
     on_progress: Progress
     inbox: Inbox
     on_open: Callable[[Session], None]
+    precedence: Precedence = field(default_factory=Precedence)
+    """Who others step aside for while an order is on its way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,10 +254,18 @@ class _Begins:
     groups: Iterator[Group]
     artifacts: Artifacts
     recorded: Recorded | None = None
+    now: int | None = None
+    """The time of a live feed's source, when it was connected ..."""
+    now_s: float = 0.0
+    """... at this moment."""
+    began_s: float = 0.0
+    """What its recovery is timed from: see ``Left``."""
 
     @property
     def at(self) -> int:
         """Return the session time at which it begins, int ms UTC."""
+        if self.now is not None:
+            return self.now if self.recorded is None else max(self.now, self.recorded.clock)
         return self.first[0].timestamp if self.recorded is None else self.recorded.clock
 
 
@@ -225,33 +275,33 @@ async def _run_live(spec: SessionSpec, begins: _Begins, driven: _Driven) -> Sess
     register = register_of(spec.runs_dir, spec.mode, spec.account)
     inbox = driven.inbox
     inbox.register = register
-    path = out / "journal.sqlite"
-    sinks = artifacts.sinks(simulation=False)
-    if recorded is not None:
-        artifacts.catch_up(batches_of(path))
-    journal = await DurableJournal.open(path, sinks=sinks)
-    passing("session.journal_opened")
+    journal, facts = await _journal(spec, begins, driven.precedence)
     watch = StallWatch()
     remote: Remote | None = None
     adopted: tuple[Adoption, ...] = ()
     try:
-        live = _on_machine(spec, out, watch, driven.speed)
-        session = Session(live, begins.session_id, journal, begins.first, recorded)
-        journal.keep(Keeper(session).states)
+        live = _on_machine(spec, out, watch, _speed_of(spec, driven))
+        session = Session(live, begins.session_id, journal, begins.first, recorded, now=begins.now)
+        journal.keep(Keeper(session, facts=facts, precedence=driven.precedence).states)
+        if recorded is not None:
+            session.recovery.await_check(begins.began_s)
         session.listen()
-        session.assembly.kill.stopwatch = lambda: int(monotonic_s() * 1000)
+        session.assembly.kill.stopwatch = Stopwatch(lambda: int(monotonic_s() * 1000))
         inbox.open(session)
         remote = session.remote
         if remote is not None:
-            remote.wake = inbox.ring
-            await remote.connect()
-            adopted = await explain(session, remote)
-        session.start(_held(register, begins), adopted)
+            adopted = await _found(session, remote, driven)
+        if recorded is not None:
+            artifacts.begin_again()
+        session.start(held_at_start(register, begins.at, recorded), adopted)
+        session.recovery.protected()
         passing("session.started")
-        outcome, exit_code, trouble = await _to_the_end(session, begins, driven, watch)
+        with few_collections(settled=True):
+            outcome, exit_code, trouble = await _to_the_end(session, begins, driven, watch)
     except BaseException:
         journal.abort()
         artifacts.abandon()
+        await journal.gone()
         _keep_what_is_held(inbox, register)
         raise
     finally:
@@ -268,17 +318,59 @@ async def _run_live(spec: SessionSpec, begins: _Begins, driven: _Driven) -> Sess
     return result
 
 
+async def _found(session: Session, remote: Remote, driven: _Driven) -> tuple[Adoption, ...]:
+    """Find a venue elsewhere, and return what of its account is adopted."""
+    assert session.witness is not None, "what is elsewhere is witnessed"
+    remote.wake = driven.inbox.ring
+    if isinstance(remote, StepsAside):
+        remote.precedence = driven.precedence
+    session.witness.look_again(LastLook(session.assembly.core.board, session.assembly.holds))
+    await remote.connect()
+    return await explain(session, session.witness)
+
+
+async def _journal(
+    spec: SessionSpec, begins: _Begins, precedence: Precedence
+) -> tuple[DurableJournal, FactsKeeper]:
+    """Open the journal, with the projections and the facts behind it; or let go of all of them."""
+    artifacts, recorded = begins.artifacts, begins.recorded
+    path = artifacts.out / JOURNAL
+    sinks = artifacts.sinks(simulation=False)
+    facts = facts_keeper(spec, recorded)
+    try:
+        journal = await DurableJournal.open(path, sinks=[*sinks, facts], precedence=precedence)
+    except BaseException:
+        artifacts.abandon()
+        raise
+    passing("session.journal_opened")
+    if recorded is not None:
+        artifacts.catch_up(path, journal.seq)
+    return journal, facts
+
+
 async def _to_the_end(
     session: Session, begins: _Begins, driven: _Driven, watch: StallWatch
 ) -> tuple[str, int, Exception | None]:
     """Drive a session that has started; return outcome, exit code, and a refusal of its feed."""
     inbox = driven.inbox
-    pacer = Pacer(driven.speed)
-    pacer.begin(begins.at)
-    driver = PacedDriver(session, pacer, inbox, stop=driven.stop, on_progress=driven.on_progress)
+    pacer = Pacer(_speed_of(session.spec, driven))
+    passed_s = 0.0 if begins.now is None else monotonic_s() - begins.now_s
+    pacer.begin(begins.at + int(passed_s * 1000 * pacer.speed))
+    driver = PacedDriver(
+        session,
+        pacer,
+        inbox,
+        stop=driven.stop,
+        on_progress=driven.on_progress,
+        precedence=driven.precedence,
+    )
     watch.start()
     opened = partial(driven.on_open, session)
-    otherwise, trouble = await _drive_paced(driver, begins.groups, watch, opened)
+    out = begins.artifacts.out
+    beside = [watch.beat, StateFile(session, out, driven.precedence).run]
+    if session.goes_on:
+        beside.append(partial(driver.check_journal, out / JOURNAL))
+    otherwise, trouble = await _drive_paced(driver, begins.groups, beside, opened)
     # Nobody comes in any more, and who came before is heard before it is said how it ended.
     inbox.shut()
     await driver.wind_down()
@@ -286,39 +378,42 @@ async def _to_the_end(
     passing("session.ending")
     session.finish(outcome, exit_code, driver.stopped_at)
     await driver.commit()
+    await session.journal.commit()
     passing("session.ended")
     return outcome, exit_code, trouble
 
 
-def _held(register: HoldRegister, begins: _Begins) -> tuple[Hold, ...]:
-    """Return what is held from the first instruction on: what the register and the journal say."""
-    held = {hold.hold_id: hold for hold in held_at_start(register, begins.at)}
-    if begins.recorded is not None:
-        for hold in outliving(begins.recorded.facts.holds_at(begins.at)).values():
-            held.setdefault(hold.hold_id, hold)
-    return tuple(held.values())
-
-
 async def _drive_paced(
-    driver: PacedDriver, groups: Iterator[Group], watch: StallWatch, opened: Callable[[], None]
+    driver: PacedDriver,
+    groups: Iterator[Group],
+    beside: Sequence[Callable[[], Coroutine[Any, Any, None]]],
+    opened: Callable[[], None],
 ) -> tuple[str, Exception | None]:
     """Drive, and listen beside it; an error leaves as it is and not as one of a group."""
     failed: Exception | None = None
     otherwise, refused = INTERRUPTED, None
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(watch.beat)
-        tasks.start_soon(driver.listen)
+        for each in (driver.listen, *beside):
+            tasks.start_soon(each)
         remote = driver.session.remote
         if remote is not None:
             tasks.start_soon(remote.run)
+        feed = driver.session.spec.feed
+        if isinstance(feed, LiveFeed):
+            feed.wake = driver.stir
+            tasks.start_soon(listening, driver.session, feed)
         try:
             opened()
-            ended = await driver.run(driver.session.groups(groups))
+            await driver.begin()
+            if isinstance(feed, LiveFeed):
+                ended = await driver.run_live(feed)
+            else:
+                ended = await driver.run(driver.session.groups(groups))
             otherwise = COMPLETED if ended else INTERRUPTED
+            await driver.hear_verdict()
             await driver.hear_out()
             await driver.account_for()
-            if remote is not None:
-                await remote.refresh()
+            await driver.ask_for_the_rest()
         except FeedError as error:
             otherwise, refused = INPUT_REFUSED, error
         except Exception as error:  # noqa: BLE001 - raised below
@@ -327,6 +422,11 @@ async def _drive_paced(
     if failed is not None:
         raise failed
     return otherwise, refused
+
+
+def _speed_of(spec: SessionSpec, driven: _Driven) -> float:
+    """Return how many session seconds pass in a real one."""
+    return spec.feed.speed if isinstance(spec.feed, LiveFeed) else driven.speed
 
 
 def _on_machine(spec: SessionSpec, out: Path, watch: StallWatch, speed: float) -> SessionSpec:
@@ -347,16 +447,11 @@ def _keep_what_is_held(inbox: Inbox, register: HoldRegister) -> None:
         structlog.get_logger("session").error("holds_not_durable", error=str(error))
 
 
-def held_at_start(register: HoldRegister, now: int) -> tuple[Hold, ...]:
-    """Return the holds that an earlier session left; one of our own if nobody can say which."""
-    return register.restore(now)
-
-
 def _open(spec: SessionSpec, out: Path) -> tuple[Group, Iterator[Group]]:
     quarantine = getattr(spec.feed, "write_quarantine_to", None)
     if quarantine is not None:
         # Before the first bar is asked for: a bad row may come before any good one.
-        quarantine(out / "quarantine.csv")
+        quarantine(out / QUARANTINE)
     groups = iter(spec.feed.groups())
     first = next(groups, None)
     if first is None:
@@ -385,24 +480,6 @@ def _lease(spec: SessionSpec, session_id: str) -> SessionLease:
     if out.is_dir():
         SessionLease(out).release()
     return SessionLease(_folder(spec, session_id))
-
-
-@contextmanager
-def _few_collections() -> Iterator[None]:
-    """
-    Keep the cyclic collector away from what lives as long as the session.
-
-    A session makes no cycles on its way: messages are values, and effects are tuples.
-    """
-    thresholds = gc.get_threshold()
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 50)
-    try:
-        yield
-    finally:
-        gc.set_threshold(*thresholds)
-        gc.unfreeze()
 
 
 def _ignore(_count: int) -> None:

@@ -21,6 +21,7 @@ from pydantic import (
 )
 
 from actors.execution import DoubtPlan
+from actors.risk.defaults import LIVE_NOTIONAL_CAP
 from actors.risk.registry import SPECS
 from messages import BreachAction
 from state.reconciliation import MismatchKind
@@ -79,6 +80,11 @@ class RiskSettings(BaseModel):
     )
     max_gross_exposure: Money | None = Field(
         None, description="largest sum of all notionals, what is on its way included"
+    )
+    live_notional_cap: Money = Field(
+        LIVE_NOTIONAL_CAP,
+        description="live, shadow: largest sum of all notionals, what is on its way included, "
+        "beside every other limit; raised by hand, in a configuration file only",
     )
     max_net_exposure: Money | None = Field(
         None, description="how far all positions may lean to one side: long less short, at worst"

@@ -17,6 +17,8 @@ from brokers.contract import SessionBroker
 from brokers.matching import EngineConfig, MatchingEngine
 from brokers.paper import PaperBroker
 from feeds.contract import BarFeed
+from messages import Bar
+from state.features import FeatureStore
 from state.instruments import Instrument
 from state.journal import Sink
 from state.reconciliation_policy import ReconciliationPlan
@@ -36,7 +38,10 @@ class SessionSpec:
     venue's engine. Without ``health`` nobody watches tools, data and machine.
     ``doubts`` says how an order whose answer is lost is accounted for, ``reconciliation`` what is
     done where the venue's account is not what the books say; ``own_tags`` are those of the other
-    sessions whose orders at the venue are ours.
+    sessions whose orders at the venue are ours. ``admission`` says by whose leave a live session
+    starts and where its orders go; JSON-ready, empty on paper. ``before`` is what strategies warm
+    up with where a session on history is begun; a live feed brings its own. In ``features`` is kept
+    what they make of it.
     """
 
     mode: str
@@ -64,6 +69,9 @@ class SessionSpec:
     doubts: DoubtPlan = PLAN
     reconciliation: ReconciliationPlan = UNPLANNED
     own_tags: frozenset[str] = frozenset()
+    admission: Mapping[str, Any] = field(default_factory=dict)
+    before: tuple[Bar, ...] = ()
+    features: FeatureStore | None = None
 
 
 @dataclass(frozen=True, slots=True)

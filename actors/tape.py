@@ -4,39 +4,100 @@ from __future__ import annotations
 
 from array import array
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
-from actors.agreement import RECOVERING_HOLD
+import msgspec
+
 from actors.outcomes import INTERRUPTED
 from actors.places import Place
+from actors.witness import CONNECTING
+from brokers.contract import News
 from messages import (
+    AccountRead,
+    ActorFailed,
+    Bar,
+    CallFailed,
+    ClockRead,
     CommandRefused,
     Hold,
     HoldPlaced,
+    JournalChecked,
     KillStep,
+    MarketBefore,
+    MarketSeen,
+    Message,
+    NewsMissing,
     OperatorCommand,
+    Quote,
     SessionEnded,
     SessionStarted,
+    Tick,
+    ToolReport,
+    VenueConnected,
+    VenueOrder,
+    VenuePayment,
+    VenueReport,
+    VenueSurveyed,
+    VenueTrades,
 )
+from state.journal import Entry, JournalDamaged
 from state.journal.entry import decode_line
 from state.journal.reader import read_lines
+from state.register import RECOVERING_HOLD
 
 _INPUTS: Final = tuple(
     b'"type":"%s"' % kind.__name__.encode()
-    for kind in (OperatorCommand, SessionStarted, SessionEnded, KillStep)
+    for kind in (
+        OperatorCommand,
+        SessionStarted,
+        SessionEnded,
+        KillStep,
+        VenueReport,
+        VenueOrder,
+        VenueTrades,
+        VenuePayment,
+        ToolReport,
+        AccountRead,
+        NewsMissing,
+        CallFailed,
+        ClockRead,
+        JournalChecked,
+        MarketSeen,
+        ActorFailed,
+    )
 )
 
 
 @dataclass(frozen=True, slots=True)
-class Start:
-    """One start of the session: the entry, where the process before it was left, what was held."""
+class End:
+    """The end of one process that ended in order, and where somebody asked for it, if one did."""
 
     seq: int
     at: int
     place: Place | None
-    held: tuple[Hold, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """
+    One start of the session: the entry, where the process before it was left, what was held.
+
+    Where the venue is elsewhere: what it was like, what it held, and what it said by then. Where
+    the feed was live: what it knew of the time before. Where its process ended in order: how.
+    """
+
+    seq: int
+    at: int
+    place: Place | None
+    held: tuple[Hold, ...] = ()
+    connected: VenueConnected | None = None
+    surveyed: tuple[VenueSurveyed, ...] = ()
+    early: tuple[News | ToolReport, ...] = ()
+    before: MarketBefore | None = None
+    end: End | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +111,55 @@ class Command:
     refusal: str
 
 
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """One thing that a venue elsewhere said, as it came in."""
+
+    seq: int
+    at: int
+    place: Place
+    said: News | ToolReport
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One thing that a live feed brought, as it was acted upon."""
+
+    seq: int
+    at: int
+    place: Place
+    seen: tuple[Bar | Quote | Tick, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A live feed failed: what was said of it, and its traceback."""
+
+    seq: int
+    at: int
+    place: Place
+    where: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One reading of the clock that nothing else in the journal tells of."""
+
+    seq: int
+    place: Place
+    read: ClockRead
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """When an earlier process's journal was known to be whole."""
+
+    seq: int
+    at: int
+    place: Place
+
+
 @dataclass(slots=True)
 class Tape:
     """What reached into a recorded session from outside, in order, and when everything was."""
@@ -57,8 +167,13 @@ class Tape:
     starts: list[Start] = field(default_factory=list)
     commands: deque[Command] = field(default_factory=deque)
     steps: dict[int, KillStep] = field(default_factory=dict)
-    ended: SessionEnded | None = None
-    stopped_at: Place | None = None
+    arrivals: deque[Arrival] = field(default_factory=deque)
+    market: deque[Seen] = field(default_factory=deque)
+    failures: deque[Failure] = field(default_factory=deque)
+    readings: deque[Reading] = field(default_factory=deque)
+    checks: deque[Check] = field(default_factory=deque)
+    records: dict[int, Message] = field(default_factory=dict)
+    """What a venue elsewhere answered in the middle of something, by entry."""
     times: array[int] = field(default_factory=lambda: array("q"))
 
     @property
@@ -80,18 +195,25 @@ class PlaceUnknown(Exception):
 def tape_of(journal: Path) -> Tape:
     """Return what reached into a session; raises ``JournalError``, and ``PlaceUnknown``."""
     tape = Tape()
-    held: list[Hold] | None = None
-    lines = read_lines(journal)
+    try:
+        _fill(tape, read_lines(journal))
+    except (msgspec.DecodeError, ValueError) as error:  # of a line, and of its time or its bytes
+        raise JournalDamaged(f"{journal}: entry {tape.last} cannot be read: {error}") from error
+    return tape
+
+
+def _fill(tape: Tape, lines: Iterator[bytes]) -> None:
+    starting = False
     for seq, line in enumerate(lines, 1):
-        tape.times.append(_time_of(line))
+        tape.times.append(0)  # the entry is counted, whatever comes of it
+        tape.times[-1] = _time_of(line)
         head = line[:64]
-        if held is not None:
-            entry = decode_line(line)
-            if isinstance(entry.message, HoldPlaced) and not _is_ours(entry.message.hold):
-                held.append(entry.message.hold)
+        if starting:
+            begun = _begun_with(tape.starts[-1], decode_line(line))
+            if begun is not None:
+                tape.starts[-1] = begun
                 continue
-            tape.starts[-1] = replace(tape.starts[-1], held=tuple(held))
-            held = None
+            starting = False
         if tape.commands and tape.commands[-1].seq == seq - 1 and b"CommandRefused" in head:
             refused = decode_line(line).message
             if isinstance(refused, CommandRefused):
@@ -99,28 +221,78 @@ def tape_of(journal: Path) -> Tape:
         if not any(mark in head for mark in _INPUTS):
             continue
         entry = decode_line(line)
-        message = entry.message
-        place = Place.of(entry.causation)
-        if isinstance(message, SessionStarted):
-            if tape.starts and place is None:
-                raise PlaceUnknown(seq, "SessionStarted")
-            tape.starts.append(Start(seq, entry.ts, place, ()))
-            held = []
-        elif isinstance(message, OperatorCommand):
-            if place is None:
-                raise PlaceUnknown(seq, "OperatorCommand")
-            tape.commands.append(Command(seq, entry.ts, place, message, ""))
-        elif isinstance(message, KillStep):
+        _take(tape, entry)
+        starting = isinstance(entry.message, SessionStarted)
+
+
+def _take(tape: Tape, entry: Entry) -> None:
+    seq, at, message = entry.seq, entry.ts, entry.message
+    match message:
+        case SessionStarted():
+            tape.starts.append(Start(seq, at, _place_of(entry) if tape.starts else None))
+        case OperatorCommand():
+            tape.commands.append(Command(seq, at, _place_of(entry), message, ""))
+        case JournalChecked():
+            tape.checks.append(Check(seq, at, _place_of(entry)))
+        case KillStep():
             tape.steps[seq] = message
-        elif isinstance(message, SessionEnded):
-            if message.outcome == INTERRUPTED and place is None:
-                raise PlaceUnknown(seq, "SessionEnded")
-            tape.ended, tape.stopped_at = message, place
-    return tape
+        case MarketSeen():
+            tape.market.append(Seen(seq, at, _place_of(entry), message.seen))
+        case ActorFailed():
+            place = Place.of(entry.causation)
+            if place is not None:  # else a handler did, and does so again
+                failure = Failure(seq, at, place, message.error, message.traceback)
+                tape.failures.append(failure)
+        case SessionEnded():
+            stopped = message.outcome == INTERRUPTED
+            place = _place_of(entry) if stopped else Place.of(entry.causation)
+            tape.starts[-1] = replace(tape.starts[-1], end=End(seq, message.at, place))
+        case _:
+            _take_of_venue(tape, entry)
 
 
-def _is_ours(hold: Hold) -> bool:
-    return hold.hold_id == RECOVERING_HOLD
+def _place_of(entry: Entry) -> Place:
+    """Return where it was; raises ``PlaceUnknown``."""
+    place = Place.of(entry.causation)
+    if place is None:
+        raise PlaceUnknown(entry.seq, type(entry.message).__name__)
+    return place
+
+
+def _begun_with(start: Start, entry: Entry) -> Start | None:
+    """Return a start with what follows right after it, ``None`` where that is no part of it."""
+    message = entry.message
+    match message:
+        case HoldPlaced() if not _is_ours(message.hold, entry.ts):
+            return replace(start, held=(*start.held, message.hold))
+        case VenueConnected():
+            return replace(start, connected=message)
+        case MarketBefore():
+            return replace(start, before=message)
+        case VenueSurveyed():
+            return replace(start, surveyed=(*start.surveyed, message))
+    return None
+
+
+def _take_of_venue(tape: Tape, entry: Entry) -> None:
+    message = entry.message
+    if isinstance(message, AccountRead | NewsMissing | CallFailed):
+        tape.records[entry.seq] = message
+    elif isinstance(message, ClockRead):
+        tape.readings.append(Reading(entry.seq, _place_of(entry), message))
+    elif isinstance(message, VenueReport | VenueOrder | VenueTrades | VenuePayment | ToolReport):
+        if entry.causation == CONNECTING:
+            early = (*tape.starts[-1].early, message)
+            tape.starts[-1] = replace(tape.starts[-1], early=early)
+        elif isinstance(message, ToolReport) and Place.of(entry.causation) is None:
+            return  # Health reports on tools by itself as well
+        else:
+            tape.arrivals.append(Arrival(entry.seq, entry.ts, _place_of(entry), message))
+
+
+def _is_ours(hold: Hold, now: int) -> bool:
+    """Return whether a start has placed a hold itself: an earlier one's is older."""
+    return hold.hold_id == RECOVERING_HOLD and hold.since == now
 
 
 def _time_of(line: bytes) -> int:

@@ -11,6 +11,7 @@ from messages import (
     ApprovedReduce,
     BackoffChanged,
     CancelIntent,
+    CompareAccount,
     ExecutionReport,
     FundingBooked,
     IntentEnded,
@@ -39,6 +40,7 @@ def wire(
     dispatcher: Dispatcher,
     risk: Cell,
     execution: Cell,
+    reconciler: Cell,
     health: Cell | None,
     telemetry: Cell,
     strategies: dict[str, Cell],
@@ -62,6 +64,7 @@ def wire(
     dispatcher.route(IntentEnded, telemetry, by_strategy=strategies)
     dispatcher.route(FundingBooked, risk, telemetry)
     dispatcher.route(AccountAdopted, risk, telemetry)
+    dispatcher.route(CompareAccount, reconciler)
     dispatcher.route(SyncTrades, execution)
     dispatcher.route(AdoptAccount, execution)
     dispatcher.route(ApprovedOpen, execution)

@@ -12,17 +12,27 @@ the close, each decision followed to its end; what was journaled is committed an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import replace
+from functools import cached_property
+from itertools import chain
 
 from actors.assembly import Assembly, Parts, assemble
 from actors.execution import ExecutionActor
 from actors.feed import FeedActor, gaps_of
 from actors.health import NOTHING_STALE
 from actors.health.circuits import HEALTH
-from actors.keeping import Recorded, backlog_of, restore
+from actors.keeping import Recorded, backlog_of, fills_on_their_way, left_states, restore
 from actors.opening import adopt_at_start
-from actors.outcomes import COMPLETED, EXIT_CODES, HALTED, INPUT_REFUSED, KILLED, RISK_HALTED
+from actors.outcomes import (
+    COMPLETED,
+    EXIT_CODES,
+    GOES_ON,
+    HALTED,
+    INPUT_REFUSED,
+    KILLED,
+    RISK_HALTED,
+)
 from actors.places import Place
 from actors.reconciler import ReconcilerActor
 from actors.recovering import Recovery
@@ -30,18 +40,23 @@ from actors.runtime import Cell, CellState, Dispatcher, Origin
 from actors.runtime.clock import NEVER, next_midnight
 from actors.runtime.schedule import QueuedDispatcher
 from actors.spec import SessionSpec
-from brokers.contract import News, Remote
-from feeds.contract import Group
+from actors.strategy.warming import Known
+from actors.witness import Witness
+from brokers.contract import News
+from feeds.contract import Arrival, Group, LiveFeed
 from feeds.errors import FeedError
 from messages import (
     KILL_HOLD,
     Adoption,
     Bar,
-    FeedGap,
     FundingRate,
     FundingSettled,
     Hold,
+    HoldLifted,
+    HoldMode,
     Lane,
+    MarketBefore,
+    MarketSeen,
     Message,
     MinimumOrder,
     Quote,
@@ -52,6 +67,7 @@ from messages import (
 )
 from state.journal import JournalWriter
 from state.money import exact, use_exact_context
+from state.register import STOPPING
 
 PROGRESS_EVERY = 4096
 
@@ -68,6 +84,9 @@ def tag_of(session_id: str) -> str:
 class Session:
     """The turns of one session; whoever drives it owns the waiting and the journal's commits."""
 
+    left: Mapping[str, bytes] | None = None
+    """What the next process goes on from, once this one was stopped while there was more."""
+
     def __init__(
         self,
         spec: SessionSpec,
@@ -75,9 +94,11 @@ class Session:
         journal: JournalWriter,
         first: Group,
         recorded: Recorded | None = None,
+        *,
+        now: int | None = None,
     ) -> None:
         """
-        Put the session together; its time starts when the bars of ``first`` open.
+        Put the session together; its time starts when the bars of ``first`` open, or ``now``.
 
         With what an earlier process of it has ``recorded`` it goes on there instead.
         """
@@ -93,7 +114,9 @@ class Session:
         """Turns that have begun; for whoever is interested in what happens within one."""
         self.is_writing = False
         """Whether its driver waits for the disk: commits are still to be released then."""
-        self.first_bar_at = start_at = first[0].timestamp if recorded is None else recorded.clock
+        self.is_settling = False
+        """Whether its driver is amid what is settled together."""
+        self.first_bar_at = start_at = _start_of(first, recorded, now)
         self._recorded = recorded
         factory: Callable[..., Dispatcher] = QueuedDispatcher if spec.queued else Dispatcher
         self.assembly: Assembly = assemble(
@@ -118,12 +141,18 @@ class Session:
             journal,
         )
         assembly = self.assembly
-        self._recovery = Recovery(assembly)
+        self.recovery = Recovery(assembly)
         self.goes_on = recorded is not None
         """Whether an earlier process has left its books: else they begin empty, with cash."""
-        self.remote = assembly.broker if isinstance(assembly.broker, Remote) else None
-        """The broker, if its venue is not in this process: for whoever drives the session."""
-        assembly.broker.bind(self._deliver if self.remote is None else self._arrived)
+        self.fills_on_their_way = fills_on_their_way(recorded)
+        """Trades that the venue takes for told: they are taken back, and booked, with the start."""
+        self.witness = assembly.broker if isinstance(assembly.broker, Witness) else None
+        """The border to a venue that is not in this process."""
+        self.remote = None if self.witness is None else self.witness.remote
+        """The broker of such a venue: for whoever drives the session."""
+        assembly.broker.bind(self._deliver if self.witness is None else self._arrived)
+        if self.witness is not None:
+            self.witness.place = lambda: str(self.place)
         self._origin: Origin = None
         # What every turn needs, one attribute away.
         self._clock = assembly.clock
@@ -154,11 +183,11 @@ class Session:
             assembly.dispatcher.tell(assembly.execution_cell, news, self._origin)
 
     def _arrived(self, news: News) -> None:
-        """Take what a venue elsewhere says: at once on its way here, and kept with the session."""
+        """Take what a venue elsewhere says: its entry is the journal's last, and its cause."""
         assembly = self.assembly
         if self._kill.running:
             self._kill.look_soon()
-        assembly.dispatcher.tell(assembly.execution_cell, news, "venue")
+        assembly.dispatcher.tell(assembly.execution_cell, news, self.journal.seq)
 
     def start(self, held: Iterable[Hold] = (), adopted: Iterable[Adoption] = ()) -> None:
         """
@@ -173,12 +202,18 @@ class Session:
         left_at = None if self._recorded is None else str(self._recorded.place or "") or None
         started = SessionStarted("session", clock.now, self.session_id, spec.mode, spec.seed)
         assembly.dispatcher.publish("session", started, left_at)
+        self._bring_what_was_before()
+        if self.witness is not None:
+            self.witness.connected(spec.own_tags, spec.reconciliation)
         for hold in held:
             supervisor.reapply(hold)
         adopt_at_start(assembly, adopted)
         if self._recorded is not None:
-            self._recovery.begin()
+            self._lift_the_end(self._recorded)
+            self.recovery.begin()
             assembly.dispatcher.take_back(backlog_of(self._recorded))
+        if self.witness is not None:
+            self.witness.release()  # after what was told earlier
         supervisor.start(again=self._recorded is not None)
         # Restarts that an earlier session did not live to see.
         for child in supervisor.specs:
@@ -191,21 +226,78 @@ class Session:
         clock.call_at(next_midnight(clock.now), self._snapshot_at_midnight)
         if self._recorded is not None:
             self._recorded = None
-            self._recovery.look(clock.now)
+            self.recovery.look(clock.now)
+
+    def _lift_the_end(self, recorded: Recorded) -> None:
+        """Say that what an orderly end held is held no more; it is in force nowhere."""
+        for hold in recorded.facts.holds.values():
+            if hold.hold_id.startswith(STOPPING):
+                lifted = HoldLifted(hold, "supervisor", "the session goes on", self._clock.now)
+                self.assembly.dispatcher.publish("supervisor", lifted)
+
+    def _bring_what_was_before(self) -> None:
+        """Let strategies warm up with what is known of the time before the session."""
+        if self._is_live:
+            before = tuple(chain.from_iterable(self.spec.feed.groups()))
+            self._record(MarketBefore(self._clock.now, before), "")
+        elif self._recorded is None:
+            before = self.spec.before
+        else:
+            return  # what the strategies knew has been restored
+        for spec in self.spec.strategies:
+            house = self.assembly.core.houses[spec.name]
+            symbols = house.desk.symbols
+            house.memory.before = tuple(bar for bar in before if bar.symbol in symbols)
+            # What is gone on with knows more than these bars: that has no name.
+            if self.spec.features is not None and spec.source_sha256 and self._recorded is None:
+                facts = (spec.source, spec.source_sha256, spec.params.model_dump_json(), *symbols)
+                house.memory.known = Known(self.spec.features, facts)
+
+    def take_in(self, arrival: Arrival) -> None:
+        """Put on record what a live feed has brought now, for nothing repeats it; let it happen."""
+        now, place = self._clock.now, str(self.place)
+        if isinstance(arrival, Quote | Tick):
+            self._record(MarketSeen(now, (arrival,)), place)
+            self.observe(arrival)
+            return
+        self._record(MarketSeen(now, tuple(arrival)), place)
+        self.begun += 1
+        self.turn(arrival, max(arrival[0].timestamp + self.spec.feed.timeframe_ms, now))
+        self.turns += 1
+        self.bars += len(arrival)
+
+    def _record(self, message: Message, place: str) -> None:
+        self.journal.append(self._clock.now, "feed", "", place, message)
+
+    @cached_property
+    def _is_live(self) -> bool:
+        return isinstance(self.spec.feed, LiveFeed)
+
+    @cached_property
+    def _placed(self) -> tuple[Cell, ...]:
+        """The cells by whose messages a place is found; all of them are made with the session."""
+        cells = self.assembly.dispatcher.cells.values()
+        return tuple(cell for cell in cells if cell.name != HEALTH)
 
     @property
     def is_unaccounted(self) -> bool:
         """Return whether the venue is still to be asked about something before anything opens."""
-        return self._recovery.is_unaccounted
+        return self.recovery.is_unaccounted
 
     @property
     def place(self) -> Place:
         """Return where it is, exactly; no handler may be running."""
-        cells = self.assembly.dispatcher.cells.values()
-        handled = sum(
-            cell.handled + cell.dead + cell.refused for cell in cells if cell.name != HEALTH
+        handled = 0
+        for cell in self._placed:
+            handled += cell.handled + cell.dead + cell.refused
+        fired = self._clock.fired
+        if self.witness is None:
+            exactly = fired if self._is_live else None
+            return Place(self.begun, handled, on_disk=self.is_writing, fired=exactly)
+        told = self._dispatcher.told
+        return Place(
+            self.begun, handled, self.is_writing, fired=fired, told=told, amid=self.is_settling
         )
-        return Place(self.begun, handled, on_disk=self.is_writing)
 
     def _publish(self, message: Message) -> None:
         self.assembly.dispatcher.publish("session", message)
@@ -415,18 +507,28 @@ class Session:
 
         Nothing new may open (unless the data simply ended); what is on its way settles; the
         account is valued at the last close and compared with the venue's; every actor stops,
-        in reverse order of its start. ``stopped_at`` is where somebody asked for the end.
+        in reverse order of its start.
+
+        ``stopped_at`` is where somebody asked for the end while there was more to come. Such a
+        session is ``left`` as by a process that died there: what waits behind a pause or a circuit
+        waits on, and a kill that has not come to its end goes on, for whoever goes on with it.
         """
         assembly = self.assembly
         supervisor = assembly.supervisor
+        is_left = stopped_at is not None and outcome in GOES_ON
         if outcome != COMPLETED:
-            supervisor.hold_open(f"stopping:{outcome}", f"the session ends: {outcome}")
+            mode = HoldMode.BLOCK if is_left else HoldMode.REFUSE
+            supervisor.hold_open(f"{STOPPING}{outcome}", f"the session ends: {outcome}", mode=mode)
         assembly.dispatcher.settle()
-        if any(
+        if is_left:
+            self.left = left_states(self)
+            assembly.dispatcher.settle()  # a strategy whose state cannot be had has failed
+        elif any(
             cell.mailbox.stats().queued[Lane.OPEN] for cell in assembly.dispatcher.cells.values()
         ):
             # What still waits behind a pause or a circuit is answered before nobody can.
-            supervisor.hold_open(f"stopping:{outcome}", "the session ends: what waits is refused")
+            cause = "the session ends: what waits is refused"
+            supervisor.hold_open(f"{STOPPING}{outcome}", cause)
             assembly.dispatcher.settle()
         assembly.kill.conclude()
         self._mark("close")
@@ -434,16 +536,21 @@ class Session:
         reconciler = assembly.reconciler_cell
         if reconciler.runs and isinstance(reconciler.actor, ReconcilerActor):
             self._publish(reconciler.actor.compare("close"))
-        for gap in self._gaps():
+        for gap in gaps_of(self.spec.feed, assembly.clock.now):
             self._publish(gap)
         for sample in assembly.track.samples(self.turns):
             self._publish(sample)
-        supervisor.stop(outcome)
-        ended = SessionEnded("session", assembly.clock.now, self.session_id, outcome, exit_code)
+        supervisor.stop(outcome, waits=is_left)
+        now = assembly.clock.now
+        ended = SessionEnded("session", now, self.session_id, outcome, exit_code, is_left)
         assembly.dispatcher.publish("session", ended, str(stopped_at) if stopped_at else None)
 
-    def _gaps(self) -> list[FeedGap]:
-        return gaps_of(self.spec.feed, self.assembly.clock.now)
+
+def _start_of(first: Group, recorded: Recorded | None, now: int | None) -> int:
+    """Return when a session's time starts: of a live feed ``now``, but never back."""
+    if now is not None:
+        return now if recorded is None else max(now, recorded.clock)
+    return first[0].timestamp if recorded is None else recorded.clock
 
 
 def _of_this_incarnation(cell: Cell, opened: Iterator[Group]) -> Generator[Group, None, bool]:

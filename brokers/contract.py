@@ -9,13 +9,14 @@ reported as SILENCE, never as a rejection.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Protocol, runtime_checkable
 
 from messages import (
     Bar,
+    Cause,
     Fill,
     FundingRate,
     MinimumOrder,
@@ -24,13 +25,18 @@ from messages import (
     Tick,
     ToolReport,
     VenueOrder,
+    VenuePayment,
     VenueReport,
     VenueTrades,
 )
+from state.precedence import Precedence
 from state.reconciliation import AccountView
 
-News = VenueReport | VenueOrder | VenueTrades
-"""What a broker says of orders: what happened to one, what there is to one, which have traded."""
+News = VenueReport | VenueOrder | VenueTrades | VenuePayment
+"""
+What a broker says: what happened to an order, what there is to one, which have traded, and what
+funding was paid.
+"""
 
 
 class VenueSilent(Exception):
@@ -158,25 +164,71 @@ class TradeLister(Protocol):
         """
 
 
+@runtime_checkable
+class Acquaintance(Protocol):
+    """A broker whose venue wants to be told more of an order than our id when asked about it."""
+
+    def acquaint(self, requests: Iterable[OrderRequest]) -> None:
+        """Know the orders that an earlier process may have sent; comes after ``restore``."""
+
+
+@runtime_checkable
+class LooksAgain(Protocol):
+    """A broker that has orders wait before they leave, and asks once more when one is to."""
+
+    look: Callable[[OrderRequest], Cause | None]
+    """
+    Called in the very step in which an order's request leaves; what it returns is why it must not.
+
+    The order is then reported as REJECTED for that cause: nothing of it has left.
+    """
+
+
+@runtime_checkable
+class StepsAside(Protocol):
+    """
+    A broker whose readings take time of the session's thread, and that has them step aside.
+
+    It holds the precedence itself while a request that changes something is about to leave.
+    """
+
+    precedence: Precedence
+    """Set before ``connect``; nobody else's until then."""
+
+
 @dataclass(frozen=True, slots=True)
 class Survey:
     """
     What the venue holds at one moment, before the session's first step.
 
-    ``fills`` are the trades that it made before that moment and has not told this session of yet.
+    ``fills`` are the trades that it made before that moment and has not told this session of yet,
+    ``payments`` the funding that it has settled since the session began.
     """
 
     account: AccountView
     fills: tuple[Fill, ...] = ()
+    payments: tuple[VenuePayment, ...] = ()
+
+
+class Surveyed(Protocol):
+    """A venue that outlives our processes: before a session begins it is asked what it holds."""
+
+    async def survey(self) -> Survey:
+        """Return what the venue holds; raises ``VenueUnreachable`` where it does not answer."""
+
+    async def withdraw(self, client_order_id: str) -> None:
+        """Cancel one order at once; a survey shows whether."""
 
 
 @runtime_checkable
-class Remote(Protocol):
+class Remote(Surveyed, Protocol):
     """
     A broker whose venue is not in this process: what it says comes when it comes.
 
-    News is delivered in the session's event loop and never within a call. ``connect`` comes before
-    the session starts, ``run`` goes on beside it until it is cancelled, ``close`` ends it.
+    News, that of the venue itself included, is delivered in the session's event loop and never
+    within a call. ``working`` is constant: everything is shown, or nothing. ``connect`` comes
+    before the session starts, ``run`` goes on beside it until it is cancelled, ``close`` ends it.
+    It is surveyed between ``connect`` and ``run``.
     """
 
     wake: Callable[[], object]
@@ -184,16 +236,6 @@ class Remote(Protocol):
 
     async def connect(self) -> None:
         """Find the venue; raises ``VenueUnreachable``, with nothing left open."""
-
-    async def survey(self) -> Survey:
-        """
-        Return what the venue holds, between ``connect`` and ``run``.
-
-        Raises ``VenueUnreachable`` where it does not answer.
-        """
-
-    async def withdraw(self, client_order_id: str) -> None:
-        """Cancel one order at once, between ``connect`` and ``run``; a survey shows whether."""
 
     async def run(self) -> None:
         """Make the calls and hear the news, until cancelled."""
@@ -207,3 +249,10 @@ class Remote(Protocol):
 
     async def close(self) -> None:
         """Close the connections."""
+
+
+class RemoteBroker(SessionBroker, Remote, Protocol):
+    """A session's broker whose venue is not in this process."""
+
+    name: str
+    brackets: bool

@@ -130,9 +130,44 @@ class PaperBroker:
             deliver(report)
 
 
+class ShadowBroker(PaperBroker):
+    """
+    The twin of a session that would have traded at a venue: every order is filled here instead.
+
+    It has no address, no credentials and no connection, and cannot be given any.
+    """
+
+    name = "shadow"
+
+    def __init__(self, engine: MatchingEngine) -> None:
+        """
+        Stand in front of ``engine``.
+
+        ``withheld`` is told of each order before it is placed, ``quoted`` of each quote as it
+        comes.
+        """
+        super().__init__(engine)
+        self.withheld: Callable[[OrderRequest, int], object] = _untold
+        self.quoted: Callable[[Quote], object] = _unwatched
+
+    def on_quote(self, quote: Quote) -> None:
+        """Match on a quote, after telling that it has come."""
+        self.quoted(quote)
+        super().on_quote(quote)
+
+    def submit(self, request: OrderRequest, now: int) -> None:
+        """Tell that the order stays here, and have the twin fill it."""
+        self.withheld(request, now)
+        super().submit(request, now)
+
+
 def _unbound(news: News) -> object:
     raise AssertionError(f"news before bind: {news}")
 
 
-def _unwatched(_report: ToolReport) -> object:
+def _untold(request: OrderRequest, _now: int) -> object:
+    raise AssertionError(f"a shadow's order that nobody puts on record: {request}")
+
+
+def _unwatched(_told: object) -> object:
     return None

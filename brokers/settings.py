@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from decimal import Decimal
 from enum import StrEnum
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -17,14 +18,48 @@ from pydantic import (
     field_validator,
 )
 
+from brokers.alpaca.settings import AlpacaSettings
+from brokers.ccxt.address import CcxtAddress
+from brokers.ib import REFUSAL as IB_REFUSAL
 from brokers.matching import EngineConfig
 from brokers.virtual.address import VenueAddress
 from messages import PositionMode
+from state.loopback import leaves_of, pins_to_this_machine
+
+LIVE_ADAPTERS: Final = ("ccxt",)
+"""Adapters of real venues that this version trades at."""
 
 LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
 
-VIRTUAL_ONLY: Final = ("url", "timeout_s", "recv_window_ms", "rehearsal")
+VIRTUAL_ONLY: Final = ("url", "rehearsal")
 """Keys of ``[venue]`` that mean nothing without the virtual adapter."""
+
+CCXT_ONLY: Final = ("leverage", "margin_mode", "dead_man_s", "allowance", "allow_withdrawal")
+"""Keys of ``[venue]`` that mean nothing without the ccxt adapter."""
+
+ALPACA_ONLY: Final = ("alpaca",)
+"""Keys of ``[venue]`` that mean nothing without the alpaca adapter."""
+
+ELSEWHERE_ONLY: Final = ("timeout_s", "recv_window_ms")
+"""Keys of ``[venue]`` that mean nothing where the venue is in this process."""
+
+CCXT_TABLES: Final = ("params", "options", "urls")
+
+NOT_FOR_CCXT: Final = {
+    **dict.fromkeys(
+        ("apiKey", "secret", "password", "uid", "privateKey", "walletAddress", "token", "twofa"),
+        "is a credential: [venue.credentials], by environment or private file",
+    ),
+    **dict.fromkeys(
+        ("enableRateLimit", "rateLimit", "throttle"), "the broker has lanes of its own"
+    ),
+    "maxRetriesOnFailure": "would send orders twice",
+    "verbose": "would show the key",
+    "session": "is made by the broker",
+    "logger": "is made by the broker",
+    "number": "numbers stay exact",
+}
+"""What must not be handed to ccxt, and why."""
 
 
 class VenueUnavailable(ValueError):
@@ -49,6 +84,10 @@ def _exact(value: object) -> object:
 
 
 Exact = Annotated[Decimal, BeforeValidator(_exact), Field(allow_inf_nan=False)]
+
+
+ELSEWHERE: Final = frozenset({Adapter.VIRTUAL, Adapter.CCXT, Adapter.ALPACA})
+"""Adapters whose venue is not in this process: what it says is an answer, and no input."""
 
 
 class VenueCredentials(BaseModel):
@@ -85,7 +124,38 @@ class VenueSettings(BaseModel):
         None, description="certificate file that the rehearsal's local server is trusted by"
     )
     ccxt: dict[str, Any] = Field(
-        default_factory=dict, description="handed to the ccxt constructor as it is"
+        default_factory=dict,
+        description="ccxt: three tables, merged deeply into what ccxt has: `params` (its "
+        "constructor's), `options`, `urls`; or one address in place of `urls` for all of them",
+    )
+    alpaca: AlpacaSettings = Field(
+        default_factory=AlpacaSettings, description="alpaca: what only it is asked"
+    )
+    leverage: int | None = Field(
+        None, ge=1, le=125, description="ccxt: set at the start, for each contract, and read back"
+    )
+    margin_mode: Literal["cross", "isolated"] | None = Field(
+        None, description="ccxt: set at the start, for each contract, and read back"
+    )
+    dead_man_s: int = Field(
+        0,
+        ge=0,
+        le=3_600,
+        description="ccxt: the venue cancels every order, stops too, once it has not heard from us "
+        "for so long; 0: it does not",
+    )
+    allowance: float = Field(
+        1.0,
+        gt=0,
+        le=1_000,
+        allow_inf_nan=False,
+        description="ccxt: how many times the venue's usual allowance of requests the account is "
+        "granted; half of it where others use the account too",
+    )
+    allow_withdrawal: bool = Field(
+        default=False,
+        description="ccxt: live, a key that may withdraw money is refused; true takes it all the "
+        "same",
     )
     credentials: VenueCredentials = Field(default_factory=VenueCredentials)
 
@@ -117,14 +187,14 @@ class VenueSettings(BaseModel):
         gt=0,
         le=60,
         allow_inf_nan=False,
-        description="virtual: how long an answer is waited for, seconds",
+        description="virtual, ccxt, alpaca: how long an answer is waited for, seconds",
     )
     recv_window_ms: int = Field(
         5_000,
         ge=100,
         le=60_000,
-        description="virtual: how old an order may be when it arrives; later it is not looked at, "
-        "so one without an answer is in doubt no longer",
+        description="virtual, ccxt: how old an order may be when it arrives; later it is not "
+        "looked at, so one without an answer is in doubt no longer",
     )
     rehearsal: bool = Field(
         default=True,
@@ -172,17 +242,145 @@ class VenueSettings(BaseModel):
             )
         return VenueAddress(self.url, key.get_secret_value(), self.timeout_s, self.recv_window_ms)
 
+    @property
+    def place(self) -> str:
+        """Return what the account is at: the venue, or the address that rehearses it."""
+        name = self.exchange or self.adapter.value
+        if self.loopback_port:
+            return f"{name}@127.0.0.1:{self.loopback_port}"
+        urls = self._urls
+        if not pins_to_this_machine(0, urls):
+            return name
+        return f"{name}@{'+'.join(sorted({urlsplit(url).netloc for _, url in leaves_of(urls)}))}"
+
+    @property
+    def reaches(self) -> str:
+        """Return in words whether a real venue is behind it, or this machine."""
+        is_rehearsal = pins_to_this_machine(self.loopback_port, self._urls)
+        return "this machine only: a rehearsal" if is_rehearsal else "the venue itself"
+
+    @property
+    def _urls(self) -> Any:
+        """Return the addresses in force: no venue but those behind ccxt is given any."""
+        return self.ccxt.get("urls", {}) if self.adapter is Adapter.CCXT else {}
+
+    @field_validator("ccxt")
+    @classmethod
+    def _check_ccxt(cls, tables: dict[str, Any]) -> dict[str, Any]:
+        for name, table in tables.items():
+            if name not in CCXT_TABLES:
+                raise ValueError(f"found {name!r}, expected some of {', '.join(CCXT_TABLES)}")
+            if name == "urls" and isinstance(table, str):
+                continue
+            if not isinstance(table, dict):
+                raise ValueError(f"{name}: found {table!r}, expected a table")  # noqa: TRY004
+            for key in table:
+                if key in NOT_FOR_CCXT:
+                    raise ValueError(f"{name}.{key}: {NOT_FOR_CCXT[key]}")
+        return tables
+
+    def ccxt_address(self) -> CcxtAddress:
+        """
+        Return how the venue behind ccxt is reached.
+
+        Raises ``VenueUnavailable`` without its name or the package, and for a rehearsal's
+        certificate where nothing pins it to this machine.
+        """
+        assert self.adapter is Adapter.CCXT, "only a venue behind ccxt has this address"
+        if self.exchange is None:
+            raise VenueUnavailable(
+                "[venue] exchange: found none, expected a ccxt id for adapter 'ccxt', "
+                'like "binanceusdm"'
+            )
+        if self.exchange == "alpaca":
+            raise VenueUnavailable(
+                "[venue] exchange: found 'alpaca' behind ccxt, expected adapter = \"alpaca\": it "
+                "has a way of its own"
+            )
+        if find_spec("ccxt") is None:
+            raise VenueUnavailable(
+                "[venue] adapter: 'ccxt' needs the package ccxt, and it is not installed: "
+                "expected an install of tidegate[ccxt]"
+            )
+        pinned = pins_to_this_machine(self.loopback_port, self.ccxt.get("urls", {}))
+        if self.loopback_ca is not None and not pinned:
+            raise VenueUnavailable(
+                f"[venue] loopback_ca: found {self.loopback_ca}, and no loopback_port: expected "
+                "both for a rehearsal, none for the venue itself"
+            )
+        return CcxtAddress(
+            self.exchange,
+            self.account,
+            self._secrets(),
+            self.position_mode,
+            self.ccxt.get("params", {}),
+            self.ccxt.get("options", {}),
+            self.ccxt.get("urls", {}),
+            self.loopback_port,
+            self.loopback_ca,
+            self.timeout_s,
+            self.recv_window_ms,
+            self.leverage,
+            self.margin_mode,
+            self.dead_man_s,
+            self.allowance,
+        )
+
+    def alpaca_address(self, *, live: bool = False) -> CcxtAddress:
+        """
+        Return how Alpaca is reached: the paper account, unless ``live``.
+
+        Raises ``VenueUnavailable`` without the package, or with what Alpaca does not have.
+        """
+        assert self.adapter is Adapter.ALPACA, "only Alpaca has this address"
+        if find_spec("alpaca") is None:
+            raise VenueUnavailable(
+                "[venue] adapter: 'alpaca' needs the package alpaca-py, and it is not installed: "
+                "expected an install of tidegate[alpaca]"
+            )
+        if self.position_mode is not PositionMode.ONE_WAY:
+            raise VenueUnavailable(
+                f"[venue] position_mode: found {self.position_mode.value!r}, expected 'one_way': "
+                "Alpaca has one position of each share"
+            )
+        if self.loopback_ca is not None and not self.loopback_port:
+            raise VenueUnavailable(
+                f"[venue] loopback_ca: found {self.loopback_ca}, and no loopback_port: expected "
+                "both for a rehearsal, none for Alpaca itself"
+            )
+        for name in ("api_key", "secret"):
+            given = getattr(self.credentials, name)
+            if given is None or not given.get_secret_value():
+                raise VenueUnavailable(
+                    f"[venue.credentials] {name}: found none, expected the {name} of Alpaca's "
+                    f"{'live' if live else 'paper'} account, from the environment "
+                    f"(TIDEGATE_VENUE__CREDENTIALS__{name.upper()}) or a private file"
+                )
+        return CcxtAddress(
+            "alpaca",
+            self.account,
+            self._secrets(),
+            options={**self.alpaca.model_dump(), "paper": not live},
+            loopback_port=self.loopback_port,
+            loopback_ca=self.loopback_ca,
+            timeout_s=self.timeout_s,
+            recv_window_ms=self.recv_window_ms,
+        )
+
+    def _secrets(self) -> dict[str, str]:
+        given = {
+            name: getattr(self.credentials, name) for name in type(self.credentials).model_fields
+        }
+        return {name: text.get_secret_value() for name, text in given.items() if text is not None}
+
     def engine_config(self, trade_tag: str) -> EngineConfig:
         """
         Return what the matching engine is set to; ``trade_tag`` is unique to the session.
 
-        Raises ``VenueUnavailable`` for the adapters of real venues.
+        Raises ``VenueUnavailable`` for Interactive Brokers: there is no way there.
         """
-        if self.adapter not in {Adapter.PAPER, Adapter.VIRTUAL}:
-            raise VenueUnavailable(
-                f"[venue] adapter: found {self.adapter.value!r}, expected 'paper' or 'virtual': "
-                "this version has no way to real venues yet"
-            )
+        if self.adapter is Adapter.IB:
+            raise VenueUnavailable(IB_REFUSAL)
         return EngineConfig(
             trade_tag,
             slippage_bps=self.slippage_bps,

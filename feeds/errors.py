@@ -4,7 +4,7 @@ Everything a feed can complain of.
     FeedError
     ├── BadInput             the data: says which file and line, what was found, what was expected
     └── FeedSettingError     the request: a time frame, symbol or source that cannot be served
-        ├── SourceUnavailable    a source that this version does not have
+        ├── SourceUnavailable    a source that cannot be had in this way
         └── ExtraMissing         an optional dependency that is not installed
 
 ``FeedSettingError`` is a ``ValueError`` too, so that a pydantic validator may raise it.
@@ -44,7 +44,7 @@ class FeedSettingError(FeedError, ValueError):
 
 
 class SourceUnavailable(FeedSettingError):
-    """A feed source that this version knows by name only."""
+    """A feed source that cannot be had in this way."""
 
 
 class ExtraMissing(FeedSettingError):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Generator, Iterator, Sequence
 from itertools import pairwise
@@ -12,7 +11,7 @@ from feeds.contract import Group
 from feeds.errors import BadInput, FeedSettingError
 from feeds.merge import merge
 from feeds.quarantine import Quarantine
-from feeds.readers import Peek, Reader, open_binary, open_reader
+from feeds.readers import Peek, Reader, content_sha256, open_reader
 from feeds.report import FeedReport, FileReport
 from feeds.rows import Gate
 from feeds.sources import Source, resolve_sources
@@ -25,9 +24,6 @@ PEEK_ROWS = 5_000
 
 DESCENDING_ROWS_MIN = 3
 """Rows that must all go back in time before a file is called descending."""
-
-HASH_BYTES = 1 << 20
-"""Bytes read at a time for a fingerprint."""
 
 
 class FileFeed:
@@ -96,14 +92,11 @@ class FileFeed:
             raise BadInput(gate.file, "no good row", "at least one bar", reason="empty")
 
     def fingerprints(self) -> dict[str, str]:
-        """Return the sha256 of every file's bytes under ``file name@symbol``."""
+        """Return the sha256 of every input's bytes under ``file name@symbol``."""
         if not self._fingerprints:
             for source in self.sources:
-                with open_binary(source.path, source.name) as stream:
-                    digest = hashlib.sha256()
-                    while chunk := stream.read(HASH_BYTES):
-                        digest.update(chunk)
-                self._fingerprints[f"{source.path.name}@{source.symbol}"] = digest.hexdigest()
+                sha256 = content_sha256(source.path, source.name)
+                self._fingerprints[f"{source.path.name}@{source.symbol}"] = sha256
         return dict(self._fingerprints)
 
     def report(self) -> FeedReport:

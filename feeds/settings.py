@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -17,6 +18,10 @@ from feeds.timeline import EPOCH
 
 DEFAULT_TIMEFRAME = "1m"
 """The time frame of a source that has none of its own; files are measured instead."""
+
+
+LIVE_SOURCES = frozenset({"alpaca", "ccxt", "yfinance"})
+"""The sources of what happens now: no input repeats them."""
 
 
 class SyntheticSettings(BaseModel):
@@ -36,12 +41,53 @@ class SyntheticSettings(BaseModel):
     )
 
 
+class LiveSettings(BaseModel):
+    """The ``[feed.live]`` section: what a venue's live data is asked for, and what is kept."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    streams: tuple[Literal["bars", "quotes", "trades"], ...] = Field(
+        default=("bars",), description="what is streamed; without bars they are polled"
+    )
+    warm_up_bars: int = Field(
+        default=200, ge=0, le=100_000, description="bars loaded from before the start"
+    )
+    store: Path | None = Field(
+        default=Path("data"), description="store of bars that these are read from and fetched into"
+    )
+    speed: float | None = Field(
+        default=None,
+        gt=0,
+        allow_inf_nan=False,
+        description="rehearsal (venue.loopback_port): the venue plays a market with a time of its "
+        "own, which is that of its newest bar and passes so many times faster than real time; "
+        "unset: it is the venue's clock",
+    )
+    capture_spacing_s: int = Field(
+        default=300, ge=1, description="seconds of the market between two writes of what was seen"
+    )
+    capture_days: int = Field(
+        default=30, ge=0, description="days that a session keeps of what was seen; 0 = all"
+    )
+
+
+class YFinanceSettings(BaseModel):
+    """The ``[feed.yfinance]`` section: which of Yahoo's prices are wanted."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    adjusted: bool = Field(
+        default=False,
+        description="divide prices for dividends (days and weeks); for splits Yahoo always does",
+    )
+
+
 class FeedSettings(BaseModel):
     """The ``[feed]`` section: where market data comes from and how it is judged."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    source: Literal["synthetic", "file", "ccxt", "yfinance"] = Field(
+    source: Literal["synthetic", "file", "ccxt", "yfinance", "alpaca"] = Field(
         default="synthetic", description="where market data comes from"
     )
     files: tuple[str, ...] = Field(
@@ -67,6 +113,13 @@ class FeedSettings(BaseModel):
         default=0, ge=0, description="bad rows tolerated in files; one more is fatal"
     )
     synthetic: SyntheticSettings = Field(default_factory=SyntheticSettings)
+    live: LiveSettings = Field(default_factory=LiveSettings)
+    yfinance: YFinanceSettings = Field(default_factory=YFinanceSettings)
+
+    @property
+    def is_live(self) -> bool:
+        """Tell whether what comes is what happens now, elsewhere."""
+        return self.source in LIVE_SOURCES
 
     @field_validator("timeframe")
     @classmethod
@@ -88,8 +141,9 @@ def build_feed(settings: FeedSettings, symbols: Sequence[str], seed: int) -> Bar
     """
     Return the feed that ``settings`` ask for, giving at least ``symbols``.
 
-    ``seed`` is the session's. A single file without ``@SYMBOL`` is that of the only symbol.
-    Raise ``FeedSettingError`` or ``BadInput`` for what cannot be given.
+    ``seed`` is the session's. A single file without ``@SYMBOL`` is that of the only symbol. A live
+    feed (``ccxt``) needs more than settings: ``feeds.ccxt`` has it. Raise ``FeedSettingError`` or
+    ``BadInput`` for what cannot be given.
     """
     if settings.source == "synthetic":
         own = settings.synthetic
@@ -115,6 +169,6 @@ def build_feed(settings: FeedSettings, symbols: Sequence[str], seed: int) -> Bar
             )
         return feed
     raise SourceUnavailable(
-        f"feed source {settings.source!r} is not available in this version; "
+        f"feed source {settings.source!r} is live and is not read like a file; "
         "expected 'synthetic' or 'file'"
     )

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from feeds.errors import FeedSettingError
 from feeds.fixtures import FIXTURES, fixture_path
+from feeds.store.layout import series_of
 
 DEFAULT_SYMBOL = "BTC/USDT"
 """The symbol of a single file that nobody gave one."""
@@ -32,7 +33,8 @@ def resolve_sources(texts: Sequence[str], symbol: str | None = None) -> tuple[So
     Return the sources that ``texts`` name, sorted by symbol.
 
     A file without ``@SYMBOL`` has the given ``symbol``; a single one may also go without, and is
-    then BTC/USDT (a fixture has its own). Two files of one symbol raise ``FeedSettingError``.
+    then BTC/USDT (a fixture has its own, and so has a folder of the store). Two files of one symbol
+    raise ``FeedSettingError``.
     """
     if not texts:
         raise FeedSettingError("no data file; expected FILE[@SYMBOL], one or more")
@@ -57,6 +59,8 @@ def _resolve(text: str, symbol: str | None, *, alone: bool) -> Source:
         symbol = symbol or FIXTURES[fixture].symbol
     else:
         path = Path(file).expanduser()
+        series = series_of(path) if path.is_dir() else None
+        own_symbol = own_symbol or (series.symbol if series is not None else None)
     chosen = own_symbol or symbol or (DEFAULT_SYMBOL if alone else None)
     if chosen is None:
         raise FeedSettingError(f"{name} has no symbol; expected FILE@SYMBOL for each of the files")

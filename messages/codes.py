@@ -43,6 +43,10 @@ class ReasonCode(Explained):
         "max_gross_exposure",
         "gross exposure over all positions, with what is in flight, would exceed the limit",
     )
+    LIVE_NOTIONAL_CAP = (
+        "live_notional_cap",
+        "gross exposure, with what is in flight, would exceed the cap that a file raises by hand",
+    )
     MAX_NET_EXPOSURE = (
         "max_net_exposure",
         "net exposure over all positions, with what is in flight, would exceed the limit",
@@ -123,6 +127,14 @@ class ReasonCode(Explained):
     VENUE_INSUFFICIENT_FUNDS = ("venue_insufficient_funds", "the venue found too little cash")
     VENUE_REDUCE_ONLY = ("venue_reduce_only", "the venue found nothing left to reduce")
     VENUE_REJECTED = ("venue_rejected", "the venue refused the order; the detail is its own word")
+    VENUE_UNSUPPORTED = (
+        "venue_unsupported",
+        "the venue cannot do what the order asks for; it was not sent",
+    )
+    FILLED_AS_SENT = (
+        "filled_as_sent",
+        "the venue filled all that was sent: the rest is below its grid or was taken as its fee",
+    )
     VENUE_RATE_LIMITED = (
         "venue_rate_limited",
         "the venue was asked too often and did not look at the order",

@@ -81,6 +81,10 @@ IN_DOUBT_HOLDS = "in-doubt:"
 """How the ids of holds begin that an order is held by which nobody can account for; its id ends
 them."""
 
+OUTSIDE_HOLDS = "outside:"
+"""How the ids of holds begin under which nothing opens in a symbol in which the venue has executed
+what no order of ours explains; the symbol ends them."""
+
 
 def is_kill(hold: Hold) -> bool:
     """Return whether a hold is a kill's: the operator's or a guard's."""
@@ -223,12 +227,21 @@ class SessionStarted(LifecycleEvent, frozen=True):
     seed: int
 
 
+class JournalChecked(LifecycleEvent, frozen=True):
+    """The journal of an earlier process has been found whole, so the session may trade again."""
+
+
 class SessionEnded(LifecycleEvent, frozen=True):
-    """The last event of every session that ended by itself."""
+    """
+    The last event of every process of a session that ended by itself.
+
+    Where it was ``stopped`` there was more to come: the session can be gone on with.
+    """
 
     session_id: str
     outcome: str
     exit_code: int
+    stopped: bool = False
 
 
 class FeedGap(LifecycleEvent, frozen=True):
@@ -254,10 +267,16 @@ class Reconciled(LifecycleEvent, frozen=True):
 
 
 class FundingBooked(LifecycleEvent, frozen=True):
-    """Funding paid (negative) or received by one position at a settlement."""
+    """
+    Funding paid (negative) or received by one position at a settlement.
+
+    ``rate`` is ``None`` where only the amount is known. ``payment_id`` is of the venue's payment
+    that this is all or a part of, empty where the venue settles by rate.
+    """
 
     strategy: str
     symbol: str
     position_side: str
     amount: Decimal
-    rate: Decimal
+    rate: Decimal | None = None
+    payment_id: str = ""

@@ -165,6 +165,8 @@ class VenueReport(Message, frozen=True):
     """
     What a broker says about one order: the only way news of a venue enters the system.
 
+    A venue elsewhere is journaled as it speaks; one in this process says the same again.
+
     ``event`` is ACCEPTED, REJECTED, SILENCE, FILLED_PARTLY, FILLED, CANCELLED, EXPIRED or
     PROVEN_ABSENT; ``fill`` is set for the two fill events. ``timestamp`` is the venue's. With an
     end (CANCELLED, EXPIRED) ``filled`` is what the order was filled with by then, where the venue
@@ -173,6 +175,7 @@ class VenueReport(Message, frozen=True):
 
     lane: ClassVar[Lane] = Lane.REDUCE
     overflow: ClassVar[Overflow] = Overflow.ESCALATE
+    journaled: ClassVar[bool] = True
 
     client_order_id: str
     event: OrderEvent
@@ -199,6 +202,7 @@ class VenueOrder(Message, frozen=True):
 
     lane: ClassVar[Lane] = Lane.REDUCE
     overflow: ClassVar[Overflow] = Overflow.ESCALATE
+    journaled: ClassVar[bool] = True
 
     client_order_id: str
     timestamp: int
@@ -222,6 +226,26 @@ class FundingSettled(Message, frozen=True):
     at: int
     rate: Decimal
     mark: Decimal
+
+
+class VenuePayment(Message, frozen=True):
+    """
+    A venue elsewhere has settled funding of a symbol, and says what it came to.
+
+    ``amount`` is negative when paid. ``payment_id`` names the payment in the whole account: told
+    again, it is the same one. ``timestamp`` is the venue's. ``position_side`` is which of the
+    account's positions it was of, ``None`` where the venue keeps two and does not say.
+    """
+
+    lane: ClassVar[Lane] = Lane.REDUCE
+    overflow: ClassVar[Overflow] = Overflow.ESCALATE
+    journaled: ClassVar[bool] = True
+
+    payment_id: str
+    symbol: str
+    timestamp: int
+    amount: Decimal
+    position_side: PositionSide | None = None
 
 
 class ExecutionReport(Message, frozen=True):

@@ -29,6 +29,16 @@ class SyncTrades(Message, frozen=True):
     at: int
 
 
+class CompareAccount(Message, frozen=True):
+    """Ask the Reconciler to look at once: what was executed in ``symbol`` is no order's of ours."""
+
+    lane: ClassVar[Lane] = Lane.REDUCE
+    overflow: ClassVar[Overflow] = Overflow.ESCALATE
+
+    at: int
+    symbol: str
+
+
 class VenueTrades(Message, frozen=True):
     """
     What the venue answers when it is asked for its trades after watermark ``since``.
@@ -39,6 +49,7 @@ class VenueTrades(Message, frozen=True):
 
     lane: ClassVar[Lane] = Lane.REDUCE
     overflow: ClassVar[Overflow] = Overflow.ESCALATE
+    journaled: ClassVar[bool] = True
 
     since: int
     upto: int

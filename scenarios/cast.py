@@ -10,15 +10,16 @@ from typing import Any
 
 from actors.assembly import StrategySpec, sides_of
 from actors.health.plan import HealthPlan, plan_of
+from actors.reconciler import UNPLANNED
 from actors.risk import RiskLimits
 from actors.settings import HealthSettings
 from actors.spec import SessionSpec
 from actors.universe import share_of
 from brokers.settings import VenueSettings
-from feeds.contract import BarFeed
 from messages import PositionMode
 from scenarios.errors import ScenarioError
 from scenarios.faults import FaultyBroker
+from scenarios.market import MarketFeed
 from scenarios.model import Scenario
 from scenarios.model.session import SCRIPTED, StrategyTable
 from scenarios.scripted import Script, scripted_class
@@ -67,10 +68,13 @@ class Cast:
     limits: RiskLimits
     vitals: Instruments
     health: HealthPlan | None
+    scripts: tuple[Script, ...]
 
-    def spec(self, feed: BarFeed, *, queued: bool, runs_dir: Path) -> SessionSpec:
-        """Return what one session over ``feed`` is a function of."""
-        session = self.scenario.session
+    def spec(
+        self, feed: MarketFeed, *, venue: FaultyBroker | None, queued: bool, runs_dir: Path
+    ) -> SessionSpec:
+        """Return what one session over ``feed`` is a function of; without a ``venue`` a new one."""
+        session, table = self.scenario.session, self.scenario.reconciliation
         return SessionSpec(
             mode=session.mode,
             name="scenario",
@@ -91,9 +95,11 @@ class Cast:
             runs_dir=runs_dir,
             queued=queued,
             account=session.account,
-            broker=FaultyBroker,
+            broker=FaultyBroker if venue is None else lambda _engine: venue,
             health=self.health,
             doubts=self.scenario.execution.plan(),
+            reconciliation=UNPLANNED if table is None else table.plan(elsewhere=True),
+            before=feed.before,
         )
 
 
@@ -107,8 +113,10 @@ def cast_of(scenario: Scenario, folder: Path) -> Cast:
             "expected one"
         )
     vitals = Instruments()
+    scripts: list[Script] = []
     strategies = tuple(
-        _strategy(place, table, scenario, folder) for place, table in enumerate(scenario.strategies)
+        _strategy(place, table, scenario, folder, scripts)
+        for place, table in enumerate(scenario.strategies)
     )
     for place, spec in enumerate(strategies):
         _try_out(place, spec, instruments, scenario.session.position_mode)
@@ -120,6 +128,7 @@ def cast_of(scenario: Scenario, folder: Path) -> Cast:
         limits_of(scenario),
         vitals,
         _health(scenario, vitals),
+        tuple(scripts),
     )
 
 
@@ -176,11 +185,14 @@ def _health(scenario: Scenario, vitals: Instruments) -> HealthPlan | None:
     return replace(plan, vitals=vitals)
 
 
-def _strategy(place: int, table: StrategyTable, scenario: Scenario, folder: Path) -> StrategySpec:
+def _strategy(
+    place: int, table: StrategyTable, scenario: Scenario, folder: Path, scripts: list[Script]
+) -> StrategySpec:
     share = share_of(table.symbols, tuple(scenario.market), limits_of(scenario))
     if table.use == SCRIPTED:
         session = scenario.session
         script = Script(table.script, session.start_ms, session.timeframe_ms, table.backoff)
+        scripts.append(script)
         kind = scripted_class(script)
 
         def make(desk: Desk, params: StrategyParams) -> Strategy:

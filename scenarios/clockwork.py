@@ -21,7 +21,8 @@ class Act:
     order: int
     do: Callable[[], None] = field(compare=False)
     commit: bool = field(default=False, compare=False)
-    starts: bool = field(default=False, compare=False)
+    starts: int | None = field(default=None, compare=False)
+    """Which step it is, if it starts the daemon."""
 
 
 STEP = 0
@@ -44,7 +45,7 @@ class Agenda:
         *,
         rank: int = STEP,
         commit: bool = False,
-        starts: bool = False,
+        starts: int | None = None,
     ) -> None:
         """Put ``do`` on the agenda at session time ``at``."""
         self._acts.append(Act(at, rank, next(self._order), do, commit, starts))
@@ -60,9 +61,9 @@ class Agenda:
         """Take the next act."""
         return self._acts.pop(0)
 
-    def take_start(self) -> int | None:
-        """Take the next start of a session and return its time, ``None`` if there is none."""
+    def take_start(self) -> Act | None:
+        """Take the next start of the daemon, ``None`` if there is none."""
         for place, act in enumerate(self._acts):
-            if act.starts:
-                return self._acts.pop(place).at
+            if act.starts is not None:
+                return self._acts.pop(place)
         return None

@@ -1,26 +1,31 @@
 """
-The director: carries out a scenario's steps, session after session, and looks where it was asked.
+The director: carries out a scenario's steps, process after process, and looks where it was asked.
 
-A power cut or an orderly stop ends a stage; the next one starts with the market where it was cut,
-with the register of holds as the disk has it, and (until sessions can be continued) flat.
+A power cut ends a stage; the next one goes on with the session from what its disk has, at the same
+venue, which has gone on meanwhile, as ``trade --resume`` does. A new session, as ``trade --new``
+begins one, has a new account. Both find the market where it was left and the holds on the disk.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 from actors.commands import Request
+from actors.keeping import Keeper, Recorded
 from actors.outcomes import EXIT_INPUT, INPUT_REFUSED
+from actors.resuming import held_at_start
 from actors.turns import Session
 from feeds.contract import Group
 from feeds.errors import FeedError
 from messages import FundingRate, Intent, MinimumOrder, Quote, Scope, Tick
 from scenarios.cast import Cast
 from scenarios.clockwork import LOOK, MOMENT_MS, Agenda
+from scenarios.disk import Disk
 from scenarios.errors import ScenarioError
-from scenarios.faults import ActiveFault
+from scenarios.faults import ActiveFault, FaultyBroker
 from scenarios.market import MarketFeed
 from scenarios.model.expect import Sight
 from scenarios.model.steps import Command, Crash, PowerCut, Silence, Step, Tell
@@ -28,10 +33,17 @@ from scenarios.record import Record, Recorder
 from scenarios.sabotage import NEXT, Charge, ScriptedCrash
 from scenarios.sight import matches
 from scenarios.snapshot import Snapshot, look_at
-from scenarios.stage import CUT, EXIT_CUT, Stage
+from scenarios.stage import (
+    CUT,
+    EXIT_CUT,
+    EXIT_REFUSED,
+    JOURNAL_FAILED,
+    START_REFUSED,
+    Stage,
+)
 from scenarios.stage import PowerCut as Cut
 from scenarios.telling import MESSAGES, decoded
-from state.journal import Entry, Journal
+from state.journal import Entry, Journal, JournalError
 from state.register import register_of
 
 SESSIONS_MAX = 20
@@ -42,12 +54,23 @@ Alter = Callable[[Session], None]
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How a session ended; one whose input was refused before it began has no stage."""
+    """How a process ended; one that was refused before there was a session has no stage."""
 
     outcome: str
     exit_code: int
     stage: Stage | None
     fault: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Begin:
+    """How a process begins: when (int ms UTC), after which bar, and what it goes on from."""
+
+    at: int
+    after: int = -1
+    disk: Disk | None = None
+    recorded: Recorded | None = None
+    venue: FaultyBroker | None = None
 
 
 class Director:
@@ -82,6 +105,16 @@ class Director:
         self.surprises: list[tuple[int, Command, str]] = []
         self.too_early: list[int] = []
         """Steps that start the daemon while it runs."""
+        # What nobody goes on from need not be kept: in most scenarios nothing dies.
+        self._keeps = any(
+            step.power_cut
+            or step.disk_full
+            or step.start
+            or (step.stop and step.stop.restart and not step.stop.new)
+            for step in self.scenario.steps
+        )
+        self.ended: list[str] = []
+        """Steps, such as ``steps[2].start``, that go on with a session that has ended."""
         self._check_steps()
         self._plan()
 
@@ -111,7 +144,7 @@ class Director:
                 )
             if step.tell is not None:
                 decoded(step.tell, where, self.start_ms)
-            told = step.quote or step.tick or step.funding or step.minimum
+            told = step.quote or step.tick or step.funding or step.minimum or step.outside
             asked = (step.silence.symbols if step.silence else ()) + (
                 (told.symbol,) if told else ()
             )
@@ -131,7 +164,7 @@ class Director:
                 at,
                 self._doing(step, place),
                 commit=step.when == "commit",
-                starts=step.start is not None,
+                starts=None if step.start is None else place,
             )
         for place, expected in enumerate(self.scenario.expect):
             moment = expected.position or expected.account or expected.holds
@@ -164,80 +197,131 @@ class Director:
 
     def run(self) -> None:
         """Let the whole scenario happen."""
-        after, begin_at = -1, self.start_ms
+        begin = Begin(self.start_ms)
         for _ in range(SESSIONS_MAX):
-            stage = self._one_session(after, begin_at)
-            again_at = None if stage is None else self._started_again(stage)
-            if stage is None or again_at is None:
+            following = self._next(self.stage) if self._one_process(begin) else None
+            if following is None:
                 return
-            down = again_at > stage.clock.now
-            begin_at = max(again_at, stage.clock.now)
-            after = max(stage.last_bar_at, begin_at - self.market.timeframe_ms if down else -1)
+            begin = following
         raise ScenarioError(f"steps: found more than {SESSIONS_MAX} restarts")
 
-    def _started_again(self, stage: Stage) -> int | None:
-        """Return when the daemon is started after the end of ``stage``, ``None`` if never."""
-        if stage.ended_by is not None and stage.ended_by.restart:
-            return stage.clock.now + stage.ended_by.down
-        return self.agenda.take_start()
+    def _next(self, stage: Stage) -> Begin | None:
+        """Return how the daemon is started after the end of ``stage``, ``None`` if it is not."""
+        ended_by, step = stage.ended_by, stage.ended_in
+        if ended_by is not None and ended_by.restart:
+            at, new = stage.clock.now + ended_by.down, ended_by.new
+        else:
+            act = self.agenda.take_start()
+            if act is None or act.starts is None:
+                return None
+            at, step = max(act.at, stage.clock.now), f"steps[{act.starts}].start"
+            start = self.scenario.steps[act.starts].start
+            assert start is not None, "it starts the daemon"
+            new = start.new
+        went_down = at > stage.clock.now
+        missed = at - self.market.timeframe_ms if went_down else -1
+        if new:
+            return Begin(at, max(stage.last_bar_at, missed))
+        number = len(self.stages)
+        try:
+            facts = stage.disk.facts(stage.session.spec, self.record.journal(number))
+        except JournalError as error:
+            self.record.note(at, number + 1, f"start refused: {error}")
+            self.endings.append(Ending(START_REFUSED, EXIT_REFUSED, None, str(error)))
+            return None
+        if facts.ended is not None and not facts.ended.stopped:
+            self.ended.append(step)
+            return None
+        if went_down:
+            self._go_on_at_the_venue(stage, at)
+        recorded = stage.disk.recorded(facts)
+        # A bar that the cut came in the middle of is read again.
+        read = stage.last_bar_at if recorded is None else recorded.last_bar_at
+        return Begin(at, max(read, missed), stage.disk, recorded, stage.broker)
 
-    def _one_session(self, after: int, begin_at: int) -> Stage | None:
-        """Run one session and return its stage, or ``None`` when no market is left for one."""
+    def _go_on_at_the_venue(self, stage: Stage, until: int) -> None:
+        """Let the venue see the bars that close up to ``until``: it is not down."""
+        broker = stage.broker
+        for group in self.market.going_on(stage.last_bar_at).groups():
+            at = group[0].timestamp + self.market.timeframe_ms
+            if at > until:
+                return
+            broker.clock.advance(at)
+            broker.on_time(group[0].timestamp)
+            for bar in group:
+                broker.on_bar(bar)
+
+    def _one_process(self, begin: Begin) -> bool:
+        """Run one process; return whether there was one to run."""
         number = len(self.stages) + 1
-        feed = self.market if after < 0 else self.market.going_on(after)
+        feed = self.market if begin.after < 0 else self.market.going_on(begin.after)
         feed.write_quarantine_to(self.scratch / f"quarantine-{number}.csv")
         groups = feed.groups()
         try:
             first = next(groups, None)
         except FeedError as error:  # as ever: refused before there is a session to end
             said = self._portable(str(error))
-            self.record.note(begin_at, number, f"input refused: {said}")
+            self.record.note(begin.at, number, f"input refused: {said}")
             self.endings.append(Ending(INPUT_REFUSED, EXIT_INPUT, None, said))
-            return None
-        if first is None:
+            return False
+        if first is None and begin.recorded is None:
             if number == 1:
                 raise ScenarioError("market: found no bar")
-            self.record.note(begin_at, number, "the market is over: no session to start")
-            return None
-        return self._run_stage(feed, first, groups, begin_at)
+            self.record.note(begin.at, number, "the market is over: no session to start")
+            return False
+        self._run_stage(feed, first, groups, begin)
+        return True
 
     def _run_stage(
-        self, feed: MarketFeed, first: Group, groups: Iterator[Group], begin_at: int
-    ) -> Stage:
+        self, feed: MarketFeed, first: Group | None, groups: Iterator[Group], begin: Begin
+    ) -> None:
         number = len(self.stages) + 1
         recorder = Recorder(self.record, number, self._heard)
-        journal = Journal([recorder], batch=1)
-        spec = self.cast.spec(feed, queued=self.queued, runs_dir=self.scratch / "runs")
-        session = Session(spec, f"scenario-s{number}", journal, first)
-        session.assembly.clock.advance(begin_at)
+        disk = begin.disk or Disk(f"scenario-s{number}")
+        if begin.disk is not None:
+            self.record.goes_on[number] = number - 1
+        journal = Journal([recorder], batch=1, after=disk.seq)
+        spec = self.cast.spec(
+            feed, venue=begin.venue, queued=self.queued, runs_dir=self.scratch / "runs"
+        )
+        session = Session(spec, disk.session_id, journal, first or (), begin.recorded)
+        session.assembly.clock.advance(begin.at)
         register = register_of(spec.runs_dir, spec.mode, spec.account)
         stage = Stage(
             session,
             journal,
             self.agenda,
             register,
-            first=first,
-            groups=groups,
+            disk=disk,
+            scripts=self.cast.scripts if self._keeps else (),
+            groups=groups if first is None else chain((first,), groups),
             until=self._until(),
             recorder=recorder,
             on_end=lambda ended: self.final.append(look_at(ended)),
         )
+        if self._keeps:
+            disk.keep(Keeper(session).states)
         stage.silent = self._silent
         stage.broker.faults = self._faults
         self.stages.append(stage)
         if self.alter is not None:
             self.alter(session)
         try:
-            stage.run(register.restore(stage.clock.now))
+            stage.run(held_at_start(register, stage.clock.now, begin.recorded))
         except Cut:
             stage.outcome, stage.exit_code = CUT, EXIT_CUT
             self.final.append(look_at(session))
             if isinstance(stage.ended_by, PowerCut) and stage.ended_by.tears_register:
                 torn = register.path.read_bytes() if register.path.exists() else b"{"
                 register.path.write_bytes(torn[: max(1, len(torn) // 2)])
+        if stage.outcome in {CUT, JOURNAL_FAILED}:
+            self.record.lose(number, disk.seq)
+            if self._keeps:
+                for script in self.cast.scripts:
+                    script.forget()
+        stage.broker.left_alone()
         fault = self._portable(stage.fault)
         self.endings.append(Ending(stage.outcome, stage.exit_code, stage, fault))
-        return stage
 
     def _portable(self, text: str) -> str:
         """Return a text without the folder that only this run had."""
@@ -283,6 +367,8 @@ class Director:
             self._crash(step.crash)
         elif step.venue is not None:
             stage.broker.strike(step.venue)
+        elif step.outside is not None:
+            stage.broker.trade_outside(step.outside)
         elif step.silence is not None:
             self._silence(step.silence)
         elif step.quote is not None:
@@ -323,7 +409,7 @@ class Director:
             stage.ended_by = step.power_cut
             raise Cut
         elif step.stop is not None:
-            stage.ended_by = step.stop
+            stage.ended_by, stage.ended_in = step.stop, f"steps[{place}].stop"
             stage.stopping = True
         elif step.start is not None:
             self.too_early.append(place)

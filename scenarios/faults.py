@@ -5,31 +5,41 @@ What can be wrong with a venue and with the line to it.
 stand between the two: a request that does not reach the engine, an answer that does not come back,
 or comes twice, late, in pieces, out of order. What the engine itself believes stays the truth that
 reconciliation finds.
+
+The venue is nobody's process: one broker stands for it as long as the account lasts. When a process
+dies the venue goes on, and its news finds nobody. It is numbered, as a real venue's is: a process
+that goes on with the session knows up to which number it had been heard, and takes the rest.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_DOWN, Decimal
+from typing import Any
 
 import msgspec
 
 from actors.runtime.clock import SimulatedClock
-from brokers.contract import VenueSilent
+from brokers.contract import Survey, VenueSilent, VenueUnreachable
 from brokers.matching import MatchingEngine
 from brokers.paper import PaperBroker
 from messages import (
+    Bar,
     Cause,
     Fill,
     Hold,
     OrderEvent,
     OrderRequest,
+    OrderType,
+    PositionSide,
     ReasonCode,
+    Side,
+    TimeInForce,
     ToolReport,
     VenueReport,
 )
-from scenarios.model.steps import FaultKind, VenueFault
+from scenarios.model.steps import FaultKind, Outside, VenueFault
 from state.reconciliation import AccountView
 
 
@@ -54,6 +64,14 @@ class ActiveFault:
         return True
 
 
+@dataclass(eq=False, slots=True)
+class Late:
+    """News that is still on its way, and when it arrives (int ms UTC)."""
+
+    at: int
+    report: VenueReport
+
+
 @dataclass(frozen=True, slots=True)
 class Sent:
     """One request as it left, with the holds that were in force in that very step."""
@@ -68,7 +86,7 @@ class FaultyBroker(PaperBroker):
     A paper broker whose venue, or the line to it, misbehaves as it is told.
 
     ``sent`` keeps every request that left, with the holds in force: what the invariants are
-    checked against.
+    checked against. ``told`` is all news of the account so far, in order: its number is its place.
     """
 
     answers_at_once = False
@@ -84,12 +102,61 @@ class FaultyBroker(PaperBroker):
         self._symbols: dict[str, str] = {}
         self._detained: list[VenueReport] = []
         self._pieces: dict[str, list[Fill]] = {}
-        self._under_way = 0
+        self._under_way: list[Late] = []
+        self._shown: dict[str, int] = {}
+        self._outside: set[str] = set()
+        self.told: list[VenueReport] = []
+        self._heard = 0
+
+    # -- its processes come and go
+
+    def left_alone(self) -> None:
+        """Go on without anybody who hears: the process on the other end of the line has died."""
+        self._deliver = self.deliver_late = _into_nothing
+        self._tell = _into_nothing
+        self.holds_now = tuple
+
+    def snapshot(self, *, ends: bool = True) -> dict[str, Any]:
+        """Return up to which number news has been heard: all else is the venue's, and stays."""
+        del ends
+        return {"news": len(self.told)}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on after the news that ``state`` knows of."""
+        self._heard = int(state["news"])
+
+    def catch_up(self) -> None:
+        """Tell what a new process has not heard, and let what is under way arrive there."""
+        missed, self._heard = self.told[self._heard :], len(self.told)
+        for report in missed:
+            self.deliver_late(report)
+        for late in self._under_way:
+            self._await(late)
 
     def strike(self, fault: VenueFault) -> None:
         """Put ``fault`` in force from now on."""
         until = None if fault.for_ is None else self.clock.now + fault.for_
         self.faults.append(ActiveFault(fault, until, fault.count))
+
+    def trade_outside(self, order: Outside) -> None:
+        """Take an order of somebody else on the same account, of which no news is told."""
+        name = order.client_order_id
+        self._outside.add(name)
+        priced = order.limit_price is not None
+        request = OrderRequest(
+            name,
+            name,
+            "outside",
+            order.symbol,
+            Side(order.side),
+            PositionSide.BOTH,
+            OrderType.LIMIT if priced else OrderType.MARKET,
+            TimeInForce.GTC,
+            order.quantity,
+            self.clock.now,
+            price=order.limit_price,
+        )
+        self._hand_over(self.engine.submit(request, self.clock.now))
 
     def _struck(self, kind: FaultKind, client_order_id: str = "") -> VenueFault | None:
         symbol = self._symbols.get(client_order_id)
@@ -149,10 +216,12 @@ class FaultyBroker(PaperBroker):
             return
         if not self._struck(FaultKind.MUTE_ORDERS, client_order_id):
             answer = self.engine.order(client_order_id, now)
-            # Asked about a fill, the venue tells of the same pieces in which it was told before.
-            told = [self._pieces.get(fill.trade_id, [fill]) for fill in answer.fills]
-            fills = tuple(fill for pieces in told for fill in pieces)
-            self._deliver(msgspec.structs.replace(answer, fills=fills))
+            self._deliver(msgspec.structs.replace(answer, fills=self._as_told(answer.fills)))
+
+    def _as_told(self, fills: Iterable[Fill]) -> tuple[Fill, ...]:
+        """Return fills as the venue tells of them: in the same pieces as ever."""
+        told = (self._pieces.get(fill.trade_id, [fill]) for fill in fills)
+        return tuple(fill for pieces in told for fill in pieces)
 
     def _no_answer(self, client_order_id: str, now: int, detail: str = "") -> None:
         self._say(client_order_id, OrderEvent.SILENCE, now, ReasonCode.ANSWER_LOST, detail)
@@ -160,12 +229,23 @@ class FaultyBroker(PaperBroker):
     def _say(
         self, client_order_id: str, event: OrderEvent, now: int, code: ReasonCode, detail: str = ""
     ) -> None:
-        self._deliver(VenueReport(client_order_id, event, now, None, Cause(code, detail)))
+        report = VenueReport(client_order_id, event, now, None, Cause(code, detail))
+        if event is OrderEvent.SILENCE:
+            self._deliver(report)  # nobody says so: it is what is missing
+        else:
+            self._told(report)
+
+    def _told(self, report: VenueReport) -> None:
+        self.told.append(report)
+        self._heard = len(self.told)
+        self._deliver(report)
 
     # -- the way back
 
     def _hand_over(self, reports: list[VenueReport]) -> None:
         for report in reports:
+            if report.client_order_id in self._outside:
+                continue
             if report.fill is None:
                 self._hand_over_news(report)
             else:
@@ -178,7 +258,7 @@ class FaultyBroker(PaperBroker):
         if late is not None:
             self._later(late.by, report)
         else:
-            self._deliver(report)
+            self._told(report)
 
     def _hand_over_fill(self, report: VenueReport) -> None:
         name = report.client_order_id
@@ -198,7 +278,7 @@ class FaultyBroker(PaperBroker):
             if late is not None:
                 self._later(late.by, piece)
             else:
-                self._deliver(piece)
+                self._told(piece)
 
     def _reordered(self, pieces: list[VenueReport]) -> list[VenueReport]:
         if len(pieces) > 1:
@@ -211,18 +291,31 @@ class FaultyBroker(PaperBroker):
         return [*pieces, *earlier]
 
     def _later(self, delay_ms: int, report: VenueReport) -> None:
-        self._under_way += 1
+        late = Late(self.clock.now + delay_ms, report)
+        self._under_way.append(late)
+        self._await(late)
 
+    def _await(self, late: Late) -> None:
         def arrive(_at: int) -> None:
-            self._under_way -= 1
-            self.deliver_late(report)
+            self._under_way.remove(late)
+            self.told.append(late.report)
+            self._heard = len(self.told)
+            self.deliver_late(late.report)
 
-        self.clock.call_at(self.clock.now + delay_ms, arrive)
+        self.clock.call_at(max(late.at, self.clock.now), arrive)
 
     @property
     def owes(self) -> bool:
         """Return whether news of the venue is still on its way."""
         return bool(self._under_way or self._detained)
+
+    # -- the market, of which the venue sees every bar once
+
+    def on_bar(self, bar: Bar) -> None:
+        """Match the symbol's live orders within a closed bar that was not shown before."""
+        if bar.timestamp > self._shown.get(bar.symbol, -1):
+            self._shown[bar.symbol] = bar.timestamp
+            super().on_bar(bar)
 
     # -- the account, as the venue tells it
 
@@ -232,8 +325,22 @@ class FaultyBroker(PaperBroker):
             raise VenueSilent("the venue does not answer")
         view = super().account()
         if self._struck(FaultKind.WRONG_ACCOUNT):
+            assert view.net_flow is not None, "the simulated venue says what money it holds"
             view = msgspec.structs.replace(view, net_flow=view.net_flow + 1)
         return view
+
+    async def survey(self) -> Survey:
+        """Return what the venue holds and its trades, told or not: see ``Surveyed``."""
+        try:
+            account = self.account()
+        except VenueSilent as silent:
+            raise VenueUnreachable(f"{self.name}: {silent}") from None
+        return Survey(account, self._as_told(self.engine.fills))
+
+    async def withdraw(self, client_order_id: str) -> None:
+        """Cancel one order at once, unless cancels have no effect."""
+        if not self._struck(FaultKind.IGNORE_CANCELS, client_order_id):
+            self._hand_over(self.engine.cancel(client_order_id, self.clock.now))
 
     def _bad_news(
         self, now: int, detail: str, *, retry_after_ms: int | None = None, probe: bool = False
@@ -280,6 +387,10 @@ def pieces_of(report: VenueReport, parts: int) -> list[VenueReport]:
         event = report.event if last else OrderEvent.FILLED_PARTLY
         pieces.append(msgspec.structs.replace(report, event=event, fill=piece))
     return pieces
+
+
+def _into_nothing(_news: object) -> object:
+    return None
 
 
 def _nobody(report: VenueReport) -> object:

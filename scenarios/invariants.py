@@ -7,6 +7,7 @@ account at the end. The numbers are those of the design's list of invariants.
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
@@ -14,15 +15,20 @@ from typing import Any
 
 from actors.agreement import RECONCILIATION_HOLD
 from actors.runtime.holds import covers
+from actors.turns import Session
 from messages import (
+    AccountAdopted,
+    Booking,
     CancelIntent,
     ExecutionReport,
+    Fill,
     Hold,
     HoldLifted,
     HoldPlaced,
     Intent,
     KillStage,
     KillStep,
+    Message,
     OrderEvent,
     OrderStatus,
     PortfolioMarked,
@@ -35,7 +41,7 @@ from messages import (
 from scenarios.expectations import Miss
 from scenarios.faults import Sent
 from scenarios.record import Record
-from scenarios.stage import CUT, FAULT, JOURNAL_FAILED, Stage
+from scenarios.stage import CUT, FAULT, JOURNAL_FAILED, START_REFUSED, Stage
 from state.derivation import underived
 from state.instruments import Instrument
 from state.journal import Entry
@@ -54,10 +60,11 @@ SETTLED = frozenset({"completed", "killed", "risk_halted", "interrupted"})
 def check_invariants(record: Record, stages: Sequence[Stage]) -> list[Miss]:
     """Return every invariant that any session broke."""
     misses: list[Miss] = []
+    gone_on_with = set(record.goes_on.values())
     for number, stage in enumerate(stages, start=1):
-        if stage.outcome == FAULT:
-            continue  # cut off in the middle of something: that is the miss
-        entries = record.entries(number)
+        if stage.outcome == FAULT or number in gone_on_with:
+            continue  # cut off in the middle of something: that is the miss; or looked at whole
+        entries = record.journal(number)
         finds = [
             *held_orders_that_left(stage.broker.sent),
             *submissions(entries, stage.broker.sent),
@@ -67,7 +74,7 @@ def check_invariants(record: Record, stages: Sequence[Stage]) -> list[Miss]:
             *journal_order(entries),
             *halts(entries),
             *account_equation(entries, stage.session.spec.instruments),
-            *derivations(entries, stage),
+            *derivations(entries, stage, told_in(record, stages, number)),
             *books(entries, stage),
             *reservations(stage),
         ]
@@ -138,7 +145,11 @@ def submissions(entries: Sequence[Entry], sent: Sequence[Sent]) -> Iterator[Find
 
 
 def answers(entries: Sequence[Entry], stage: Stage) -> Iterator[Finding]:
-    """6: every intent has exactly one decision, every refusal its causes."""
+    """
+    6: every intent has exactly one decision, every refusal its causes.
+
+    Of a session that was stopped what has none yet is what waits for whoever goes on with it.
+    """
     name = "every intent is answered once, every refusal with its causes"
     asked: Counter[str] = Counter()
     decided: Counter[str] = Counter()
@@ -156,11 +167,22 @@ def answers(entries: Sequence[Entry], stage: Stage) -> Iterator[Finding]:
                     message.intent_id,
                 )
     complete = stage.outcome in SETTLED and stage.risk_ran
+    waiting = Counter(waiting_in(stage.session))
     for intent_id, count in asked.items():
         answered = decided[intent_id]
-        if answered > count or (complete and answered < count):
+        if answered > count or (complete and answered + waiting[intent_id] < count):
             expected = f"{intent_id}, asked {count} times, is answered as often"
             yield name, expected, f"{answered} times", intent_id
+
+
+def waiting_in(session: Session) -> Iterator[str]:
+    """Yield the intents that a stopped session has left on their way."""
+    if session.left is None:
+        return
+    backlog = json.loads(session.left["session"])["backlog"]
+    for _, fields, _ in (*backlog["told"], *backlog["queued"]):
+        if "intent_id" in fields:
+            yield fields["intent_id"]
 
 
 def transitions(entries: Sequence[Entry]) -> Iterator[Finding]:
@@ -240,6 +262,15 @@ def halts(entries: Sequence[Entry]) -> Iterator[Finding]:
             yield "a kill halts within 5 s", f"{step.kill_id} is {step.stage.value}", found, ""
 
 
+def booked_by(message: Message) -> tuple[Fill | None, Booking | None]:
+    """Return what a message booked: a trade of our own, or one that was adopted."""
+    if isinstance(message, ExecutionReport):
+        return message.fill, message.booking
+    if isinstance(message, AccountAdopted):
+        return message.adoption.fill, message.booking
+    return None, None
+
+
 def account_equation(
     entries: Sequence[Entry], instruments: Mapping[str, Instrument]
 ) -> Iterator[Finding]:
@@ -247,13 +278,13 @@ def account_equation(
     held: dict[tuple[str, str, PositionSide], tuple[Decimal, Decimal]] = {}
     for entry in entries:
         message = entry.message
-        if isinstance(message, ExecutionReport) and message.fill and message.booking:
-            fill = message.fill
+        fill, booking = booked_by(message)
+        if fill is not None and booking is not None:
             key = (fill.strategy, fill.symbol, fill.position_side)
             quantity, cost = held.get(key, (ZERO, ZERO))
             signed = fill.quantity if fill.side is Side.BUY else -fill.quantity
             # What was paid for the book so far, less the cost of what was closed.
-            cost += signed * fill.price + message.booking.realized_pnl
+            cost += signed * fill.price + booking.realized_pnl
             held[key] = (quantity + signed, cost)
         elif isinstance(message, PortfolioMarked):
             marks = dict(message.marks)
@@ -267,9 +298,18 @@ def account_equation(
                 return
 
 
-def derivations(entries: Sequence[Entry], stage: Stage) -> Iterator[Finding]:
+def told_in(record: Record, stages: Sequence[Stage], number: int) -> list[Intent]:
+    """Return the intents that steps told actors in any process of the session of the nth one."""
+    before = record.goes_on.get(number)
+    earlier = [] if before is None else told_in(record, stages, before)
+    return earlier + stages[number - 1].told
+
+
+def derivations(
+    entries: Sequence[Entry], stage: Stage, told: Sequence[Intent]
+) -> Iterator[Finding]:
     """8: every order is what an intent asked for, or what its policy permits, to the digit."""
-    for fault in underived(entries, stage.session.spec.instruments, told=stage.told):
+    for fault in underived(entries, stage.session.spec.instruments, told=told):
         name = "every order derives from an intent and its policy"
         yield name, f"{fault.order_id} {fault.what}: {fault.expected}", fault.found, fault.order_id
 
@@ -290,9 +330,8 @@ def books(entries: Sequence[Entry], stage: Stage) -> Iterator[Finding]:
         return
     held: dict[tuple[str, str, PositionSide], Decimal] = {}
     for entry in entries:
-        report = entry.message
-        if isinstance(report, ExecutionReport) and report.fill is not None:
-            fill = report.fill
+        fill, _ = booked_by(entry.message)
+        if fill is not None:
             key = (fill.strategy, fill.symbol, fill.position_side)
             signed = fill.quantity if fill.side is Side.BUY else -fill.quantity
             held[key] = held.get(key, ZERO) + signed
@@ -301,14 +340,16 @@ def books(entries: Sequence[Entry], stage: Stage) -> Iterator[Finding]:
         for position in ledger.positions()
     }
     journaled = {key: quantity for key, quantity in held.items() if quantity}
-    if stage.outcome != JOURNAL_FAILED and journaled != ours:
+    # What a process had done and not written is lost with it, and so are its books.
+    lost = stage.outcome in {CUT, JOURNAL_FAILED} and stage.journal.seq > stage.disk.seq
+    if not lost and journaled != ours:
         yield "what was journaled is what was booked", _shown(journaled), _shown(ours), ""
     yield from venue(entries, stage)
 
 
 def venue(entries: Sequence[Entry], stage: Stage) -> Iterator[Finding]:
     """3: at the end the venue holds what our books do, unless its news is still on its way."""
-    if stage.outcome in {CUT, JOURNAL_FAILED} or stage.broker.owes:
+    if stage.outcome in {CUT, JOURNAL_FAILED, START_REFUSED} or stage.broker.owes:
         return
     assembly = stage.session.assembly
     net: dict[tuple[str, PositionSide], Decimal] = {}
@@ -318,7 +359,7 @@ def venue(entries: Sequence[Entry], stage: Stage) -> Iterator[Finding]:
     ours = {key: quantity for key, quantity in net.items() if quantity}
     theirs = {
         (position.symbol, position.position_side): position.quantity
-        for position in assembly.core.engine.positions()
+        for position in stage.broker.engine.positions()
         if position.quantity
     }
     if ours != theirs and not _known(entries, stage):

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from random import Random
+from typing import Final
 
 from feeds.contract import BarFeed, Group
 from feeds.errors import FeedError
@@ -21,6 +22,9 @@ from messages import Bar
 from scenarios.errors import ScenarioError
 from scenarios.model.market import Cut, Market
 from scenarios.model.session import FeedTable, SessionTable
+
+NEVER_BEFORE: Final = -(10**9)
+"""Earlier than the number of any bar: those before the start have 0 and less."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +40,14 @@ class MarketFeed:
     Several feeds of one symbol each, merged by time.
 
     ``after`` (int ms UTC) leaves out the bars that opened up to then: a market goes on where it
-    was cut.
+    was cut. ``before`` are bars from before the start: strategies warm up with them.
     """
 
-    def __init__(self, parts: Mapping[str, BarFeed], *, after: int = -1) -> None:
+    def __init__(
+        self, parts: Mapping[str, BarFeed], *, after: int = -1, before: Sequence[Bar] = ()
+    ) -> None:
         """Merge ``parts``; all are of one time frame."""
+        self.before = tuple(before)
         self._parts = dict(sorted(parts.items()))
         self._after = after
         self.symbols = tuple(self._parts)
@@ -49,7 +56,7 @@ class MarketFeed:
 
     def going_on(self, after: int) -> MarketFeed:
         """Return the same market without what opened at or before ``after``."""
-        return MarketFeed(self._parts, after=max(after, self._after))
+        return MarketFeed(self._parts, after=max(after, self._after), before=self.before)
 
     def groups(self) -> Iterator[Group]:
         """Yield the bars, grouped by timestamp."""
@@ -125,9 +132,10 @@ def market_feed(
 ) -> MarketFeed:
     """Return the feed that a scenario's ``market`` describes, or raise ``ScenarioError``."""
     parts: dict[str, BarFeed] = {}
+    before: list[Bar] = []
     for symbol, market in markets.items():
         try:
-            parts[symbol] = _part(symbol, market, session, feed, place)
+            parts[symbol] = _part(symbol, market, session, feed, place, before)
         except (FeedError, OSError) as error:
             raise ScenarioError(f"market.{symbol}: {error}") from error
     frames = {symbol: part.timeframe_ms for symbol, part in parts.items()}
@@ -137,11 +145,16 @@ def market_feed(
                 f"market.{symbol}: found bars of {timeframe_ms} ms, "
                 f"expected session.timeframe = {session.timeframe}"
             )
-    return MarketFeed(parts)
+    return MarketFeed(parts, before=sorted(before, key=lambda bar: (bar.timestamp, bar.symbol)))
 
 
 def _part(
-    symbol: str, market: Market, session: SessionTable, feed: FeedTable, place: Place
+    symbol: str,
+    market: Market,
+    session: SessionTable,
+    feed: FeedTable,
+    place: Place,
+    before: list[Bar],
 ) -> BarFeed:
     match market.kind:
         case "closes":
@@ -156,7 +169,11 @@ def _part(
             bars = _walk(symbol, market, session)
         case "rows":
             assert market.rows is not None, "its kind says so"
-            bars = _by_rows(symbol, market.rows, session)
+            known = _by_rows(symbol, market.rows, session)
+            bars = [bar for bar in known if bar.timestamp >= session.start_ms]
+            before += known[: len(known) - len(bars)]
+            if not bars:
+                raise ScenarioError(f"market.{symbol}.rows: found no bar numbered 1 or later")
         case _:
             assert market.file is not None, "its kind says so"
             return _file(symbol, market, session, feed, place)
@@ -199,7 +216,7 @@ def _by_rows(symbol: str, rows: Sequence[tuple[float, ...]], session: SessionTab
     bars: list[Bar] = []
     number = 0
     for place, row in enumerate(rows):
-        before = number
+        before = number if bars else NEVER_BEFORE
         number, prices = (int(row[0]), row[1:]) if len(row) == 6 else (number + 1, row)
         open_, high, low, close, volume = prices
         if number <= before:

@@ -48,6 +48,8 @@ class Record:
     events: list[Event] = field(default_factory=list)
     intents: list[tuple[str, str]] = field(default_factory=list)
     """(intent id, tag) of every intent to open or reduce, in order."""
+    goes_on: dict[int, int] = field(default_factory=dict)
+    """Which process each one goes on after, by number; one that begins a session is not in it."""
 
     def note(self, at: int, session: int, text: str) -> None:
         """Add what the scenario did."""
@@ -60,6 +62,28 @@ class Record:
             for event in self.events
             if event.entry is not None and session in (None, event.session)
         ]
+
+    def journal(self, session: int) -> list[Entry]:
+        """Return the whole journal that the nth process wrote to, up to its own last entry."""
+        before = self.goes_on.get(session)
+        earlier = [] if before is None else self.journal(before)
+        return earlier + self.entries(session)
+
+    def lose(self, session: int, durable_seq: int) -> None:
+        """
+        Forget what the nth process journaled after entry ``durable_seq``: it died with it.
+
+        The timeline still tells of it; nothing that is expected is found there.
+        """
+        lost = 0
+        for place, event in enumerate(self.events):
+            entry = event.entry
+            if event.session == session and entry is not None and entry.seq > durable_seq:
+                lost += isinstance(entry.message, OpenIntent | ReduceIntent)
+                text = f"lost: {self.line(event).partition('  ')[2]}"
+                self.events[place] = Event(event.at, session, text)
+        # The last process is the one that loses, and what it lost came last.
+        del self.intents[len(self.intents) - lost :]
 
     def failures(self) -> list[str]:
         """Return a line for each different failure of an actor: when first, whose, where, what."""

@@ -47,17 +47,35 @@ first one in that bar's turn, of `at` and `on` the first one from then on.
 """
 
 RESTARTS = """\
-After `power_cut` and `stop` with `restart`, and by `start` when a session has ended by itself, the
-next session starts where the market was cut, with the holds of the account's register in force.
-A step that falls into the time between happens as soon as the next session runs.
-It starts flat, as `tidegate trade --new` does: positions and resting orders of the session before
-are not carried over in this version. What was wrong with the venue, or silent, still is.
+After `power_cut` and `stop` with `restart`, and by `start` when a process has ended by itself, the
+daemon is started again where the market was left, with the holds of the account's register in
+force.
+A step that falls into the time between happens as soon as the next process runs.
+
+It goes on with the session, as `tidegate trade --resume` does: from the journal and the states that
+were durable, under a hold `recovering` until the venue has told of every order and its account is
+what our books say.
+What was not durable is gone, and the timeline says so (`lost: ...`); nothing that is expected is
+found there.
+The venue was not away: its orders rest, bars that close while the daemon is down fill them, news on
+its way arrives, and the new process takes the news that its session had not heard.
+What it holds must be explained before the start, or `reconciliation` says what is done: else the
+start is refused (`start_refused`, exit code 5), as it is where the venue does not answer.
+
+With `new` a new session begins, as by `tidegate trade --new`: flat, at an account of its own.
+A session that was stopped by `stop` goes on as one that died there. One that has ended (its market
+is over, a halt) cannot be gone on with, nor a replay: there `new` is needed. What was wrong with
+the venue, or silent, still is in either case.
+
+`session` in what is expected is the number of the process: one that goes on with a session counts
+as the next one. Its files are those of the whole session.
 """
 
 EXPECT = """\
 Each entry of `expect` has exactly one of these keys.
 `outcome` is `completed`, `killed`, `risk_halted`, `halted`, `interrupted`, `input_refused`,
-`journal_failed`, `power_cut`, or `fault`: an exception outside the actors, which is always a miss.
+`journal_failed`, `power_cut`, `start_refused`, or `fault`: an exception outside the actors, which
+is always a miss.
 It and `exit_code` are those of the last session.
 """
 
@@ -110,6 +128,7 @@ SECTIONS: tuple[Section, ...] = (
             steps.ScopeTable,
             steps.Crash,
             steps.VenueFault,
+            steps.Outside,
             steps.Silence,
             steps.QuoteTable,
             steps.TickTable,
@@ -118,6 +137,7 @@ SECTIONS: tuple[Section, ...] = (
             steps.Vitals,
             steps.PowerCut,
             steps.Stop,
+            steps.Start,
         ),
     ),
     ("`expect`", EXPECT, (expect.Expectation,)),
@@ -172,8 +192,10 @@ TITLES: dict[type[BaseModel], str] = {
     steps.FundingTable: "funding",
     steps.MinimumTable: "minimum",
     steps.Vitals: "vitals",
+    steps.Outside: "outside",
     steps.PowerCut: "power_cut",
     steps.Stop: "stop",
+    steps.Start: "start",
     expect.Expectation: "expect[]",
     expect.Sight: "a message",
     expect.Seen: "seen",

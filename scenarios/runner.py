@@ -18,7 +18,7 @@ from scenarios.market import Place, market_feed
 from scenarios.model import Scenario, format_offset
 from scenarios.reading import read_scenario
 from scenarios.record import Record
-from scenarios.stage import CUT, FAULT
+from scenarios.stage import FAULT
 from state.money import use_exact_context
 
 AROUND = 5
@@ -143,9 +143,7 @@ def _judged(director: Director, scratch: Path) -> list[Miss]:
             folder = scratch / f"session-{number}"
             stage = director.endings[number - 1].stage
             if stage is not None:
-                last = stage.durable_seq if stage.outcome == CUT else stage.journal.seq
-                kept = [entry for entry in record.entries(number) if entry.seq <= last]
-                write_files(folder, stage.session, kept)
+                write_files(folder, stage.session, record.journal(number))
             written[number] = SessionFiles(folder, scratch / f"quarantine-{number}.csv")
         return written[number]
 
@@ -168,6 +166,14 @@ def _judged(director: Director, scratch: Path) -> list[Miss]:
     misses += [
         Miss(f"steps[{place}].start", "the session has ended by then", "it is running")
         for place in director.too_early
+    ]
+    misses += [
+        Miss(
+            step,
+            "a session to go on with",
+            "it has ended: only a new one can start",
+        )
+        for step in director.ended
     ]
     misses += [
         Miss("fault", "no exception outside the actors", ending.fault, len(record.events) - 1)

@@ -2,7 +2,8 @@
 The built-in strategy whose intents are scripted.
 
 It decides by the number or the time of a bar and by what happens to its orders, never by prices.
-Its script belongs to the scenario: counts and tags outlive its incarnations and its sessions.
+Its script belongs to the scenario: counts and tags outlive its incarnations and its sessions. What
+a power cut takes from the journal it takes from them too: such a line is still to be acted on.
 """
 
 from __future__ import annotations
@@ -64,6 +65,22 @@ class Script:
     line_of: dict[str, Line] = field(default_factory=dict)
     again: dict[str, int] = field(default_factory=dict)
     asked: dict[str, int] = field(default_factory=dict)
+    _durable: tuple[dict[Any, Any], ...] = ()
+
+    @property
+    def _memory(self) -> tuple[dict[Any, Any], ...]:
+        return (self.done, self.by_tag, self.tags, self.line_of, self.again, self.asked)
+
+    def keep(self) -> None:
+        """Let what is remembered now be durable."""
+        self._durable = tuple(dict(each) for each in self._memory)
+
+    def forget(self) -> None:
+        """Go back to what is durable."""
+        kept = self._durable or tuple({} for _ in self._memory)
+        for memory, durable in zip(self._memory, kept, strict=True):
+            memory.clear()
+            memory.update(durable)
 
     def due(self, bar: Bar, first_symbol: str) -> Iterator[Line]:
         """Yield the lines that are due at the close of ``bar``, in order."""

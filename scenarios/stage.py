@@ -5,24 +5,27 @@ Theory of operation. The turns are the session's own; between them the stage let
 happen, each at its time: timers of a moment first, then its steps as written, then its looks. What
 happens ``before`` a bar happens one millisecond before it closes; what is at its close happens
 after its turn. Every turn, timer and act ends with the commit that a live session makes: settle,
-make durable, let what waited for it go on, write the register of holds. ``commit`` steps happen
-between the durable record and its sending.
+make durable (with the states that the next process goes on from), let what waited for it go on,
+write the register of holds. ``commit`` steps happen between the durable record and its sending.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
-from itertools import chain
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from typing import Any
 
+from actors.opening import AccountUnexplained, explain
 from actors.outcomes import COMPLETED, INPUT_REFUSED, INTERRUPTED
 from actors.runtime import Cell
 from actors.runtime.supervisor import portable_traceback
 from actors.turns import Session
+from brokers.contract import VenueUnreachable
 from feeds.contract import Group
 from feeds.errors import FeedError
-from messages import Hold, Intent
+from messages import Adoption, Hold, Intent
 from scenarios.clockwork import Agenda
+from scenarios.disk import Disk
 from scenarios.errors import ScenarioError
 from scenarios.faults import FaultyBroker
 from scenarios.model.steps import PowerCut as PowerCutStep
@@ -30,6 +33,7 @@ from scenarios.model.steps import Stop as StopStep
 from scenarios.record import Recorder
 from scenarios.reserves import reserved_otherwise
 from scenarios.sabotage import Charge, Sabotage
+from scenarios.scripted import Script
 from state.journal import Journal, JournalFailed
 from state.register import HoldRegister, outliving
 
@@ -37,6 +41,8 @@ REPLAY = "replay"
 JOURNAL_FAILED = "journal_failed"
 FAULT = "fault"
 CUT = "power_cut"
+START_REFUSED = "start_refused"
+EXIT_REFUSED = 5
 EXIT_FAULT = 6
 EXIT_CUT = 137  # what a shell shows of a process that was killed outright
 
@@ -49,7 +55,7 @@ class PowerCut(BaseException):
 
 
 class Stage:
-    """One session of a scenario, from its assembly to its end or its death."""
+    """One process of a scenario, from its session's assembly to its end or its death."""
 
     def __init__(
         self,
@@ -58,16 +64,18 @@ class Stage:
         agenda: Agenda,
         register: HoldRegister,
         *,
-        first: Group,
+        disk: Disk,
+        scripts: Sequence[Script],
         groups: Iterator[Group],
         until: int,
         recorder: Recorder,
         on_end: Callable[[Session], None],
     ) -> None:
         """
-        Drive ``session`` over ``first`` and the rest of ``groups``, at least up to ``until``.
+        Drive ``session`` over ``groups``, at least up to ``until``.
 
-        ``on_end`` is called when everything has happened and nothing is finished yet.
+        ``disk`` is the session's, whose earlier processes may have written to it. ``on_end`` is
+        called when everything has happened and nothing is finished yet.
         """
         self.session = session
         self.journal = journal
@@ -79,30 +87,34 @@ class Stage:
         self.outcome = ""
         self.exit_code = 0
         self.fault: str = ""
-        self.durable_seq = 0
-        """The journal's last number that a power cut cannot take."""
+        self.disk = disk
+        self._scripts = scripts
         self.risk_ran = False
         """Whether Risk ran when the session was about to end: whether it could still answer."""
         self.reserved: tuple[str, str] | None = None
         """What Risk reserved for and what lives, where these differed before the end."""
-        self.last_bar_at = -1
+        self.last_bar_at = -1 if session.last_bar_at is None else session.last_bar_at
         self.silent: dict[str, int] = {}
         self.told: list[Intent] = []
         """Intents that a step told an actor itself: no strategy journaled them."""
         self.recorder = recorder
         self.ended_by: PowerCutStep | StopStep | None = None
+        self.ended_in = ""
+        """The step that stopped it."""
         self.at_commit: deque[Callable[[], None]] = deque(maxlen=1000)
         self._kept = -1
         assembly = session.assembly
         self.clock = assembly.clock
         self.dispatcher = assembly.dispatcher
         self.sabotage = {name: Sabotage(cell) for name, cell in self.dispatcher.cells.items()}
-        self._opened = self._feeding(chain((first,), groups))
+        self._opened = self._feeding(groups)
         self._around_feed()
         broker = assembly.broker
         assert isinstance(broker, FaultyBroker), "a scenario's venue can be faulty"
         self.broker: FaultyBroker = broker
         broker.clock = self.clock
+        # It has outlived the board that it took its prices from.
+        broker.engine.account.mark_of = assembly.board.price
         broker.holds_now = lambda: tuple(assembly.holds.view().values())
         broker.deliver_late = lambda report: self.dispatcher.tell(
             assembly.execution_cell, report, "venue"
@@ -137,23 +149,35 @@ class Stage:
         try:
             if self.session.spec.mode != REPLAY:
                 self.session.listen()
-            self.session.start(held)
+            adopted = self._adopted()
+            self.broker.catch_up()
+            self.session.start(held, adopted)
             self.commit()
             otherwise = self._play()
             self.outcome, self.exit_code = self.session.outcome(otherwise)
             self.risk_ran = self.dispatcher.cells["risk"].runs
             self.reserved = reserved_otherwise(self.session)
             self.on_end(self.session)
-            self.session.finish(self.outcome, self.exit_code)
+            is_stopped = self.stopping and self.session.spec.mode != REPLAY
+            stopped_at = self.session.place if is_stopped else None
+            self.session.finish(self.outcome, self.exit_code, stopped_at)
             self.commit()
             self.journal.close()
         except JournalFailed as failed:
             self.outcome, self.exit_code, self.fault = JOURNAL_FAILED, EXIT_FAULT, str(failed)
+        except (AccountUnexplained, VenueUnreachable) as refused:
+            self.outcome, self.exit_code, self.fault = START_REFUSED, EXIT_REFUSED, str(refused)
         except ScenarioError:
             raise
         except Exception as error:  # noqa: BLE001 - a bug of ours: it is shown, and always a miss
             self.outcome, self.exit_code = FAULT, EXIT_FAULT
             self.fault = portable_traceback(error)
+
+    def _adopted(self) -> tuple[Adoption, ...]:
+        """Return what is to be adopted of the venue's account where it is not a new one."""
+        if not self.session.goes_on:
+            return ()
+        return _at_once(explain(self.session, self.broker))
 
     def _play(self) -> str:
         try:
@@ -222,18 +246,22 @@ class Stage:
         for _ in range(COMMITS_MAX):
             if not dispatcher.pending:
                 break
-            self.journal.flush()
-            self.durable_seq = self.journal.seq
+            self._make_durable()
             self._at_commit()
             dispatcher.release_commits()
         else:
             raise RuntimeError(f"{COMMITS_MAX} commits in one moment, and no end of them")
         holds = self.session.assembly.holds
-        self.journal.flush()
-        self.durable_seq = self.journal.seq
+        self._make_durable()
         if holds.changes != self._kept:
             self._kept = holds.changes
             self.register.replace(outliving(holds.view().values()))
+
+    def _make_durable(self) -> None:
+        self.journal.flush()
+        self.disk.write(self.journal.seq)
+        for script in self._scripts:
+            script.keep()
 
     def _at_commit(self) -> None:
         if self.at_commit and self.dispatcher.commits_waiting:
@@ -255,3 +283,14 @@ class Stage:
     def charge(self, name: str, charge: Charge) -> None:
         """Let an actor fail on messages to come."""
         self.sabotage[name].charges.append(charge)
+
+
+def _at_once(asking: Coroutine[Any, Any, tuple[Adoption, ...]]) -> tuple[Adoption, ...]:
+    """Return what a coroutine does whose venue is in this process: it never waits."""
+    try:
+        asking.send(None)
+    except StopIteration as done:
+        return tuple(done.value)
+    finally:
+        asking.close()
+    raise AssertionError("a scenario's venue answers at once, or not at all")

@@ -2,13 +2,37 @@
 
 from __future__ import annotations
 
+import errno
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Final
 
 from state.crashpoints import passing
 
 _CHUNK = 65_536
+
+DISK_ERRORS: Final = frozenset(
+    {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.ENODEV}
+)
+"""What the operating system says of a disk that is full, limited, broken, or gone."""
+
+
+def is_disk_error(error: OSError) -> bool:
+    """Return whether it was the disk that would not take what was written."""
+    return error.errno in DISK_ERRORS
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Let an error of the operating system that names no file name ``path``."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None:
+            error.filename = str(path)
+        raise
 
 
 def replace_file(path: Path, content: bytes, *, sync: bool = True) -> None:
@@ -20,7 +44,7 @@ def replace_file(path: Path, content: bytes, *, sync: bool = True) -> None:
     syncs, for what can be made again.
     """
     beside = path.with_name(f".{path.name}.new")
-    with beside.open("wb") as file:
+    with naming(path), beside.open("wb") as file:
         file.write(content)
         file.flush()
         if sync:
@@ -39,7 +63,7 @@ def append_line(path: Path, line: bytes, *, sync: bool = True) -> None:
 
     A crash may leave a part of it, which readers must leave out and the next call cuts off.
     """
-    with path.open("a+b") as file:
+    with naming(path), path.open("a+b") as file:
         cut_torn_line(file)
         file.write(line)
         file.flush()

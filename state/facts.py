@@ -104,7 +104,8 @@ class Facts:
         self.minimums: dict[str, MinimumOrder] = {}
         self.quarantined: dict[str, str] = {}
         self.snapshots: dict[str, SnapshotTaken] = {}
-        self._causation = ""
+        self.causation = ""  # the newest that names a bar
+        self.last: Entry | None = None
         self._folds: Mapping[type, Fold] = {
             ExecutionReport: self._on_report,
             PortfolioMarked: self._on_mark,
@@ -166,10 +167,11 @@ class Facts:
             except (IllegalTransition, DuplicateOrder, LedgerError, _Otherwise) as error:
                 raise FactsDiffer(f"entry {seq} ({type(message).__name__}): {error}") from error
         self.seq = seq
+        self.last = entry
         self.clock = entry.ts
         causation = entry.causation
-        if causation.startswith(_BAR) and causation != self._causation:
-            self._causation = causation
+        if causation.startswith(_BAR) and causation != self.causation:
+            self.causation = causation
             symbol, _, opened = causation[len(_BAR) :].rpartition(":")
             self.last_bars[symbol] = int(opened)
 
@@ -213,6 +215,8 @@ class Facts:
     def _on_funding(self, booked: FundingBooked) -> None:
         side = PositionSide(booked.position_side)
         self.ledger.book_funding(booked.strategy, booked.symbol, side, booked.amount, booked.at)
+        if booked.payment_id:  # one payment may be borne by several
+            self.orders.book_once(booked.payment_id)
 
     def _on_adopted(self, adopted: AccountAdopted) -> None:
         booking = adopt(adopted.adoption, self.ledger, self.orders, self.outside)

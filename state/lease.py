@@ -6,8 +6,10 @@ orders against the limits, and a kill would reach one of them. The right is a lo
 system on an open file (``flock``): it ends with its process, however that ends, and no process id
 that was given again can keep it. What the file says of its holder is for people to read only.
 
-A paper account is one of its own runs folder: what trades on paper elsewhere is another account. An
-account at a venue is one wherever its sessions lie, so its lease is in the user's own folder too.
+A paper account is one of its own runs folder: what trades on paper elsewhere is another account. So
+is what a shadow's twin trades, which thus stands in no live session's way. An account at a venue is
+one wherever its sessions lie, so its lease is in the user's own folder too. A venue that is pinned
+to this machine is another venue: who rehearses does not wait for who trades.
 A session's folder is locked itself, by whoever runs it, whatever account it says it is of.
 
 Locks of other machines count only where the file system takes them there, so the holder's host is
@@ -29,6 +31,9 @@ from urllib.parse import quote
 
 FILE: Final = "daemon.lock"
 LIVE: Final = "live"
+SHADOW: Final = "shadow"
+"""The mode that is live in all but the sending; it has an account of its own runs folder."""
+
 HOLDER_BYTES_MAX: Final = 4_096
 TRIES: Final = 100
 """Times that a lease is tried whose file somebody else removes, or looks at, just then."""
@@ -151,6 +156,18 @@ def is_session_held(folder: Path) -> bool:
     return False
 
 
+def is_lease_held(path: Path) -> bool:
+    """Return whether a process has the lease whose file is ``path``; makes no file."""
+    try:
+        descriptor = _opened_and_locked(path, os.O_RDONLY, fcntl.LOCK_SH)
+    except FileNotFoundError:
+        return False
+    if descriptor is None:
+        return True
+    os.close(descriptor)
+    return False
+
+
 def lease_files(
     account_folder: Path, mode: str, venue: str, account: str, environ: Mapping[str, str]
 ) -> tuple[Path, ...]:
@@ -182,21 +199,26 @@ def read_holder(path: Path) -> Holder | None:
 
 def _locked_file(path: Path) -> int:
     path.parent.mkdir(parents=True, exist_ok=True)
+    is_held = False
     for _ in range(TRIES):
         descriptor = _opened_and_locked(path, os.O_RDWR | os.O_CREAT)
+        # Tried again: whoever only looks whether it is held has it for that moment.
+        is_held = descriptor is None
         if descriptor is None:
-            holder = read_holder(path)
-            who = "" if holder is None else f" ({holder})"
-            raise LeaseHeld(
-                f"a daemon runs for this account already{who}: {path} is locked; expected one "
-                "daemon an account (venue.account names it)",
-                holder,
-            )
+            continue
         # Removed by hand between the two: what is locked then is not what others find.
         if _is_at(path, descriptor):
             return descriptor
         os.close(descriptor)
-    raise LeaseHeld(f"{path} is removed again and again: nobody can tell who runs")
+    if not is_held:
+        raise LeaseHeld(f"{path} is removed again and again: nobody can tell who runs")
+    holder = read_holder(path)
+    who = "" if holder is None else f" ({holder})"
+    raise LeaseHeld(
+        f"a daemon runs for this account already{who}: {path} is locked; expected one "
+        "daemon an account (venue.account names it)",
+        holder,
+    )
 
 
 def _opened_and_locked(path: Path, flags: int, kind: int = fcntl.LOCK_EX) -> int | None:

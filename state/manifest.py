@@ -33,6 +33,7 @@ class SessionStatus(StrEnum):
     """How a session stands."""
 
     RUNNING = "running"  # or its process died without a word
+    INTERRUPTED = "interrupted"  # stopped in order while there was more: it can be gone on with
     ENDED = "ended"
     CRASHED = "crashed"  # found dead by the next start, and recovered
     DAMAGED = "damaged"  # its journal breaks its own rules
@@ -55,7 +56,8 @@ class Manifest(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     (interpreter, platform, libraries) explains and decides nothing. ``places`` says where the
     inputs lay, to find them again; ``universe`` what could be traded, what was restricted for
     whom, and which source said so: ``config`` has what follows from it. ``facts`` is what the
-    runner counted and the journal does not say, to make the report again.
+    runner counted and the journal does not say, to make the report again. ``admissions`` has one
+    entry for each start of a live or shadow session: by whose leave, and where its orders go.
     """
 
     manifest_version: int = MANIFEST_VERSION
@@ -73,6 +75,7 @@ class Manifest(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     runtime: dict[str, str] = {}
     places: dict[str, Any] = {}
     universe: dict[str, Any] = {}
+    admissions: tuple[dict[str, Any], ...] = ()
     ended_at: int | None = None
     outcome: str = ""
     exit_code: int | None = None
@@ -86,6 +89,13 @@ def write_manifest(path: Path, manifest: Manifest) -> None:
     shown = {name: getattr(manifest, name) for name in manifest.__struct_fields__}
     encoded = msgspec.json.encode(shown, order="deterministic")
     replace_file(path, msgspec.json.format(encoded, indent=2) + b"\n")
+
+
+def note_admission(path: Path, admission: Mapping[str, Any]) -> None:
+    """Write down what a further start of the session goes by."""
+    manifest = load_manifest(path)
+    admissions = (*manifest.admissions, dict(admission))
+    write_manifest(path, msgspec.structs.replace(manifest, admissions=admissions))
 
 
 def load_manifest(path: Path) -> Manifest:
@@ -104,6 +114,12 @@ def load_manifest(path: Path) -> Manifest:
         return msgspec.json.decode(content, type=Manifest)
     except msgspec.DecodeError as error:
         raise ManifestError(f"{path}: {error}") from error
+
+
+def reopen(path: Path) -> None:
+    """Write down that a session runs again, so that nothing is said any more of how it ended."""
+    if load_manifest(path).status is not SessionStatus.RUNNING:
+        seal(path, SessionStatus.RUNNING)
 
 
 def seal(

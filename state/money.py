@@ -14,6 +14,7 @@ digit; the ledger works under it, so an inexact sum cannot pass unseen.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from decimal import (
     ROUND_HALF_EVEN,
     Context,
@@ -22,9 +23,15 @@ from decimal import (
     Inexact,
     InvalidOperation,
     Overflow,
+    localcontext,
     setcontext,
 )
+from functools import wraps
 from math import isfinite
+from typing import ParamSpec, TypeVar
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 ZERO = Decimal(0)
 BASIS_POINT = Decimal("0.0001")
@@ -56,9 +63,27 @@ def use_exact_context() -> None:
     """
     Make ``EXACT`` the decimal context of this thread and of every task it starts from now on.
 
+    A copy of it: whoever sets its rounding or its traps does not set them for ``ratio``.
+
     Call it before the event loop makes its first task: a task keeps the context it was born with.
     """
-    setcontext(EXACT)
+    setcontext(EXACT.copy())
+
+
+def apart(work: Callable[P, T]) -> Callable[P, T]:
+    """
+    Return ``work`` with a decimal context of its own at every call: what it sets, it sets there.
+
+    For code that is not ours. ccxt's rounding sets the rounding and the traps of whatever context
+    it finds; that would be ``EXACT`` itself, and every quotient of ours rounded up ever after.
+    """
+
+    @wraps(work)
+    def isolated(*args: P.args, **named: P.kwargs) -> T:
+        with localcontext(Context()):
+            return work(*args, **named)
+
+    return isolated
 
 
 def plain(d: Decimal) -> str:

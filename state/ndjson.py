@@ -13,10 +13,10 @@ from pathlib import Path
 
 import msgspec
 
-from state.atomic import cut_torn_line, last_newline, sync_folder
+from state.atomic import cut_torn_line, last_newline, naming, sync_folder
 from state.journal.entry import Entry, decode_line
 from state.journal.limits import SETTLE_BYTES
-from state.journal.reader import read_lines
+from state.journal.reader import line_at, read_lines
 
 
 class NdjsonSink:
@@ -43,8 +43,9 @@ class NdjsonSink:
     def write_lines(self, first: int, lines: bytes) -> None:
         """Add one batch of lines."""
         rest = memoryview(lines)
-        while rest:
-            rest = rest[self._file.write(rest) :]
+        with naming(self._path):
+            while rest:
+                rest = rest[self._file.write(rest) :]
         self._unsettled += len(lines)
         if 0 < self._settle_bytes <= self._unsettled:
             self._unsettled = 0
@@ -80,7 +81,7 @@ def catch_up(path: Path, journal: Path) -> int:
     """
     last = _cut_to_whole_lines(path) if path.exists() else b""
     kept = _number_of(last)
-    if kept is None or next(read_lines(journal, after=kept - 1), None) != last:
+    if kept is None or line_at(journal, kept) != last:
         return write_events(path, journal)
     sink = NdjsonSink(path, append=True)
     try:

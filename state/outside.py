@@ -7,7 +7,7 @@ its journal, by the fold of facts: both come to the same books.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 
@@ -73,9 +73,10 @@ def adoption_of(
     """
     Return what taking the venue's word for ``mismatch`` comes to, or why it cannot be taken.
 
-    Lots come in at the venue's average price, else at ``mark``, and the money that they are worth
-    comes in with them: what was really paid for them is in the balance. ``number`` makes the id of
-    the entry, at session time ``at``.
+    Lots come in at the venue's average price, else at ``mark``. What is held outright comes with
+    the money that it is worth, as if somebody had brought it; a contract is worth nothing when it
+    is made. Where the venue tells of money as well: see ``settled``. ``number`` makes the id of the
+    entry, at session time ``at``.
     """
     reason = str(mismatch)
     match mismatch.kind:
@@ -89,7 +90,8 @@ def adoption_of(
             if price is None or price <= ZERO:
                 return f"no price is known for {symbol}"
             lots = _lots(number, mismatch.delta, price, (symbol, side), currency, at)
-            return Adoption(reason, lots, EXACT.multiply(mismatch.delta, price))
+            brought = EXACT.multiply(mismatch.delta, price) if instrument.is_spot else ZERO
+            return Adoption(reason, lots, brought)
         case MismatchKind.UNBOOKED_PAYMENT:
             paid = EXACT.minus(mismatch.delta)
             fees, funding = (paid, ZERO) if mismatch.subject == "fees" else (ZERO, paid)
@@ -100,6 +102,38 @@ def adoption_of(
             return Adoption(reason, client_order_id=mismatch.subject)
         case _:
             return "only the venue's evidence about the order itself settles it"
+
+
+def settled(found: Sequence[Adoption]) -> list[Adoption]:
+    """
+    Return the adoptions of one look, with lots and the money that went for them as one exchange.
+
+    Net flow counts what a position has cost, so a difference in money has all of that in it. Lots
+    are then paid for out of what there is, and only the rest of the money came or went.
+    """
+    worth = sum((_cost(each.fill) for each in found if each.fill is not None), ZERO)
+    if not any(each.fill for each in found) or not any(map(_is_money, found)):
+        return list(found)
+    made = []
+    for each in found:
+        if each.fill is not None:
+            made.append(msgspec.structs.replace(each, transfer=ZERO))
+        elif not _is_money(each):
+            made.append(each)
+        elif rest := EXACT.add(each.transfer, worth):
+            made.append(msgspec.structs.replace(each, transfer=rest))
+    return made
+
+
+def _is_money(adoption: Adoption) -> bool:
+    """Return whether an adoption is of money alone, and of no payment that the venue names."""
+    named = adoption.fees or adoption.funding or adoption.client_order_id
+    return adoption.fill is None and bool(adoption.transfer) and not named
+
+
+def _cost(fill: Fill) -> Decimal:
+    cost = EXACT.multiply(fill.quantity, fill.price)
+    return cost if fill.side is Side.BUY else EXACT.minus(cost)
 
 
 def external(fill: Fill) -> Fill:

@@ -21,7 +21,7 @@ from typing import Final
 
 import msgspec
 
-from messages import Explained, Fill, PositionSide, Side
+from messages import Explained, Fill, PositionSide, Side, VenueAccount, VenuePayment
 from state.money import EXACT, ZERO, plain
 
 PositionKey = tuple[str, PositionSide]
@@ -84,17 +84,45 @@ class AccountView(msgspec.Struct, frozen=True):
     ``unsettled`` has, by client order id, which book an order may still have moved, and by how
     much at most (signed); ``watched`` are orders of others that are known and left alone.
     ``moving`` are the books that an order of ours may move: what differs there is no stranger's.
+    ``grain`` is how far the money may be off because that side rounds what it says.
     """
 
     positions: Mapping[PositionKey, Decimal]
     open_orders: frozenset[str]
-    net_flow: Decimal
+    net_flow: Decimal | None
     fees: Decimal | None = None
     funding: Decimal | None = None
     prices: Mapping[PositionKey, Decimal] = {}
     unsettled: Mapping[str, tuple[PositionKey, Decimal]] = {}
     watched: frozenset[str] = frozenset()
     moving: frozenset[PositionKey] = frozenset()
+    grain: Decimal = ZERO
+
+
+def account_of(view: AccountView) -> VenueAccount:
+    """Return what a venue says that it holds, as it is put on record."""
+    return VenueAccount(
+        tuple((*key, quantity) for key, quantity in sorted(view.positions.items())),
+        tuple(sorted(view.open_orders)),
+        view.net_flow,
+        view.fees,
+        view.funding,
+        tuple((*key, price) for key, price in sorted(view.prices.items())),
+        view.grain,
+    )
+
+
+def view_of(account: VenueAccount) -> AccountView:
+    """Return the view that was put on record as ``account``."""
+    return AccountView(
+        {(symbol, side): quantity for symbol, side, quantity in account.positions},
+        frozenset(account.open_orders),
+        account.net_flow,
+        account.fees,
+        account.funding,
+        {(symbol, side): price for symbol, side, price in account.prices},
+        grain=account.grain,
+    )
 
 
 def nobodys(_client_order_id: str) -> bool:
@@ -134,10 +162,19 @@ def with_fills(view: AccountView, fills: Iterable[Fill]) -> AccountView:
         signed = fill.quantity if fill.side is Side.BUY else EXACT.minus(fill.quantity)
         positions[key] = EXACT.add(positions.get(key, ZERO), signed)
         paid = EXACT.add(EXACT.multiply(signed, fill.price), fill.fee)
-        net_flow = EXACT.subtract(net_flow, paid)
+        net_flow = None if net_flow is None else EXACT.subtract(net_flow, paid)
         fees = None if fees is None else EXACT.add(fees, fill.fee)
     held = {key: quantity for key, quantity in positions.items() if quantity}
     return msgspec.structs.replace(view, positions=held, net_flow=net_flow, fees=fees)
+
+
+def with_payments(view: AccountView, payments: Iterable[VenuePayment]) -> AccountView:
+    """Return the account after funding that the venue has settled, negative when paid."""
+    net_flow, funding = view.net_flow, view.funding
+    for payment in payments:
+        net_flow = None if net_flow is None else EXACT.add(net_flow, payment.amount)
+        funding = None if funding is None else EXACT.subtract(funding, payment.amount)
+    return msgspec.structs.replace(view, net_flow=net_flow, funding=funding)
 
 
 def unbooked_of(
@@ -203,6 +240,8 @@ def _orders(
 
 def _money(local: AccountView, venue: AccountView) -> Iterable[Mismatch]:
     """Name payments first; only what they do not explain is drift."""
+    if venue.net_flow is None or local.net_flow is None:
+        return
     apart = EXACT.subtract(venue.net_flow, local.net_flow)
     if not apart:
         return
@@ -218,7 +257,7 @@ def _money(local: AccountView, venue: AccountView) -> Iterable[Mismatch]:
             MismatchKind.UNBOOKED_PAYMENT, what, plain(ours), plain(theirs), EXACT.minus(paid)
         )
         rest = EXACT.add(rest, paid)
-    if rest:
+    if abs(rest) > max(venue.grain, local.grain):
         yield Mismatch(
             MismatchKind.BALANCE_DRIFT, MONEY, plain(local.net_flow), plain(venue.net_flow), rest
         )

@@ -285,9 +285,20 @@ def register_of(runs_dir: Path, mode: str, account: str) -> HoldRegister:
 
 
 def outliving(holds: Iterable[Hold]) -> dict[str, Hold]:
-    """Return the holds that outlive their session: all but those of its own end."""
-    return {hold.hold_id: hold for hold in holds if not hold.hold_id.startswith(STOPPING)}
+    """
+    Return the holds that outlive their session: all but those of its own end and its own start.
+
+    Who goes on with a session holds it anew; in another one nobody would ever lift that.
+    """
+    return {
+        hold.hold_id: hold
+        for hold in holds
+        if hold.hold_id != RECOVERING_HOLD and not hold.hold_id.startswith(STOPPING)
+    }
 
 
 STOPPING = "stopping:"
 """How the id of the hold begins under which a session ends."""
+
+RECOVERING_HOLD = "recovering"
+"""Held from the first instruction after a restart until the venue and our books agree."""

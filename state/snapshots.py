@@ -1,5 +1,5 @@
 """
-``state.json``, the newest snapshot of a session, and ``state.jsonl``, all of them.
+``state.json``, the newest snapshot of a session, and ``state.jsonl``, older ones, the newest last.
 
 A snapshot saves reading the journal from its start; it is never the truth. It says up to which
 entry it knows (``seq``), and carries a checksum, so that one that is damaged is never believed.
@@ -8,6 +8,7 @@ entry it knows (``seq``), and carries a checksum, so that one that is damaged is
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
 from pathlib import Path
@@ -16,10 +17,13 @@ from typing import Any
 import msgspec
 
 from messages import Hold, OrderRequest, OrderStatus
-from state.atomic import append_line, replace_file
+from state.atomic import append_line, last_newline, replace_file
 
 SNAPSHOT_VERSION = 1
 """Version of the form of a snapshot; each change adds one migration."""
+
+HISTORY_BYTES_MAX = 16 * 1024 * 1024
+"""Size of ``state.jsonl`` past which its older half goes: a day of snapshots of 11 KB."""
 
 Migration = Callable[[dict[str, Any]], dict[str, Any]]
 MIGRATIONS: Mapping[int, Migration] = {}
@@ -77,17 +81,41 @@ class _Sealed(msgspec.Struct):
 
 
 def save_state(
-    path: Path, snapshot: Snapshot, *, history: Path | None = None, sync: bool = True
+    path: Path,
+    snapshot: Snapshot,
+    *,
+    history: Path | None = None,
+    sync: bool = True,
+    history_bytes_max: int = HISTORY_BYTES_MAX,
 ) -> None:
     """
     Replace ``state.json`` in one step, then add the snapshot to ``history``.
 
-    ``sync=False`` is for simulations, which are run again rather than resumed.
+    A history that would outgrow ``history_bytes_max`` keeps the newest lines that half of it takes,
+    and always the one that is added. ``sync=False`` is for simulations, which are run again rather
+    than resumed.
     """
     line = encode_snapshot(snapshot)
     replace_file(path, line, sync=sync)
-    if history is not None:
+    if history is None:
+        return
+    if history.exists() and history.stat().st_size + len(line) > history_bytes_max:
+        room = history_bytes_max // 2 - len(line)
+        replace_file(history, _newest_lines(history, room) + line, sync=sync)
+    else:
         append_line(history, line, sync=sync)
+
+
+def _newest_lines(path: Path, bytes_max: int) -> bytes:
+    """Return the newest whole lines of a file that ``bytes_max`` take."""
+    if bytes_max <= 0:
+        return b""
+    with path.open("rb") as file:
+        end = last_newline(file, file.seek(0, os.SEEK_END)) + 1
+        start = max(end - bytes_max - 1, 0)  # the byte before shows whether a line begins there
+        file.seek(start)
+        found = file.read(end - start)
+    return found if start == 0 and end <= bytes_max else found.partition(b"\n")[2]
 
 
 def load_state(path: Path, *, migrations: Mapping[int, Migration] = MIGRATIONS) -> Snapshot:

@@ -85,6 +85,8 @@ class Strategy(ABC):
     """Whether it may hand in plans (UPDATE_PLAN): they look at every piece of market data."""
     hears_progress: ClassVar[bool] = True
     """Whether ``on_order_update`` is told of steps that neither fill nor end an order, too."""
+    no_warm_up: ClassVar[str] = ""
+    """Why its decisions need no bars from before the session, where it leaves ``warm_up`` be."""
     lot_method: ClassVar[LotMethod | None] = None
     """Which of its lots a reduction closes, if its decisions need just that; ``None``: any."""
 
@@ -94,6 +96,16 @@ class Strategy(ABC):
         self.params = params
 
     # -- the market
+
+    def warm_up(self, bar: Bar) -> None:
+        """Take in a closed bar from before the session, for indicators; nothing can be asked."""
+
+    def features(self) -> Any:
+        """Return all that ``warm_up`` has made of its bars, JSON-ready; ``None`` keeps nothing."""
+        return None
+
+    def take_features(self, features: Any) -> None:
+        """Take back what ``features`` gave, in place of the same bars; on a fresh object."""
 
     def on_start(self) -> Intents:
         """Be told that the incarnation starts, after ``restore`` if there is a snapshot."""

@@ -120,12 +120,26 @@ class DonchianBreakout(Strategy):
             asked.extend(self._follow(book, None))
         return asked or None
 
+    def warm_up(self, bar: Bar) -> None:
+        """Take a bar from before the session into the channel."""
+        self._market_at(bar).push(bar)
+
+    def features(self) -> dict[str, Any]:
+        """Return the indicators by symbol."""
+        return {symbol: market.state() for symbol, market in sorted(self._markets.items())}
+
+    def take_features(self, features: Mapping[str, Any]) -> None:
+        """Take the indicators back."""
+        for symbol, kept in features.items():
+            self._markets[symbol] = Market(self._set)
+            self._markets[symbol].restore(kept)
+
     def on_bar(self, bar: Bar) -> Intents:
         """Compare the close with the channel of the bars before, and take the bar into it."""
         symbol = bar.symbol
         market = self._markets.get(symbol)
         if market is None or self._kept_at:
-            market = self._warm_up(bar)
+            market = self._market_at(bar)
         close = bar.close
         broke = 1 if close > market.upper else -1 if close < market.lower else 0
         turned = -1 if close > market.exit_upper else 1 if close < market.exit_lower else 0
@@ -138,7 +152,7 @@ class DonchianBreakout(Strategy):
                 asked = (asked or []) + self._enter(book, bar, broke, market.atr)
         return asked or None
 
-    def _warm_up(self, bar: Bar) -> Market:
+    def _market_at(self, bar: Bar) -> Market:
         symbol = bar.symbol
         market = self._markets.get(symbol)
         # Bars missed since the snapshot would leave a hole in the channel: start anew.

@@ -14,16 +14,14 @@ closes lots last in, first out.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from itertools import pairwise
-from typing import Any, Final
+from typing import Final
 
 from messages import (
     Bar,
     ExecutionReport,
     Fill,
-    IntentEnded,
-    MinimumOrder,
     OpenIntent,
     PositionSide,
     ReasonCode,
@@ -31,8 +29,8 @@ from messages import (
 )
 from state.ledger import LotMethod
 from state.money import ZERO, exact
-from strategies.backoff import NOT_COUNTED, StrategyRejectionBackoff
-from strategies.contract import Intents, Rejection, Strategy
+from strategies.booked import BookedStrategy
+from strategies.contract import Intents
 from strategies.desk import FINAL, Asked, Desk
 from strategies.grids import Book, Direction, GridParams, Looker
 from strategies.grids.book import order_of
@@ -42,7 +40,7 @@ _BUY: Final = Side.BUY
 _CANCEL_REQUESTED: Final = ReasonCode.CANCEL_REQUESTED
 
 
-class Grid(Strategy):
+class Grid(BookedStrategy[Book]):
     """
     A grid of levels, long, short, or neutral: long below its centre and short above.
 
@@ -51,21 +49,14 @@ class Grid(Strategy):
     """
 
     Params = GridParams
+    no_warm_up = "its lines are given, or are laid around the first price that it may act upon"
     lot_method = LotMethod.LIFO
 
     def __init__(self, desk: Desk, params: GridParams) -> None:
         """Start flat."""
         super().__init__(desk, params)
         self._set = params
-        self._backoff = StrategyRejectionBackoff(
-            base_s=params.backoff_base_s,
-            factor=params.backoff_factor,
-            max_s=params.backoff_max_s,
-            tolerated=params.backoff_tolerated,
-            # That an order would have taken is no refusal of it: its price has been too good.
-            not_counted=NOT_COUNTED | {ReasonCode.POST_ONLY_WOULD_TAKE},
-        )
-        self._looker = Looker(desk, params, self._backoff)
+        self._looker: Looker = Looker(desk, params, self._backoff)
         for symbol in desk.symbols:
             self._check(symbol)
         self._books = {symbol: tuple(self._books_of(symbol)) for symbol in desk.symbols}
@@ -101,13 +92,6 @@ class Grid(Strategy):
             if levels:
                 yield Book(symbol, side, sign, levels)
 
-    def _all_books(self) -> Iterator[Book]:
-        for books in self._books.values():
-            yield from books
-
-    def _book(self, symbol: str, side: PositionSide) -> Book | None:
-        return next((book for book in self._books.get(symbol, ()) if book.side is side), None)
-
     # -- the market
 
     def on_start(self) -> Intents:
@@ -117,15 +101,8 @@ class Grid(Strategy):
             asked.extend(self._looker.look(book, None, at_close=False))
         return asked or None
 
-    def on_bar(self, bar: Bar) -> Intents:
-        """Look at the symbol's books in which something is due at this close."""
-        asked: list[Asked] | None = None
-        close = bar.close
-        at = bar.timestamp + bar.timeframe_ms
-        for book in self._books[bar.symbol]:
-            if book.changed or not book.low < close < book.high or at >= book.wake_at:
-                asked = (asked or []) + self._looker.look(book, exact(close), at_close=True)
-        return asked or None
+    def _look(self, book: Book, bar: Bar) -> list[Asked]:
+        return self._looker.look(book, exact(bar.close), at_close=True)
 
     # -- what became of its orders
 
@@ -166,31 +143,6 @@ class Grid(Strategy):
                 asked.extend(self._looker.look(book, price, at_close=False))
         return asked or None
 
-    def on_order_rejected(self, rejection: Rejection) -> Intents:
-        """Take the end of a refused intent into its book; the next close goes on from there."""
-        repeated = any(cause.code is ReasonCode.DUPLICATE_INTENT for cause in rejection.causes)
-        if rejection.final and not repeated:
-            # What Risk has refused has no orders whose end could be told of.
-            over = self._over if rejection.by == "risk" else self._order_over
-            over(rejection.symbol, rejection.intent_id)
-        return None
-
-    def on_intent_ended(self, ended: IntentEnded) -> Intents:
-        """Take the end of an intent that needed more than one order into its book."""
-        self._over(ended.symbol, ended.intent_id)
-        return None
-
-    def _order_over(self, symbol: str, intent_id: str) -> None:
-        """Take the end of an order, unless its intent's end will be told of: by then it counts."""
-        for book in self._books.get(symbol, ()):
-            order = book.orders.get(intent_id)
-            if order is not None and not self._looker.pursues(order.purpose):
-                book.ended(intent_id)
-
-    def _over(self, symbol: str, intent_id: str) -> None:
-        for book in self._books.get(symbol, ()):
-            book.ended(intent_id)
-
     # -- its own brakes
 
     def can_submit_order(self, intent: OpenIntent) -> str | None:
@@ -207,38 +159,3 @@ class Grid(Strategy):
             if other.level == own.level and intent_id != intent.intent_id:
                 return f"level {own.level} has {other.purpose.value} order {intent_id}"
         return None
-
-    def execution_backoff(self) -> StrategyRejectionBackoff:
-        """Return the backoff of this strategy's orders, by symbol and family."""
-        return self._backoff
-
-    def set_broker_min_order(self, minimum: MinimumOrder) -> None:
-        """Size orders by another minimum from now on."""
-        self._looker.minimums[minimum.symbol] = minimum
-        for book in self._books.get(minimum.symbol, ()):
-            book.changed = True
-
-    # -- its state
-
-    def snapshot(self) -> dict[str, Any]:
-        """Return every book's state."""
-        return {
-            "books": [[book.symbol, book.side.value, book.state()] for book in self._all_books()]
-        }
-
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Take the books back."""
-        for symbol, side, kept in state["books"]:
-            self.restore_book(symbol, PositionSide(side), kept)
-
-    def book_state(self, symbol: str, position_side: PositionSide) -> Any:
-        """Return a book's phase, place, what its levels hold, and its orders."""
-        book = self._book(symbol, position_side)
-        return None if book is None else book.encoded()
-
-    def restore_book(self, symbol: str, position_side: PositionSide, state: Any) -> None:
-        """Take a book back, with whatever the desk knows to be under way besides."""
-        book = self._book(symbol, position_side)
-        if book is not None and state is not None:
-            unfinished = self.desk.unfinished(symbol, position_side)
-            book.restore(state, unfinished, self.desk.filled)

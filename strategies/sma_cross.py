@@ -188,17 +188,31 @@ class SmaCross(Strategy):
         self._minimums: dict[str, MinimumOrder] = {}
         self._backoff = StrategyRejectionBackoff(not_counted=frozenset(ReasonCode) - VENUE_SAYS_NO)
 
+    def warm_up(self, bar: Bar) -> None:
+        """Take a close from before the session into the averages."""
+        self._windows_at(bar).push(bar.close)
+
+    def features(self) -> dict[str, Any]:
+        """Return the windows by symbol."""
+        return {symbol: windows.state() for symbol, windows in sorted(self._windows.items())}
+
+    def take_features(self, features: Mapping[str, Any]) -> None:
+        """Take the windows back."""
+        for symbol, kept in features.items():
+            windows = self._windows[symbol] = ExactWindows.of(self._fast, self._slow, kept)
+            windows.holds = self.desk.position(symbol) > ZERO
+
     def on_bar(self, bar: Bar) -> Intents:
         """Decide at the close."""
         windows = self._windows.get(bar.symbol)
         if windows is None or self._kept_at:
-            windows = self._warm_up(bar)
+            windows = self._windows_at(bar)
         wants_long = windows.push(bar.close)
         if wants_long is windows.holds or wants_long is None:
             return None
         return self._order(bar, wants_long=wants_long)
 
-    def _warm_up(self, bar: Bar) -> ExactWindows:
+    def _windows_at(self, bar: Bar) -> ExactWindows:
         symbol = bar.symbol
         windows = self._windows.get(symbol)
         # Bars missed since the snapshot would leave a hole in the averages: start anew.

@@ -5,9 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from messages import PortfolioMarked
+from state.journal import JournalError
+from state.journal.reader import newest_of
 from state.lease import is_session_held
 from state.manifest import Manifest, ManifestError, SessionStatus, load_manifest
+from state.money import plain
 from tidegate.exits import UsageRefused
+from tidegate.places import last_equity
 
 MANIFEST = "manifest.json"
 LATEST = "latest"
@@ -32,6 +37,22 @@ class Recorded:
         if status is SessionStatus.RUNNING and not is_session_held(self.folder):
             return SessionStatus.CRASHED
         return status
+
+
+def newest_equity(session: Recorded) -> tuple[str, str] | None:
+    """
+    Return (equity, currency) as they were known last; ``None`` where they never were.
+
+    The tables of a session that runs, or whose process died, may lag far behind its journal.
+    """
+    if session.manifest.status is SessionStatus.RUNNING:
+        try:
+            marked = newest_of(session.journal, PortfolioMarked)
+        except (JournalError, OSError):
+            marked = None  # its table is what there is
+        if marked is not None:
+            return plain(marked.equity), marked.currency
+    return last_equity(session.folder / "account.csv")
 
 
 def recorded_sessions(runs_dir: Path) -> tuple[list[Recorded], list[str]]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import convert, to_builtins
 
@@ -18,32 +18,50 @@ from actors.assembly import StrategySpec
 from actors.health import HealthPlan, plan_of
 from actors.risk import RiskLimits
 from actors.risk.defaults import LIVE_NEEDS
-from actors.runtime.clock import sleep_s, wall_ms
+from actors.runtime.clock import monotonic_s, sleep_s, wall_ms
 from actors.universe import share_of
+from brokers.ccxt.address import CcxtAddress
 from brokers.contract import SessionBroker
+from brokers.credentials import is_pinned
 from brokers.matching import MatchingEngine
-from brokers.paper import PaperBroker
-from brokers.settings import VIRTUAL_ONLY, Adapter
+from brokers.paper import PaperBroker, ShadowBroker
+from brokers.settings import (
+    ALPACA_ONLY,
+    CCXT_ONLY,
+    ELSEWHERE_ONLY,
+    VIRTUAL_ONLY,
+    Adapter,
+    VenueUnavailable,
+)
 from feeds.contract import BarFeed, Group
-from feeds.settings import build_feed
+from feeds.settings import DEFAULT_TIMEFRAME, build_feed
+from feeds.timeframe import parse_timeframe
 from state.instruments import Instrument, load_instruments
+from state.lease import LIVE, SHADOW
 from strategies.loader import (
     StrategyLoadError,
     load_strategy,
     parse_params,
     resolve_lot_method,
 )
-from tidegate.candidates import missing_for_live as hooks_missing_for_live
 from tidegate.candidates import refuse_unmade
 from tidegate.config import TRADE_DEFAULT, Configuration, Settings, StrategySettings
 from tidegate.exits import ConfigError
+from tidegate.market_sources import source_of
 from tidegate.universe import Universe, described, universe_of
 from tidegate.universe_lists import LISTS
+
+if TYPE_CHECKING:
+    from feeds.live.venue import Stream
 
 DAY_MS = 86_400_000
 
 NOT_IN_FORCE: dict[tuple[str, ...], str] = {}
 """Keys that are known, of which this version does not do what they promise."""
+
+
+CAPPED: Final = (SHADOW, LIVE)
+"""Modes in which the cap of live trading is in force: who shadows learns whether it is enough."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +107,11 @@ def compose(configuration: Configuration) -> Parts:
 def limits_of(settings: Settings) -> RiskLimits:
     """Return the limits that Risk enforces."""
     risk = settings.risk
+    given = {name: getattr(risk, name) for name in type(risk).model_fields}
+    if settings.session.mode not in CAPPED:
+        del given["live_notional_cap"]
     return RiskLimits(
-        **{name: getattr(risk, name) for name in type(risk).model_fields},
+        **given,
         strategy_budgets={
             strategy.name: strategy.budget
             for strategy in settings.strategies
@@ -111,19 +132,6 @@ def missing_for_live(configuration: Configuration) -> list[str]:
     ]
 
 
-def refuse_unready_for_live(configuration: Configuration) -> None:
-    """Raise one ``ConfigError`` that names every limit and every hook a live session lacks."""
-    problems: list[str] = []
-    if missing := missing_for_live(configuration):
-        problems.append(
-            f"{configuration.origin('session', 'mode')}: session.mode: live needs limits that are "
-            f"given, and found none for {', '.join(missing)}; expected each of them in [risk]"
-        )
-    problems += hooks_missing_for_live(configuration)
-    if problems:
-        raise ConfigError(*problems)
-
-
 def is_watched(configuration: Configuration) -> bool:
     """Return whether Health watches the session: a replay only if it is told to."""
     return (
@@ -137,8 +145,7 @@ def health_of(settings: Settings) -> HealthPlan:
     """Return what Health watches, and by which figures."""
     feed = settings.feed
     # History cannot fall silent: a gap in it is a gap, and reading it again would not fill it.
-    live = feed.source not in ("synthetic", "file")
-    return plan_of(settings.health, stale_after_s=feed.stale_after_s, reconnect=live)
+    return plan_of(settings.health, stale_after_s=feed.stale_after_s, reconnect=feed.is_live)
 
 
 def not_in_force(configuration: Configuration) -> list[str]:
@@ -154,9 +161,24 @@ def broker_of(settings: Settings) -> Callable[[MatchingEngine], SessionBroker]:
     """
     Return what makes the way to the venue.
 
-    Raises ``VenueUnavailable`` where the venue cannot be entered as configured.
+    A shadow has none, whatever is configured: nothing that could send an order is ever made. Raises
+    ``VenueUnavailable`` where the venue cannot be entered as configured: on paper, one that is not
+    pinned to this machine.
     """
     venue = settings.venue
+    if settings.session.mode == SHADOW:
+        return ShadowBroker
+    if venue.adapter is Adapter.CCXT:
+        reached = venue.ccxt_address()
+        if settings.session.mode != LIVE and not is_pinned(venue):
+            raise VenueUnavailable(
+                f"[venue] adapter: 'ccxt' at {venue.place} itself, in mode "
+                f"{settings.session.mode!r}: expected loopback_port, to rehearse on this machine; "
+                "--mode shadow sends nothing, --mode live trades"
+            )
+        return _ccxt(reached)
+    if venue.adapter is Adapter.ALPACA:
+        return _alpaca(venue.alpaca_address(live=settings.session.mode == LIVE))
     if venue.adapter is not Adapter.VIRTUAL:
         return PaperBroker
     address = venue.virtual_address()
@@ -169,6 +191,28 @@ def broker_of(settings: Settings) -> Callable[[MatchingEngine], SessionBroker]:
         return VirtualBroker(address, MachineClock(wall_ms, sleep_s), source=source)
 
     return virtual
+
+
+def _alpaca(address: CcxtAddress) -> Callable[[MatchingEngine], SessionBroker]:
+    def alpaca(engine: MatchingEngine) -> SessionBroker:
+        from brokers.alpaca.broker import AlpacaBroker
+        from brokers.ccxt.address import VenueClock
+
+        clock = VenueClock(wall_ms, monotonic_s, sleep_s)
+        return AlpacaBroker(address, clock, engine.symbols)
+
+    return alpaca
+
+
+def _ccxt(address: CcxtAddress) -> Callable[[MatchingEngine], SessionBroker]:
+    def ccxt(engine: MatchingEngine) -> SessionBroker:
+        from brokers.ccxt.address import VenueClock
+        from brokers.ccxt.broker import CcxtBroker
+
+        clock = VenueClock(wall_ms, monotonic_s, sleep_s)
+        return CcxtBroker(address, clock, engine.symbols)
+
+    return ccxt
 
 
 # ------------------------------------------------------------------------------------------ feed
@@ -212,8 +256,55 @@ def feed_of(configuration: Configuration) -> BarFeed:
             f"{configuration.origin('universe', 'symbols')}: universe.symbols: found none, "
             "expected at least one: a synthetic market is made for them"
         )
+    if settings.feed.is_live:
+        return _live_feed(configuration)
     feed = build_feed(settings.feed, symbols, settings.session.seed)
     return FirstDay(feed) if settings.session.extent == "quick" else feed
+
+
+def _live_feed(configuration: Configuration) -> BarFeed:
+    from random import Random
+
+    from feeds.live.feed import VenueFeed
+    from feeds.live.venue import FeedClock
+    from feeds.store.store import BarStore
+
+    settings = configuration.settings
+    if not settings.universe.symbols:
+        raise ConfigError(
+            f"{configuration.origin('universe', 'symbols')}: universe.symbols: found none, "
+            "expected at least one: a live feed is of given symbols"
+        )
+    live = settings.feed.live
+    if live.speed is not None and not settings.venue.loopback_port:
+        raise ConfigError(
+            f"{configuration.origin('feed', 'live', 'speed')}: feed.live.speed: found "
+            f"{live.speed:g} without venue.loopback_port; expected none: only a rehearsal's market "
+            "has a time of its own"
+        )
+    return VenueFeed(
+        source_of(configuration),
+        settings.universe.symbols,
+        parse_timeframe(settings.feed.timeframe or DEFAULT_TIMEFRAME),
+        clock=FeedClock(wall_ms, sleep_s),
+        chance=Random(settings.session.seed).random,  # seam: only waits are drawn from it
+        warm_up=live.warm_up_bars,
+        streams=_streams(configuration),
+        cache=None if live.store is None else BarStore(live.store),
+        spacing_ms=live.capture_spacing_s * 1000,
+        keep_ms=live.capture_days * DAY_MS,
+        speed=live.speed,
+    )
+
+
+def _streams(configuration: Configuration) -> frozenset[Stream]:
+    """Return what is to be streamed: unless somebody says so, only what the source can."""
+    from feeds.live.venue import POLLED, Stream
+
+    feed = configuration.settings.feed
+    if feed.source == "yfinance" and not configuration.is_given("feed", "live", "streams"):
+        return POLLED
+    return frozenset(map(Stream, feed.live.streams))
 
 
 def refuse_idle_budgets(configuration: Configuration, symbols: Sequence[str]) -> None:
@@ -318,9 +409,18 @@ def kept_config(
     for name in LISTS:
         config["universe"][name] = sorted(config["universe"][name])
     del config["control"], config["telemetry"], config["venue"]["loopback_ca"]
-    virtual = configuration.settings.venue.adapter is Adapter.VIRTUAL
-    for name in ("url",) if virtual else VIRTUAL_ONLY:
+    adapter = configuration.settings.venue.adapter
+    idle = {
+        Adapter.VIRTUAL: ("url", *CCXT_ONLY, *ALPACA_ONLY),
+        Adapter.CCXT: (*VIRTUAL_ONLY, *ALPACA_ONLY),
+        Adapter.ALPACA: (*VIRTUAL_ONLY, *CCXT_ONLY),
+    }.get(adapter, (*VIRTUAL_ONLY, *CCXT_ONLY, *ALPACA_ONLY, *ELSEWHERE_ONLY))
+    for name in idle:
         del config["venue"][name]
+    if configuration.settings.session.mode not in CAPPED:
+        del config["risk"]["live_notional_cap"]
+    if configuration.settings.feed.source != "yfinance":
+        del config["feed"]["yfinance"]
     if not is_watched(configuration):
         del config["health"], config["feed"]["stale_after_s"]
     for section, spec in zip(config["strategies"], strategies, strict=True):

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from pydantic import (
     BaseModel,
@@ -44,6 +44,8 @@ from tidegate.schema import model_at, nearest
 from tidegate.universe_lists import UniverseLists, lists_of
 
 DEFAULT_FILE = Path("tidegate.toml")
+BY_HAND: Final = frozenset({("risk", "live_notional_cap")})
+"""Keys that only a file sets: no variable left in a shell, no option typed in haste."""
 TRADE_DEFAULT = "trade default"
 """The origin of a limit that nobody gave and ``trade`` does not go without."""
 
@@ -270,6 +272,7 @@ def load(
     layers.append(environment_layer(Settings, os.environ if environ is None else environ))
     if command_line is not None:
         layers.append(command_line)
+    refuse_by_hand_elsewhere(layers)
     lists = lists_of(layers)
     merged, sources = merge([*layers, lists.layer()])
     try:
@@ -277,6 +280,20 @@ def load(
     except ValidationError as error:
         raise ConfigError(*_problems(error, layers)) from None
     return with_trade_defaults(Configuration(settings, sources, merged, lists))
+
+
+def refuse_by_hand_elsewhere(layers: Sequence[Layer]) -> None:
+    """Raise ``ConfigError`` for what is set by hand, in a file, and was set somewhere else."""
+    problems = [
+        f"{layer.origin(key)}: {'.'.join(key)}: expected it in a configuration file and nowhere "
+        "else: it is raised by hand, where it can be read and is approved with the rest"
+        for layer in layers
+        if layer.path is None
+        for key, _ in leaves(layer.values)
+        if key in BY_HAND
+    ]
+    if problems:
+        raise ConfigError(*problems)
 
 
 def with_trade_defaults(configuration: Configuration) -> Configuration:
@@ -318,7 +335,7 @@ def _problem(detail: Any, layers: Sequence[Layer]) -> str:
         return f"{origin}: unknown {what} {key!r}{nearest(str(location[-1]), known)}"
     if kind == "missing":
         return f"{origin}: {key}: missing, and needed"
-    found = "a secret" if is_secret(location) else shown(detail["input"])
+    found = "a secret" if is_secret(location) else shown(masked(detail["input"]))
     return f"{origin}: {key}: found {found}, {expectation(detail)}"
 
 

@@ -57,3 +57,9 @@ class StartRefused(CommandError):
     """
 
     code = Exit.REFUSED
+
+
+class DiskFailed(CommandError):
+    """A file could not be written; the session ended there, with all that was durable before."""
+
+    code = Exit.FAULT

@@ -1,14 +1,21 @@
-"""Which session `trade` goes on with, and what becomes of one that had ended."""
+"""
+Which session `trade` goes on with, and what becomes of one that had ended.
+
+One that was interrupted, by whoever stopped it while its feed had more to give, has not ended: it
+is gone on with exactly as one whose process died.
+"""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-from actors.resuming import Left, ResumeRefused, left_in
+from actors.resuming import Left, ResumeDamaged, ResumeRefused, left_in
 from actors.spec import SessionSpec
-from state.manifest import SessionStatus, file_sha256, seal
-from tidegate.archive import LATEST, Recorded, recorded_sessions, resolve
-from tidegate.exits import StartRefused, UsageRefused
+from state.manifest import SessionStatus, file_sha256, load_manifest, seal
+from tidegate.archive import LATEST, MANIFEST, Recorded, recorded_sessions, resolve
+from tidegate.exits import StartRefused, UsageRefused, Wanting
 from tidegate.rebuilding import rebuild
 
 
@@ -40,21 +47,31 @@ def left_of(recorded: Recorded, spec: SessionSpec) -> Left | None:
     """
     Return how a session was left, ``None`` if it has ended: then its files are complete.
 
-    Raises ``StartRefused`` where going on would not be safe.
+    Raises ``StartRefused`` where going on would not be safe; a damaged session is sealed as such.
     """
-    if recorded.manifest.status is SessionStatus.ENDED:
+    status, manifest = recorded.manifest.status, recorded.folder / MANIFEST
+    if status is SessionStatus.ENDED:
         return None
     try:
         left = left_in(recorded.folder, spec)
     except ResumeRefused as error:
+        if isinstance(error, ResumeDamaged):
+            seal(manifest, SessionStatus.DAMAGED)
         hint = "" if "--new" in str(error) else "; --new begins a new session beside it"
         raise StartRefused(f"start-up refused: {error}{hint}") from None
     if left.ended is None:
+        if status is SessionStatus.DAMAGED:  # and mended since
+            seal(manifest, SessionStatus.RUNNING)
         return left
     # Its process died between the last entry and the last file.
-    rebuild(recorded)
+    try:
+        rebuild(recorded)
+    except Wanting as unreadable:
+        seal(manifest, SessionStatus.DAMAGED)
+        hint = "--new begins a new session beside it"
+        raise StartRefused(f"start-up refused: {unreadable}; {hint}") from None
     seal(
-        recorded.folder / "manifest.json",
+        manifest,
         SessionStatus.ENDED,
         ended_at=left.ended.at,
         outcome=left.ended.outcome,
@@ -66,6 +83,23 @@ def left_of(recorded: Recorded, spec: SessionSpec) -> Left | None:
         },
     )
     return None
+
+
+@contextmanager
+def whole_again(recorded: Recorded | None) -> Iterator[None]:
+    """
+    Make the files of an interrupted session anew where it is not gone on with after all.
+
+    Its tables were begun anew by then; nothing has happened since, so they are as they were.
+    """
+    try:
+        yield
+    except BaseException:
+        if recorded is not None:
+            status = load_manifest(recorded.folder / MANIFEST).status
+            if status is SessionStatus.INTERRUPTED:
+                rebuild(recorded)
+        raise
 
 
 def say_ended(recorded: Recorded) -> None:

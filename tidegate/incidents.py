@@ -5,6 +5,9 @@ The scenario has the session's own strategies, rules and limits, its market from
 little after the event, and what came from outside: commands at their time, ends of the process as
 power cuts. It expects what the journal has around the event, each message at its time. What names
 only this one session (ids, its measured times) is left out, so what is expected is decisions.
+
+A venue elsewhere becomes one in the scenario's process, with the recorded one's faults; what it
+said in its own time is expected within bars of it. A live feed's market is the journal's.
 """
 
 from __future__ import annotations
@@ -19,29 +22,45 @@ from typing import Any, Final
 import msgspec
 
 from feeds.contract import BarFeed
+from feeds.recorded import RecordedFeed
 from feeds.timeframe import format_timeframe
 from messages import (
+    IN_DOUBT_HOLDS,
     CancelIntent,
     CommandRefused,
     ExecutionReport,
+    Hold,
     HoldLifted,
+    HoldMode,
     HoldPlaced,
     KillReport,
     KillStep,
     Message,
     OpenIntent,
     OperatorCommand,
+    OrderEvent,
     ReduceIntent,
     RiskDecision,
     SessionStarted,
 )
+from scenarios.model.base import parse_offset
 from scenarios.runner import ScenarioResult, run_scenario
 from state.journal import Entry, JournalError
 from state.journal.reader import read_journal
 from state.manifest import Manifest
 from state.projections import iso_ms
+from state.register import STOPPING
 from tidegate.archive import Recorded
 from tidegate.exits import UsageRefused, Wanting
+from tidegate.recorded_market import MarketOnRecord, between_bars
+from tidegate.venue_faults import (
+    SLACK_BARS,
+    faults_of,
+    is_elsewhere,
+    is_idle,
+    is_of_the_line,
+    settlements,
+)
 from tidegate.verification import session_again
 
 SAID: Final[Mapping[type[Message], tuple[str, ...]]] = {
@@ -58,6 +77,9 @@ SAID: Final[Mapping[type[Message], tuple[str, ...]]] = {
     KillReport: ("cause", "by", "flatten", "confirmed"),
 }
 """What is expected of a message, where one of these is near the event: the rest has no decision."""
+
+TAG: Final = "s1"
+"""How the ids of a scenario's first session begin."""
 
 ROWS_MAX: Final = 20_000
 """Bars that a scenario file may have: about 1 MB."""
@@ -136,12 +158,33 @@ def scenario_of(
     """Return the scenario document of what is around ``event``, up to the entry ``last``."""
     config = manifest.config
     start = manifest.started_at
+    slack_ms = None
+    if isinstance(feed, RecordedFeed):
+        # Its bars came a little after their close, which is when a scenario's come.
+        slack_ms = feed.timeframe_ms
+        start -= start % feed.timeframe_ms
+        feed = MarketOnRecord(entries, feed.timeframe_ms)
     near = entries[max(event.seq - 1 - before, 0) : last.seq]
-    again = next(
-        (e.seq for e in entries[1:] if isinstance(e.message, SessionStarted)), last.seq + 1
-    )
+    elsewhere = is_elsewhere(entries)
+    if elsewhere:
+        # What became of an order in doubt belongs to it, whenever that was known.
+        near += [entry for entry in settlements(near, entries) if entry.seq > last.seq]
+        last = near[-1]
     kind = type(event.message).__name__
-    expected = list(_expected(near, start, again))
+    steps = sorted(
+        (*_steps(entries[: last.seq], start), *between_bars(entries[: last.seq], start)), key=_at
+    )
+    if len(steps) > ROWS_MAX:
+        raise UsageRefused(
+            f"found {len(steps)} quotes, trades and commands before the event, expected at most "
+            f"{ROWS_MAX}: too much for a scenario"
+        )
+    if elsewhere:
+        slack_ms = SLACK_BARS * feed.timeframe_ms
+        # As far as the journal goes: what an order came to may be known only later.
+        faults = [step for step in faults_of(entries, start) if _at(step) <= last.ts - start]
+        steps = sorted((*steps, *faults), key=_at)
+    expected = list(_expected(near, start, slack_ms))
     if not expected:
         raise UsageRefused(
             f"--around {event.seq}: nothing near it is a decision; expected more of --before, "
@@ -166,9 +209,13 @@ def scenario_of(
         },
         "strategies": [_strategy(section, manifest) for section in config["strategies"]],
         "market": _market(feed, start, last.ts),
-        "steps": list(_steps(entries[: last.seq], start)),
+        "steps": steps,
         "expect": expected,
     }
+
+
+def _at(step: Mapping[str, Any]) -> int:
+    return parse_offset(step["at"])
 
 
 def _given(table: Mapping[str, Any]) -> dict[str, Any]:
@@ -204,13 +251,25 @@ def _steps(entries: Iterable[Entry], start: int) -> Iterator[dict[str, Any]]:
     refused = {
         entry.message.command_id for entry in entries if isinstance(entry.message, CommandRefused)
     }
-    starts = 0
+    starts, unsent = 0, set[str]()
+    stopped_at: int | None = None
     for entry in entries:
         message, at = entry.message, f"{entry.ts - start}ms"
+        if isinstance(message, ExecutionReport):
+            if message.event is OrderEvent.JOURNALED:
+                unsent.add(message.order_id)
+            else:
+                unsent.discard(message.order_id)
         if isinstance(message, SessionStarted):
             starts += 1
-            if starts > 1:
-                yield {"at": at, "power_cut": {"restart": True}}
+            if starts > 1 and stopped_at is None:
+                yield _power_cut(entry.ts - start, is_order_waiting=bool(unsent))
+            elif stopped_at is not None:
+                down = {"down": f"{entry.ts - stopped_at}ms"} if entry.ts > stopped_at else {}
+                yield {"at": f"{stopped_at - start}ms", "stop": {"restart": True, **down}}
+            stopped_at = None
+        elif isinstance(message, HoldPlaced) and _is_of_a_stop(message.hold):
+            stopped_at = entry.ts
         elif isinstance(message, OperatorCommand):
             plain = msgspec.to_builtins(message)
             names = ("verb", "by", "reason", "scope", "hold_id", "flatten", "unlatch")
@@ -221,36 +280,67 @@ def _steps(entries: Iterable[Entry], start: int) -> Iterator[dict[str, Any]]:
                 command["refused"] = True
             when = "commit" if entry.causation.startswith("disk:") else "after"
             yield {"at": at, "when": when, "command": command}
+    if stopped_at is not None:
+        yield {"at": f"{stopped_at - start}ms", "stop": {}}
 
 
-def _expected(near: Iterable[Entry], start: int, again: int) -> Iterator[dict[str, Any]]:
+def _is_of_a_stop(hold: Hold) -> bool:
+    """Return whether a session was stopped by this while there was more to come."""
+    return hold.hold_id.startswith(STOPPING) and hold.mode is HoldMode.BLOCK
+
+
+def _power_cut(at_ms: int, *, is_order_waiting: bool) -> dict[str, Any]:
+    """Return the step by which a process ends; an order that was waiting is not sent any more."""
+    if not is_order_waiting:
+        return {"at": f"{at_ms}ms", "power_cut": {}}
+    # Between the record and the sending, in the turn that this was the time of.
+    return {"at": f"{max(at_ms - 1, 0)}ms", "when": "commit", "power_cut": {}}
+
+
+def _expected(near: Iterable[Entry], start: int, slack_ms: int | None) -> Iterator[dict[str, Any]]:
     """
     Yield that each message near is seen at its time, as often as it was.
 
-    From entry ``again`` on, where a next process went on with the session, holds only: in a
-    scenario the daemon is started again with a new session, whose strategies begin anew.
+    With ``slack_ms`` it is a venue elsewhere that says when: each may be so much earlier or later.
     """
     counts: Counter[str] = Counter()
     for entry in near:
         names = SAID.get(type(entry.message))
-        if names is None or (entry.seq >= again and not _outlives(entry.message)):
+        if names is None:
+            continue
+        elsewhere = slack_ms is not None
+        if elsewhere and (is_idle(entry.message) or _is_of_the_line(entry.message)):
             continue
         plain = msgspec.to_builtins(entry.message)
         where = {name: plain[name] for name in names if plain.get(name) not in (None, "")}
         if "hold" in where:
             hold = where["hold"]
-            where["hold"] = {name: hold[name] for name in _OF_A_HOLD if name in hold}
-        offset = f"{entry.ts - start}ms"
+            # The cause of a hold of ours tells how long what was asked how often.
+            told = [name for name in _OF_A_HOLD if name != "cause" or not elsewhere]
+            where["hold"] = {name: hold[name] for name in told if name in hold}
+            if elsewhere and hold["hold_id"].startswith(IN_DOUBT_HOLDS):
+                own = hold["hold_id"].removeprefix(IN_DOUBT_HOLDS)
+                where["hold"]["hold_id"] = f"{IN_DOUBT_HOLDS}{_own(own)}"
+        if elsewhere and isinstance(entry.message, ExecutionReport):
+            # In so wide a window it must be the very order.
+            where["order_id"] = _own(entry.message.order_id)
+        offset, slack = entry.ts - start, slack_ms or 0
         seen = {"message": type(entry.message).__name__, "where": where}
-        counts[json.dumps({**seen, "from": offset, "until": offset})] += 1
+        window = {"from": f"{max(offset - slack, 0)}ms", "until": f"{offset + slack}ms"}
+        told_again = elsewhere and "order_id" in where  # an answer and the news may say the same
+        key = json.dumps({**seen, **window})
+        counts[key] = 1 if told_again else counts[key] + 1
     for text, times in counts.items():
         yield {"seen": {**json.loads(text), "at_least": times}}
 
 
-def _outlives(message: Message) -> bool:
-    if not isinstance(message, HoldPlaced | HoldLifted):
-        return False
-    return message.hold.latched
+def _own(order_id: str) -> str:
+    """Return the id that an order has in a scenario, whose decisions are the same."""
+    return f"{TAG}-{order_id.partition('-')[2]}"
+
+
+def _is_of_the_line(message: Message) -> bool:
+    return isinstance(message, HoldPlaced | HoldLifted) and is_of_the_line(message.hold)
 
 
 def default_path(recorded: Recorded, event: str) -> Path:

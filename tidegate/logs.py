@@ -10,18 +10,20 @@ from __future__ import annotations
 
 import json
 import logging
-import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from io import FileIO
 from pathlib import Path
 from typing import IO, Any
 
 import structlog
 from structlog.types import EventDict, Processor, WrappedLogger
 
+from state.atomic import is_disk_error
+from tidegate.output import say_aside
 from tidegate.redaction import Redactor
 
 LOG_FILE = "tidegate.log"
@@ -87,10 +89,17 @@ class Logs:
         line = log_event(self._now_ms(), self._redactor, level, event, fields)
         with self._lock:  # threads log too: a line is whole, whoever else writes
             if self._session is not None:
-                self._session.write(_json_line(line) + "\n")
+                trouble = self._session.write(_json_line(line) + "\n")
+                if trouble is not None:
+                    self.emit("error", "session_log_ends", {"error": str(trouble)})
             if _LEVELS.get(level, logging.ERROR) >= self._shown_from:
-                stream = self._stream or sys.stderr
-                stream.write(self._render(line) + "\n")
+                self._show(self._render(line) + "\n")
+
+    def _show(self, text: str) -> None:
+        if self._stream is None:
+            say_aside(text)
+        else:
+            self._stream.write(text)
 
     def _write(self, _logger: WrappedLogger, method: str, event_dict: EventDict) -> EventDict:
         fields = dict(event_dict)
@@ -104,35 +113,53 @@ class SessionLog:
     The log file in a session's folder.
 
     The folder is known and made only when the session starts: what is said before waits in
-    memory, the newest lines of it.
+    memory, the newest lines of it. A log is for people, and the journal is the truth: where the
+    disk takes no more, the log ends there and the session does not.
     """
 
     def __init__(self) -> None:
         self._waiting: deque[str] = deque(maxlen=WAITING_LINES_MAX)
-        self._file: IO[str] | None = None
+        self._file: FileIO | None = None
+        self._ended = False
 
-    def open(self, folder: Path) -> None:
-        """Write to the log file in ``folder`` from now on, first what has waited."""
-        if self._file is not None:
-            return
-        folder.mkdir(parents=True, exist_ok=True)
-        self._file = (folder / LOG_FILE).open("a", encoding="utf-8")
-        while self._waiting:
-            self._file.write(self._waiting.popleft())
-        self._file.flush()
+    def open(self, folder: Path) -> OSError | None:
+        """Write to the log file in ``folder`` from now on, first what has waited; see ``write``."""
+        if self._file is not None or self._ended:
+            return None
+        waiting = "".join(self._waiting)
+        self._waiting.clear()
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._file = FileIO(folder / LOG_FILE, "a")
+        except OSError as error:
+            return self._end(error)
+        return self.write(waiting)
 
-    def write(self, line: str) -> None:
-        """Write one line, at once if the file is open."""
+    def write(self, text: str) -> OSError | None:
+        """Write whole lines, at once if there is a file; return why nothing is written any more."""
+        if self._ended:
+            return None
         if self._file is None:
-            self._waiting.append(line)
-            return
-        self._file.write(line)
-        self._file.flush()
+            self._waiting.append(text)
+            return None
+        try:
+            rest = memoryview(text.encode("utf-8", "backslashreplace"))
+            while rest:
+                rest = rest[self._file.write(rest) :]
+        except OSError as error:
+            return self._end(error)
+        return None
 
     def close(self) -> None:
         """Close the file; lines that never had one are dropped."""
         if self._file is not None:
             self._file.close()
+
+    def _end(self, error: OSError) -> OSError:
+        if not is_disk_error(error):
+            raise error
+        self._ended = True
+        return error
 
 
 class _Forward(logging.Handler):

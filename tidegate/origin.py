@@ -1,12 +1,16 @@
 """
 Refuse an installation that is not whole: floors from elsewhere, assertions switched off.
 
+What it is made of is told by a hash: a version says what its author had in mind.
+
 The names of the floors are plain words (``messages``, ``state``, ``actors``): another package,
 or a folder of the working directory, may carry one of them and be found first.
 """
 
 from __future__ import annotations
 
+import hashlib
+from functools import cache
 from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
 from pathlib import Path
@@ -41,6 +45,19 @@ def require_own_floors(home: Path | None = None) -> None:
             )
     if problems:
         raise StartRefused(*problems)
+
+
+@cache
+def code_sha256(home: Path | None = None) -> str:
+    """Return what tells this very code from any other: a hash of every source of every floor."""
+    home = home or Path(__file__).resolve().parent.parent
+    found = hashlib.sha256()
+    for package in sorted({*FLOORS, "tidegate"}):
+        for path in sorted((home / package).rglob("*.py")):
+            content = path.read_bytes()
+            found.update(f"{path.relative_to(home).as_posix()} {len(content)}\n".encode())
+            found.update(content)
+    return found.hexdigest()
 
 
 def _folder_of(package: str) -> Path | None:

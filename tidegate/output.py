@@ -8,6 +8,7 @@ also when the command fails. Logs, progress and errors go to standard error.
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,6 +16,8 @@ from decimal import Decimal
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from state.atomic import is_disk_error
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -32,6 +35,21 @@ def say_document(document: Mapping[str, Any]) -> None:
     sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False, default=_plain) + "\n")
 
 
+def say_aside(text: str) -> None:
+    """
+    Write whole lines to standard error; where that is a file on a full disk, to nobody from now on.
+
+    What could not be told must not change what is done, nor the exit code, which says it alone.
+    """
+    try:
+        sys.stderr.write(text)  # which hands every whole line to the system
+    except OSError as error:
+        if not is_disk_error(error):
+            raise
+        # What is still in the buffer goes there too, or the interpreter would end with an error.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
+
+
 def say_error(
     problems: Sequence[str],
     exit_code: int,
@@ -45,7 +63,7 @@ def say_error(
     ``details`` is what the document says more about the error.
     """
     for problem in problems:
-        sys.stderr.write(f"tidegate: {problem}\n")
+        say_aside(f"tidegate: {problem}\n")
     if as_json:
         error = {"problems": list(problems), **(details or {})}
         say_document({"error": error, "exit_code": int(exit_code)})

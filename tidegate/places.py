@@ -20,9 +20,14 @@ def runs_dir(folder: Path | None, config: Sequence[Path] | None) -> Path:
     return Path(load(config or ()).settings.session.dir)
 
 
+def existing_part(folder: Path) -> Path:
+    """Return ``folder``, or the nearest folder above it that exists."""
+    return next(part for part in (folder, *folder.absolute().parents) if part.exists())
+
+
 def unwritable(folder: Path) -> str | None:
     """Return why ``folder`` cannot be made or written to, None if it can."""
-    nearest = next(part for part in (folder, *folder.absolute().parents) if part.exists())
+    nearest = existing_part(folder)
     if not nearest.is_dir():
         return f"{nearest} is a file, expected a folder"
     if not os.access(nearest, os.W_OK | os.X_OK):

@@ -1,27 +1,34 @@
 """
-What ``tidegate check`` looks at before a session: for now, everything that needs no venue.
+What ``tidegate check`` looks at before a session; the venue is asked only if told to.
 
-Each finding is ``ok``, ``warn`` (a session may start, and someone should know) or ``fail`` (it
-would be refused, or would not do what the configuration says).
+No order is sent and nothing at a venue is changed.
 """
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final
 
 from actors.risk import GUARDS, GuardSpec, RiskLimits
 from actors.risk.defaults import LIVE_NEEDS
+from brokers.findings import Finding, failed, passed, warned
 from brokers.settings import VenueUnavailable
-from feeds.contract import BarFeed
+from feeds.contract import BarFeed, LiveFeed
 from feeds.errors import FeedError
 from feeds.timeframe import format_timeframe
 from messages import BreachAction
 from state.instruments import InstrumentError
+from state.lease import SHADOW, is_lease_held, lease_files, read_holder
 from strategies.loader import StrategyLoadError
-from tidegate import candidates
+from tidegate import candidates, clearance
+from tidegate.asking_venue import (
+    offline_findings,
+    refuse_real_credentials_in_automation,
+    venue_findings,
+)
 from tidegate.compose import (
     broker_of,
     feed_of,
@@ -34,36 +41,55 @@ from tidegate.compose import (
     strategies_of,
 )
 from tidegate.config import Configuration
-from tidegate.exits import ConfigError
-from tidegate.places import unwritable
+from tidegate.control.daemon import account_folder
+from tidegate.exits import ConfigError, Wanting
+from tidegate.going_live import unfit
+from tidegate.places import existing_part, unwritable
 from tidegate.universe import Universe, strangers, universe_of, why_restricted
 
-Status = Literal["ok", "warn", "fail"]
+DISK_BYTES_MIN: Final = 200 * 1024**2
+"""Less is soon full: some 10 KB an order, the log, the page, and a write-ahead log of its own."""
+
+DISK_BYTES_CALM: Final = 1024**3
+"""Less lasts a session and not a week of them."""
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that was looked at."""
+def check(configuration: Configuration, *, asks: bool = False) -> list[Finding]:
+    """
+    Return every finding, in the order in which a session would meet them; ``asks`` the venue too.
 
-    status: Status
-    subject: str
-    detail: str
-
-
-def check(configuration: Configuration) -> list[Finding]:
-    """Return every finding, in the order in which a session would meet them."""
-    return list(_findings(configuration))
+    Raises ``ConfigError`` for a real account's credentials in tests or a build.
+    """
+    refuse_real_credentials_in_automation(configuration, os.environ)
+    return list(_findings(configuration, asks=asks))
 
 
-def _findings(configuration: Configuration) -> Iterator[Finding]:
+def before_start(configuration: Configuration, *, goes_on: bool) -> list[Finding]:
+    """
+    Return every finding of a live session that is about to start, its venue asked.
+
+    The account's lease and its control plane are the caller's own by now, and not looked at.
+    """
+    return list(_findings(configuration, asks=True, starts=True, goes_on=goes_on))
+
+
+def _findings(
+    configuration: Configuration, *, asks: bool, starts: bool = False, goes_on: bool = False
+) -> Iterator[Finding]:
     yield Finding("ok", "configuration", _files(configuration))
-    yield _mode(configuration)
+    yield from _mode(configuration)
     yield from _needed_for_live(configuration)
     for problem in not_in_force(configuration):
         yield Finding("fail", "configuration", problem)
-    yield _folder(Path(configuration.settings.session.dir))
-    yield from _control(configuration)
-    yield from _parts(configuration)
+    folder = Path(configuration.settings.session.dir)
+    yield _folder(folder)
+    yield room(shutil.disk_usage(existing_part(folder)).free)
+    if not starts:
+        yield from _lease(configuration)
+        yield from _control(configuration)
+    asks = asks and configuration.settings.session.mode != SHADOW
+    yield from offline_findings(configuration, asks=asks)
+    yield from _parts(configuration, asks=asks, goes_on=goes_on)
     yield from _limits(configuration)
 
 
@@ -74,7 +100,27 @@ def _control(configuration: Configuration) -> Iterator[Finding]:
         yield Finding(status, subject, detail)
 
 
-def _parts(configuration: Configuration) -> Iterator[Finding]:
+def room(free_bytes: int) -> Finding:
+    """Judge how much room the sessions' disk has."""
+    detail = f"{free_bytes / 1024**2:,.0f} MiB free"
+    if free_bytes < DISK_BYTES_MIN:
+        return failed("disk", f"{detail}, expected {DISK_BYTES_MIN // 1024**2} or more")
+    if free_bytes < DISK_BYTES_CALM:
+        return warned("disk", f"{detail}, better {DISK_BYTES_CALM // 1024**2} or more")
+    return passed("disk", f"{DISK_BYTES_CALM // 1024**2} MiB or more free")
+
+
+def _lease(configuration: Configuration) -> Iterator[Finding]:
+    """Yield a failure where a daemon has the account: a second one is refused."""
+    session, venue = configuration.settings.session, configuration.settings.venue
+    folder = account_folder(Path(session.dir), session.mode, venue.account)
+    for path in lease_files(folder, session.mode, venue.place, venue.account, os.environ):
+        if is_lease_held(path):
+            holder = read_holder(path) or "by somebody"
+            yield failed("lease", f"a daemon runs for this account already ({holder}): {path}")
+
+
+def _parts(configuration: Configuration, *, asks: bool, goes_on: bool) -> Iterator[Finding]:
     """Yield a finding for each part of a session; the first that fails is the last."""
     subject = "venue"
     try:
@@ -101,12 +147,20 @@ def _parts(configuration: Configuration) -> Iterator[Finding]:
         )
         for status, about, detail in candidates.findings(configuration, strategies, instruments):
             yield Finding(status, about, detail)
+        if configuration.settings.session.mode == "live":
+            cleared = clearance.clearance_of(configuration, clearance.subject_of(configuration))
+            for status, about, detail in clearance.findings(cleared):
+                yield Finding(status, about, detail)
+        if asks:
+            subject = "venue"
+            yield from venue_findings(configuration, instruments, goes_on=goes_on)
     except (
         ConfigError,
         FeedError,
         InstrumentError,
         StrategyLoadError,
         VenueUnavailable,
+        Wanting,
     ) as error:
         yield Finding("fail", subject, str(error))
 
@@ -128,11 +182,26 @@ def _files(configuration: Configuration) -> str:
     return f"every key is known; from {', '.join(origins) if origins else 'defaults only'}"
 
 
-def _mode(configuration: Configuration) -> Finding:
-    mode = configuration.settings.session.mode
-    if mode in {"shadow", "live"}:
-        return Finding("fail", "mode", f"{mode}: this version trades on paper only")
-    return Finding("ok", "mode", mode)
+def _mode(configuration: Configuration) -> Iterator[Finding]:
+    """Yield where the mode sends orders to, and what of the configuration does not go with it."""
+    settings = configuration.settings
+    mode, venue = settings.session.mode, settings.venue
+    where = f"{venue.place}, account {venue.account}"
+    match mode:
+        case "live":
+            yield passed("mode", f"live: orders are sent to {where}: {venue.reaches}")
+        case "shadow":
+            yield passed("mode", f"shadow: no order is sent to {where}; a twin on paper fills them")
+        case _:
+            yield passed("mode", mode)
+    if mode == SHADOW and "quotes" not in settings.feed.live.streams:
+        yield warned(
+            "feed.live.streams",
+            "without quotes the twin fills a market order when the next bar closes, and is not "
+            'compared with the market; better ["bars", "quotes"]',
+        )
+    for key, problem in unfit(configuration):
+        yield failed(key, problem)
 
 
 def _needed_for_live(configuration: Configuration) -> Iterator[Finding]:
@@ -150,7 +219,8 @@ def _folder(folder: Path) -> Finding:
 
 
 def _described_feed(feed: BarFeed) -> str:
-    kind = "synthetic data" if feed.synthetic else "recorded data"
+    live = isinstance(feed, LiveFeed)
+    kind = "synthetic data" if feed.synthetic else "live data" if live else "recorded data"
     return f"{kind}, {format_timeframe(feed.timeframe_ms)} bars of {', '.join(feed.symbols)}"
 
 
@@ -162,6 +232,7 @@ def _described_instruments(found: Any) -> str:
 def _limits(configuration: Configuration) -> Iterator[Finding]:
     """Yield a finding for every limit that is set, and for those that should be."""
     limits = limits_of(configuration.settings)
+    yield from _above_the_cap(limits)
     for spec in GUARDS:
         subject = f"risk.{spec.name}"
         value = _limit(limits, spec)
@@ -173,6 +244,15 @@ def _limits(configuration: Configuration) -> Iterator[Finding]:
             yield Finding("warn", subject, "not set, although risk.actions names it")
         elif spec.name in LIVE_NEEDS:
             yield Finding("warn", subject, "not set: there is no such limit")
+
+
+def _above_the_cap(limits: RiskLimits) -> Iterator[Finding]:
+    """Yield each limit that bounds nothing, because the cap of live trading is lower."""
+    cap = limits.live_notional_cap
+    for name in ("max_order_notional", "max_gross_exposure"):
+        limit = getattr(limits, name)
+        if cap is not None and limit is not None and limit > cap:
+            yield warned(f"risk.{name}", f"{limit} is above risk.live_notional_cap, {cap}")
 
 
 def _given_by(spec: GuardSpec, configuration: Configuration) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from actors.artifacts import recorded_facts
@@ -44,7 +44,7 @@ def rebuild(recorded: Recorded) -> dict[str, str]:
         fresh = Path(name)
         tables = CsvArtifacts(fresh)
         projection = SummaryProjection(tables.executions)
-        with _readable(recorded):
+        with closing(tables), _readable(recorded):
             write_events(fresh / "events.ndjson", recorded.journal)
             project(read_journal(recorded.journal), tables, projection)
         projection.set_facts(recorded_facts(recorded.manifest, recorded.folder))

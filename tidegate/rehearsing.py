@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,10 @@ from scenarios.errors import ScenarioError
 from scenarios.expectations import Miss
 from scenarios.reading import find_scenarios, read_scenario
 from scenarios.runner import ScenarioResult, duration, run_scenario, timeline_around
+from state.manifest import file_sha256
 from strategies.loader import load_strategy, parse_params
+from tidegate.clearance import SHOWN, note_rehearsal, subject_of
+from tidegate.config import load
 from tidegate.exits import Exit, UsageRefused
 from tidegate.origin import RESERVED_NAMES
 from tidegate.output import say_document
@@ -45,8 +48,21 @@ class Tally:
         return Exit.WANTING if self.failed else Exit.DONE
 
 
-def run_all(paths: Sequence[Path], *, word: str | None, queued: bool, as_json: bool) -> int:
-    """Run the scenarios that ``paths`` name, say what came of each, and return the exit code."""
+def run_all(
+    paths: Sequence[Path],
+    *,
+    word: str | None,
+    queued: bool,
+    as_json: bool,
+    rehearsed: Sequence[Path] | None = None,
+) -> int:
+    """
+    Run the scenarios that ``paths`` name, say what came of each, and return the exit code.
+
+    Where all pass, that is noted as the rehearsal of the configuration in ``rehearsed``.
+    """
+    # First: whoever has misspelled it should not have to wait for the scenarios.
+    noting = None if rehearsed is None else _noting(rehearsed)
     files = find_scenarios(paths)
     if word is not None:
         files = [file for file in files if _has(file, word.lower())]
@@ -65,11 +81,28 @@ def run_all(paths: Sequence[Path], *, word: str | None, queued: bool, as_json: b
         if not as_json:
             _say(result)
     tally.wall_s = monotonic_s() - started_s
+    noted = noting(files) if noting is not None and tally.exit_code is Exit.DONE else None
     if as_json:
-        say_document(document(tally))
+        say_document({**document(tally), **({} if noted is None else {"rehearsal": noted})})
     else:
         _say_total(tally)
+        if noted is not None:
+            print(f"noted as the rehearsal of {noted['subject'][:SHOWN]} in {noted['file']}")
     return tally.exit_code
+
+
+def _noting(rehearsed: Sequence[Path]) -> Callable[[Sequence[Path]], dict[str, Any]]:
+    configuration = load(rehearsed)
+    subject = subject_of(configuration)
+
+    def note(files: Sequence[Path]) -> dict[str, Any]:
+        passed = {str(file): file_sha256(file) for file in files}
+        return {
+            "subject": subject.sha256,
+            "file": note_rehearsal(configuration, subject, passed),
+        }
+
+    return note
 
 
 def _has(file: Path, word: str) -> bool:

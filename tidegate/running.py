@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,13 +14,16 @@ from actors.opening import AccountUnexplained
 from actors.runtime.clock import wall_ms
 from actors.session import EmptyFeed, SessionError, SessionResult, SessionSpec, run_replay
 from brokers.contract import VenueUnreachable
-from brokers.settings import Adapter
+from brokers.settings import ELSEWHERE
+from feeds.history import VenueRefused, VenueTrouble
 from feeds.timeframe import format_timeframe
 from strategies.loader import StrategyLoadError
 from tidegate.compose import Parts, broker_of, compose
 from tidegate.config import Configuration
 from tidegate.exits import StartRefused, UsageRefused
+from tidegate.features import features_of
 from tidegate.front import current
+from tidegate.going_live import announce_admission
 from tidegate.journal_log import JournalLog
 from tidegate.logs import Logs, SessionLog
 from tidegate.output import progress_bar, say_document
@@ -44,6 +47,7 @@ def replay_session(
     with session_logs(configuration) as (_, log):
         parts = compose(configuration)
         _refuse_a_venue_elsewhere(configuration)
+        _refuse_live_data(configuration)
         if parts.feed.synthetic and configuration.settings.feed.source == "synthetic":
             _refuse_endless(configuration)
         spec = session_spec(configuration, parts, log, out=out, events=events)
@@ -83,8 +87,13 @@ def session_spec(
     *,
     out: Path | None = None,
     events: Path | None = None,
+    admission: Mapping[str, Any] | None = None,
 ) -> SessionSpec:
-    """Return what the runner needs; the session's log opens when the session starts."""
+    """
+    Return what the runner needs; the session's log opens when the session starts.
+
+    ``admission`` is what a live or shadow session starts by: see ``tidegate.going_live``.
+    """
     session = configuration.settings.session
     runs_dir = Path(session.dir)
     if (problem := unwritable(out or runs_dir)) is not None:
@@ -93,7 +102,8 @@ def session_spec(
 
     def open_log(session_id: str) -> None:
         folder = out or runs_dir / session.mode / "sessions" / session_id
-        log.open(folder / LOGS)
+        if (trouble := log.open(folder / LOGS)) is not None:
+            structlog.get_logger("session").error("session_log_ends", error=str(trouble))
 
     return SessionSpec(
         mode=session.mode,
@@ -110,14 +120,16 @@ def session_spec(
         health=parts.health,
         doubts=configuration.settings.execution.plan(),
         reconciliation=configuration.settings.reconciliation.plan(
-            elsewhere=configuration.settings.venue.adapter is Adapter.VIRTUAL
+            elsewhere=configuration.settings.venue.adapter in ELSEWHERE
         ),
+        features=features_of(configuration),
         own_tags=tags_in(runs_dir / session.mode / "sessions"),
         out=out,
         runs_dir=runs_dir,
         config=parts.config,
         places=parts.places,
         universe=parts.universe,
+        admission={} if admission is None else admission,
         events=events,
         sinks=(JournalLog(open_log, live=session.mode != "replay"),),
     )
@@ -143,7 +155,8 @@ def session_logs(configuration: Configuration) -> Iterator[tuple[Logs, SessionLo
 
 
 def announce(spec: SessionSpec) -> None:
-    """Log what is about to run."""
+    """Log what is about to run, and before that whether orders will leave this machine."""
+    announce_admission(spec.admission)
     structlog.get_logger("session").info(
         "session_composed",
         mode=spec.mode,
@@ -157,14 +170,16 @@ def announce(spec: SessionSpec) -> None:
 
 
 @contextmanager
-def input_errors() -> Iterator[None]:
-    """Turn the runner's refusals of its input into ours."""
+def input_errors(instead: str = "") -> Iterator[None]:
+    """Turn the runner's refusals of its input into ours; ``instead`` is said of an account's."""
     try:
         yield
     except (EmptyFeed, SessionError, StrategyLoadError) as error:
         raise UsageRefused(str(error)) from None
     except AccountUnexplained as unexplained:
-        raise refusal(unexplained) from None
+        raise refusal(unexplained, instead) from None
+    except (VenueTrouble, VenueRefused) as error:
+        raise StartRefused(f"start-up refused: no market data: {error}") from None
     except VenueUnreachable as error:
         raise StartRefused(f"start-up refused: the venue does not answer: {error}") from None
 
@@ -182,10 +197,21 @@ def _what(out: Path) -> str:
 
 
 def _refuse_a_venue_elsewhere(configuration: Configuration) -> None:
-    if configuration.settings.venue.adapter is Adapter.VIRTUAL:
+    adapter = configuration.settings.venue.adapter
+    if adapter in ELSEWHERE:
         raise UsageRefused(
-            f"{configuration.origin('venue', 'adapter')}: venue.adapter: found 'virtual', expected "
-            "'paper' for a replay: it waits for nobody; `tidegate trade` goes to the exchange"
+            f"{configuration.origin('venue', 'adapter')}: venue.adapter: found {adapter.value!r}, "
+            "expected 'paper' for a replay: it waits for nobody; `tidegate trade` goes to the "
+            "exchange"
+        )
+
+
+def _refuse_live_data(configuration: Configuration) -> None:
+    feed = configuration.settings.feed
+    if feed.is_live:
+        raise UsageRefused(
+            f"{configuration.origin('feed', 'source')}: feed.source: found {feed.source!r}, "
+            "expected files for a replay; `tidegate data fetch` brings a venue's history"
         )
 
 

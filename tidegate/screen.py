@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 from actors.spec import SessionResult
+from state.admission import admission_line
 from state.register import STOPPING
 from tidegate.output import say_table
 
@@ -27,6 +28,8 @@ def say_summary(summary: Mapping[str, Any], folder: Path, *, outcome: str) -> No
     """Print a session's numbers, its refusals, and where to look for more."""
     synthetic = "  [synthetic data]" if summary.get("synthetic") else ""
     print(f"{summary['mode']} session {summary['session_id']}: {outcome}{synthetic}")
+    if line := admission_line(summary.get("admission") or {}):
+        print(line)
     say_table(("", ""), rows_of(summary))
     refusals = summary.get("refusals") or ()
     if refusals:
@@ -60,6 +63,8 @@ def rows_of(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
         rows.append(("still held", held))
     if summary.get("incidents_total"):
         rows.append(("incidents", _incidents(summary)))
+    if summary.get("shadow"):
+        rows += _shadow(summary["shadow"])
     rows += [
         ("orders", f"{summary['orders_total']:,}"),
         ("fills", f"{summary['fills']:,}"),
@@ -76,6 +81,19 @@ def rows_of(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
     if speed is not None:
         rows.append(("bars/s", f"{speed:,.0f}"))
     rows.append(("seed", str(summary["seed"])))
+    return rows
+
+
+def _shadow(results: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
+    """Return what the twin missed the market by, one row a strategy and symbol."""
+    rows = []
+    for each in results:
+        told = f"{each['orders']} orders not sent, {each['fills']} fills"
+        if each["slippage_bps"] is not None:
+            told += f", {Decimal(each['slippage_bps']):+.2f} bps off the price decided at"
+        if each["quote_bps"] is not None:
+            told += f", {Decimal(each['quote_bps']):+.2f} bps off the quote"
+        rows.append((f"twin of {each['strategy']}, {each['symbol']}", told))
     return rows
 
 

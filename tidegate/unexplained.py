@@ -13,13 +13,17 @@ from tidegate.exits import StartRefused
 COLUMNS = ("class", "subject", "expected", "found", "policy")
 
 
-def refusal(unexplained: AccountUnexplained) -> StartRefused:
-    """Return the refusal of a start: one line, a table, and what JSON has instead of it."""
+def refusal(unexplained: AccountUnexplained, instead: str = "") -> StartRefused:
+    """
+    Return the refusal of a start: one line, a table, and what JSON has instead of it.
+
+    ``instead`` is what could be started instead.
+    """
     found = unexplained.found
     things = "1 thing" if len(found) == 1 else f"{len(found)} things"
     refused = StartRefused(
         f"start-up refused: the venue holds {things} that the books cannot explain; "
-        "[reconciliation] policy decides what is done about it (refuse, adopt, cancel)"
+        f"[reconciliation] policy decides what is done about it (refuse, adopt, cancel){instead}"
     )
     refused.table = (COLUMNS, [_row(one) for one in found])
     refused.details = {"differences": [_plain(one) for one in found]}

@@ -9,17 +9,25 @@ not what its journal says.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from actors.reexecution import PlaceUnknown, Reexecuted, reexecute
 from actors.session import SessionError, SessionSpec, run_replay
-from brokers.settings import Adapter
+from brokers.contract import SessionBroker
+from brokers.matching import MatchingEngine
+from brokers.paper import PaperBroker, ShadowBroker
+from brokers.settings import ELSEWHERE, Adapter
 from feeds.errors import FeedError
+from feeds.readers import content_sha256
+from feeds.recorded import RecordedFeed
+from feeds.settings import DEFAULT_TIMEFRAME
+from feeds.timeframe import parse_timeframe
 from state.journal import JournalError
 from state.journal.reader import Difference, first_difference, read_lines
+from state.lease import SHADOW
 from state.manifest import Manifest, SessionStatus, file_sha256
 from strategies.loader import StrategyLoadError, load_strategy
 from tidegate import __version__
@@ -109,7 +117,7 @@ def verify(recorded: Recorded) -> Verdict:
 
 def _has_ended(recorded: Recorded) -> bool:
     """Return whether a session came to its end, by its manifest or by its journal's last event."""
-    if recorded.manifest.status is SessionStatus.ENDED:
+    if recorded.manifest.status in (SessionStatus.ENDED, SessionStatus.INTERRUPTED):
         return True
     last = b""
     for last in read_lines(recorded.journal):  # noqa: B007 - the last one is what counts
@@ -119,11 +127,9 @@ def _has_ended(recorded: Recorded) -> bool:
 
 def session_again(manifest: Manifest) -> SessionSpec:
     """Return the specification of the session that a manifest describes."""
-    if manifest.config["venue"]["adapter"] == Adapter.VIRTUAL:
-        raise UsageRefused("its orders went to a venue elsewhere, whose answers are no input")
     configuration = _configuration(manifest)
     settings = configuration.settings
-    feed = feed_of(configuration)
+    feed = _recorded_feed(settings) if settings.feed.is_live else feed_of(configuration)
     limits = limits_of(settings)
     universe = universe_of(configuration, feed, limits)
     instruments = kept_instruments(manifest.config)
@@ -137,11 +143,32 @@ def session_again(manifest: Manifest) -> SessionSpec:
         currency=single_currency(instruments),
         cash=settings.session.cash,
         engine=settings.venue.engine_config(""),
+        broker=_broker_again(settings),
         limits=limits,
         health=health_of(settings) if "health" in manifest.config else None,
+        doubts=settings.execution.plan(),
+        reconciliation=settings.reconciliation.plan(elsewhere=settings.venue.adapter in ELSEWHERE),
         config=manifest.config,
         session_id=manifest.session_id,
     )
+
+
+def _recorded_feed(settings: Settings) -> RecordedFeed:
+    """Return what stands for the live feed of a session: what it brought is in the journal."""
+    timeframe = settings.feed.timeframe or DEFAULT_TIMEFRAME
+    return RecordedFeed(sorted(set(settings.universe.symbols)), parse_timeframe(timeframe))
+
+
+def _broker_again(settings: Settings) -> Callable[[MatchingEngine], SessionBroker]:
+    """Return what makes the venue that was in the session's own process, if it was there."""
+    if settings.session.mode == SHADOW:
+        return ShadowBroker
+    return PaperBroker if settings.venue.adapter is Adapter.PAPER else _unrecorded
+
+
+def _unrecorded(_engine: MatchingEngine) -> SessionBroker:
+    """Stand for a venue elsewhere, whose journal says what it was like and what it said."""
+    raise SessionError("its journal does not have what its venue said: an older Tidegate wrote it")
 
 
 def _configuration(manifest: Manifest) -> Configuration:
@@ -168,8 +195,11 @@ def _reexecuted(spec: SessionSpec, recorded: Recorded) -> Reexecuted | None:
     """Execute a paper session once more; ``None`` where its journal does not say enough for it."""
     try:
         return reexecute(spec, recorded.manifest.session_id, recorded.journal)
-    except PlaceUnknown:
-        return None
+    except PlaceUnknown as unknown:
+        if recorded.manifest.config["venue"]["adapter"] == Adapter.PAPER:
+            return None
+        # From data and seed alone nothing can be said: the answers of its venue are missing.
+        raise SessionError(f"{unknown}: recorded by an older Tidegate") from None
 
 
 def _rerun(spec: SessionSpec, recorded: Recorded) -> Difference | None:
@@ -194,9 +224,9 @@ def _run(spec: SessionSpec) -> FeedError | None:
 def _changed_inputs(manifest: Manifest) -> Iterator[str]:
     for name, place in manifest.places.get("data", {}).items():
         recorded, path = manifest.data[name], Path(place)
-        if not path.is_file():
+        if not path.exists():
             yield f"input {place} is no longer there"
-        elif (found := file_sha256(path)) != recorded:
+        elif (found := content_sha256(path, place)) != recorded:
             yield f"input {place} changed: sha256 was {recorded[:12]}, is {found[:12]}"
     for strategy in manifest.strategies:
         use = manifest.places.get("strategies", {}).get(strategy.name, strategy.use)

@@ -3,6 +3,7 @@
 from actors.execution.actor import ExecutionActor
 from actors.execution.books import Books
 from actors.execution.doubt import PLAN, DoubtPlan
+from actors.execution.last_look import LastLook
 from actors.execution.resolver import DoubtPorts
 
-__all__ = ["PLAN", "Books", "DoubtPlan", "DoubtPorts", "ExecutionActor"]
+__all__ = ["PLAN", "Books", "DoubtPlan", "DoubtPorts", "ExecutionActor", "LastLook"]

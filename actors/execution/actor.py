@@ -23,6 +23,7 @@ from actors.execution.books import Books
 from actors.execution.bracket import outlived
 from actors.execution.cancels import NOT_SENT, Canceller
 from actors.execution.doubt import PLAN, DoubtPlan
+from actors.execution.last_look import LastLook
 from actors.execution.outside import OutsideHands
 from actors.execution.pursuing import Pursuing
 from actors.execution.pursuit import Move
@@ -60,12 +61,12 @@ from messages import (
     SyncTrades,
     Tick,
     VenueOrder,
+    VenuePayment,
     VenueReport,
     VenueTrades,
     Wake,
 )
 from state.crashpoints import passing
-from state.money import ZERO, plain
 from state.orders import TERMINAL, IllegalTransition, Order
 
 MIDNIGHT: Final = "midnight"
@@ -115,12 +116,13 @@ class ExecutionActor(Actor):
         self.board = board
         self.clock = clock
         self.holds = holds
+        self._last_look = LastLook(board, holds)
         self._doubts = books.doubts
         self._resolver = Resolver(books, broker, clock, self, plan, ports)
         self._canceller = Canceller(books, broker, clock, self, self._resolver)
         self._pursuing = Pursuing(books, board, clock, self)
         self._room = Room(books, clock, self)
-        self._outside = OutsideHands(books, broker, board, clock, self)
+        self._outside = OutsideHands(books, broker, board, clock, self, ports)
 
     def handlers(self) -> Mapping[type[Message], Handler]:
         """Return the handlers."""
@@ -136,6 +138,7 @@ class ExecutionActor(Actor):
             AdoptAccount: self._outside.take_over,
             RiskDecision: self.on_refusal,
             FundingSettled: self.on_funding,
+            VenuePayment: self._outside.take_payment,
             Bar: self._room.see,
             Quote: self._room.see,
             Tick: self._room.see,
@@ -199,6 +202,7 @@ class ExecutionActor(Actor):
         order = self.orders.add(request)
         now = self.clock.now
         status = order.journal(now)
+        passing("order.recording")
         return (
             ExecutionReport(
                 request.order_id,
@@ -250,19 +254,7 @@ class ExecutionActor(Actor):
 
     def last_look(self, request: OrderRequest, now: int) -> tuple[Cause, ...]:
         """Return why an order may not leave any more, if there is a reason."""
-        if request.valid_until is not None and now > request.valid_until:
-            return (
-                Cause(ReasonCode.INTENT_EXPIRED, f"valid_until={request.valid_until} now={now}"),
-            )
-        worst = request.worst_price
-        if worst is not None:
-            mark = self.board.mark(request.symbol)
-            if mark is None or (mark - worst if request.side is _BUY else worst - mark) > ZERO:
-                seen = "none" if mark is None else plain(mark)
-                return (Cause(ReasonCode.SLIPPAGE_LIMIT, f"mark={seen} worst={plain(worst)}"),)
-        if self.holds.active and not request.reduce_only:
-            return self.holds.causes(ApprovedOpen(request))
-        return ()
+        return self._last_look(request, now)
 
     def cancel(self, order: Order, cause: Cause) -> Iterable[Effect]:
         """Cancel a live order, or suppress it where it has not been sent."""
@@ -292,7 +284,8 @@ class ExecutionActor(Actor):
         if order is None:
             if self._outside.watches(report.client_order_id):
                 return self._outside.hear_watched(report)
-            return (self._unexplained(report, "unknown_order", report.client_order_id),)
+            strange = self._unexplained(report, "unknown_order", report.client_order_id)
+            return (strange, *self._outside.hear_strange(report))
         fill = report.fill
         if fill is not None:
             if not self.orders.book_once(fill.trade_id):

@@ -1,8 +1,10 @@
 """
 Execution's dealings with what no order of ours explains, and with trades whose news never came.
 
-Both are asked for by the Reconciler. A missed trade takes the same way as any other: once, by its
-trade id, through the order's own table and the ledger. What is adopted is an entry of its own.
+Both are asked for by the Reconciler. Funding comes unasked: each payment is booked once, by its
+id, in the books of those who had the position. A missed trade takes the same way as any other:
+once, by its trade id, through the order's own table and the ledger. What is adopted is an entry of
+its own.
 """
 
 from __future__ import annotations
@@ -11,20 +13,25 @@ from collections.abc import Iterable
 from typing import Final, Protocol
 
 from actors.board import Board
-from actors.execution.account import valuation
+from actors.execution.account import book_payment, valuation
 from actors.execution.books import Books
+from actors.execution.resolver import DoubtPorts
 from actors.runtime import Clock, Effect
 from brokers.contract import Broker, TradeLister
 from messages import (
+    OUTSIDE_HOLDS,
     AccountAdopted,
     AdoptAccount,
     Adoption,
+    CompareAccount,
     DeadLetter,
     Fill,
     OrderEvent,
     OrderStatus,
+    Scope,
     SyncTrades,
     VenueOrder,
+    VenuePayment,
     VenueReport,
     VenueTrades,
 )
@@ -56,9 +63,16 @@ class OutsideHands:
     """Fetches missed trades and adopts; every method returns its effects."""
 
     def __init__(
-        self, books: Books, broker: Broker, board: Board, clock: Clock, hands: FillHands
+        self,
+        books: Books,
+        broker: Broker,
+        board: Board,
+        clock: Clock,
+        hands: FillHands,
+        ports: DoubtPorts,
     ) -> None:
         """Go on with ``books``; pages that were asked for by an earlier one may still come."""
+        self._ports = ports
         self._books = books
         self._broker = broker
         self._board = board
@@ -117,6 +131,32 @@ class OutsideHands:
                 report = VenueReport(name, OrderEvent.FILLED_PARTLY, at, fill)
                 effects.extend(self._hands.book(order, report, fill))
         return effects
+
+    # -- payments
+
+    def take_payment(self, payment: VenuePayment) -> Iterable[Effect]:
+        """Book funding that the venue has paid or taken, once."""
+        books = self._books
+        if not books.orders.book_once(payment.payment_id):
+            return ()
+        booked = book_payment(books.ledger, payment)
+        return (*booked, valuation(books.ledger, self._board, self._clock.now, "fill"))
+
+    # -- what is nobody's here
+
+    def hear_strange(self, report: VenueReport) -> Iterable[Effect]:
+        """
+        Take an execution that no order of ours explains: a liquidation, or somebody else's.
+
+        The position is not what our books say: nothing opens in that symbol, and the account is
+        looked at, until both sides are known to agree (see ``Agreement``).
+        """
+        fill = report.fill
+        if fill is None:
+            return ()
+        cause = f"trade {fill.trade_id} of {report.client_order_id}: no order of ours"
+        self._ports.hold(f"{OUTSIDE_HOLDS}{fill.symbol}", cause, Scope(symbol=fill.symbol))
+        return (CompareAccount(self._clock.now, fill.symbol),)
 
     # -- what is adopted
 

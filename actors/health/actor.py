@@ -312,7 +312,7 @@ class HealthActor(Actor):
         for hold_id in before:
             if hold_id not in found:
                 self.ports.lift(hold_id, "measured again and well")
-        return (SetTimer(VITALS_TIMER, now + self.plan.check_every_ms),)
+        return (SetTimer(VITALS_TIMER, now + self.plan.check_every_ms, counted=False),)
 
 
 def _words(what: str, report: ExecutionReport) -> str:

@@ -46,8 +46,12 @@ CLIENT_ID_PREFIX = "tg-"
 
 
 def client_order_id(order_id: str) -> str:
-    """Return the client order id of an order: a pure function, so that a restart finds it again."""
-    return CLIENT_ID_PREFIX + order_id
+    """
+    Return the client order id of an order: a pure function, so that a restart finds it again.
+
+    Lower case: a kill's ids are not, and venues whose alphabet or room is small take nothing else.
+    """
+    return CLIENT_ID_PREFIX + order_id.lower()
 
 
 FILL: Final = "fill"

@@ -17,6 +17,12 @@ run and a bad day. A default is made of a simulated account's cash and knows not
 """
 
 
+LIVE_NOTIONAL_CAP: Final = Decimal(250)
+"""What all positions of a live session may come to, in the account's currency, until somebody
+raises it by hand: some of the smallest orders that venues take, and a loss that teaches.
+"""
+
+
 def trade_defaults(cash: Decimal) -> Mapping[str, Decimal | int]:
     """
     Return safe limits for an account that starts with ``cash``, by their keys under ``[risk]``.

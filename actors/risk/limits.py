@@ -22,6 +22,7 @@ class RiskLimits:
     max_order_notional: Decimal | None = None
     max_position_notional: Decimal | None = None
     max_gross_exposure: Decimal | None = None
+    live_notional_cap: Decimal | None = None
     max_net_exposure: Decimal | None = None
     symbol_budgets: Mapping[str, Decimal] = field(default_factory=dict)
     strategy_budgets: Mapping[str, Decimal] = field(default_factory=dict)

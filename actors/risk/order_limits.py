@@ -50,7 +50,7 @@ def max_position_notional(limit: Decimal) -> Guard:
     return guard
 
 
-def max_gross_exposure(limit: Decimal) -> Guard:
+def max_gross_exposure(limit: Decimal, code: ReasonCode = ReasonCode.MAX_GROSS_EXPOSURE) -> Guard:
     """Return a guard that bounds the worst-case notional of all positions together."""
 
     def guard(proposal: Proposal, view: RiskView) -> Cause | None:
@@ -59,9 +59,14 @@ def max_gross_exposure(limit: Decimal) -> Guard:
         after = view.exposure() + proposal.notional
         if after <= limit:
             return None
-        return Cause(ReasonCode.MAX_GROSS_EXPOSURE, f"after={plain(after)} limit={plain(limit)}")
+        return Cause(code, f"after={plain(after)} limit={plain(limit)}")
 
     return guard
+
+
+def live_notional_cap(limit: Decimal) -> Guard:
+    """Return the guard of the cap that every session for real money has, whatever else it has."""
+    return max_gross_exposure(limit, ReasonCode.LIVE_NOTIONAL_CAP)
 
 
 def max_net_exposure(limit: Decimal) -> Guard:

@@ -108,6 +108,13 @@ GUARDS: Final[tuple[GuardSpec, ...]] = (
         "largest sum of all notionals, long and short: held, and on their way",
     ),
     _spec(
+        "live_notional_cap",
+        ReasonCode.LIVE_NOTIONAL_CAP,
+        order_limits.live_notional_cap,
+        "live and shadow sessions only, and always: the same sum, under a cap that is small until "
+        "it is raised by hand",
+    ),
+    _spec(
         "max_net_exposure",
         ReasonCode.MAX_NET_EXPOSURE,
         order_limits.max_net_exposure,

@@ -26,10 +26,15 @@ class AfterCommit(msgspec.Struct, frozen=True, gc=False):
 
 
 class SetTimer(msgspec.Struct, frozen=True, gc=False):
-    """Effect: send a ``Wake`` of ``key`` at session time ``at``; re-arming replaces the older."""
+    """
+    Effect: send a ``Wake`` of ``key`` at session time ``at``; re-arming replaces the older.
+
+    One that looks at the machine is not ``counted``: it is no part of what a session is told by.
+    """
 
     key: str
     at: int
+    counted: bool = True
 
 
 Effect = Message | AfterCommit | SetTimer

@@ -8,6 +8,7 @@ never runs backwards. Timers are kept by the clock in both, in order of (time, a
 
 from __future__ import annotations
 
+import asyncio
 import heapq
 import time
 from collections.abc import Awaitable, Callable
@@ -32,6 +33,8 @@ class Clock(Protocol):
 
     now: int
     next_timer_at: int
+    fired: int
+    """How many timers have gone off, those left out that look at the machine."""
 
     def call_at(self, at: int, callback: TimerCallback) -> int:
         """Arm a timer and return its handle; one in the past fires at the next chance."""
@@ -51,12 +54,13 @@ class SimulatedClock:
     equals, of arming.
     """
 
-    __slots__ = ("_cancelled", "_heap", "_serial", "next_timer_at", "now")
+    __slots__ = ("_cancelled", "_heap", "_serial", "fired", "next_timer_at", "now")
 
     def __init__(self, now: int = 0) -> None:
         """Start at ``now`` (int ms UTC) without timers."""
         self.now = now
         self.next_timer_at = NEVER
+        self.fired = 0
         self._heap: list[tuple[int, int, TimerCallback]] = []
         self._cancelled: set[int] = set()
         self._serial = 0
@@ -84,6 +88,7 @@ class SimulatedClock:
         if self.next_timer_at > until:
             return None
         at, _, callback = heapq.heappop(self._heap)
+        self.fired += 1
         self._uncover()
         return at, callback
 
@@ -121,27 +126,28 @@ class Pacer:
         self._origin_ms = at
         self._started_s = time.monotonic()
 
+    def catch_up(self, at: int) -> None:
+        """Let session time be at least ``at``: what a source says is over has been."""
+        if self._origin_ms is not None and at > self.session_ms(at):
+            self.begin(at)
+
     async def wait_until(
         self,
         at: int,
         stop: Callable[[], bool] = lambda: False,
-        rung: Callable[[], Awaitable[None]] | None = None,
+        rest: Callable[[float], Awaitable[None]] = anyio.sleep,
     ) -> None:
         """
         Return when the real moment of session time ``at`` has come, or soon after ``stop()``.
 
-        ``rung`` returns when there may be a reason to stop sooner. Always yields once.
+        ``rest`` waits so many seconds, or until there may be a reason to stop.
         """
         if self._origin_ms is None:
             self.begin(at)
         while (delay_s := self.delay_s(at)) > 0.0:
             if stop():
                 return
-            if rung is None:
-                await anyio.sleep(min(delay_s, LOOK_UP_S))
-                continue
-            with anyio.move_on_after(min(delay_s, LOOK_UP_S)):
-                await rung()
+            await rest(min(delay_s, LOOK_UP_S))
         await anyio.lowlevel.checkpoint()
 
     def delay_s(self, at: int) -> float:
@@ -172,6 +178,20 @@ async def within(delay_s: float, waited_for: Callable[[], Awaitable[None]]) -> N
     """Return when ``waited_for`` does, or after ``delay_s`` real seconds."""
     with anyio.move_on_after(delay_s):
         await waited_for()
+
+
+async def rung_within(delay_s: float, bell: asyncio.Event) -> None:
+    """
+    Return when ``bell`` has been rung, which it then no longer is, or after ``delay_s`` seconds.
+
+    A scope of its own for the time would cost as much as everything else between two bars.
+    """
+    timer = asyncio.get_running_loop().call_later(delay_s, bell.set)
+    try:
+        await bell.wait()
+    finally:
+        timer.cancel()
+    bell.clear()
 
 
 async def sleep_s(delay_s: float) -> None:

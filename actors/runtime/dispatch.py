@@ -227,6 +227,11 @@ class Dispatcher:
         return bool(self._inbox or self._ready or self.errands)
 
     @property
+    def told(self) -> int:
+        """Return how many messages were told and are still to be delivered."""
+        return len(self._inbox)
+
+    @property
     def commits_waiting(self) -> int:
         """Return how many messages wait for a commit."""
         return len(self._commits)
@@ -241,7 +246,7 @@ class Dispatcher:
         told = [(cell.name, message, origin_text(origin)) for cell, message, origin in self._inbox]
         queued = []
         for cell in self.cells.values():
-            for message, letter in cell.mailbox.letters():
+            for message, letter in cell.mailbox.letters() if len(cell.mailbox) else ():
                 origin = letter.origin if isinstance(letter, Deep) else letter
                 queued.append((cell.name, message, origin_text(origin)))
         return Backlog(told, queued)
@@ -455,6 +460,8 @@ class Dispatcher:
         generation = self._generation
 
         def fire(at: int) -> None:
+            if not timer.counted:
+                self.clock.fired -= 1
             if self._timers.get(key, (0, 0))[1] == generation:
                 del self._timers[key]
                 self.tell(cell, Wake(cell.name, timer.key, generation, at), "timer")

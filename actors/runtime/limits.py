@@ -53,6 +53,9 @@ SETTLE_SLICE_S = 0.01
 REMOTE_PATIENCE_S = 15.0
 """How long what a venue elsewhere still has to say is waited for: more than one time out of it."""
 
+LAST_READINGS = 4
+"""How often an account is read before the end, where news comes in the middle of each reading."""
+
 STOP_PATIENCE_S = 2.0
 """A session that was asked to end works off what strategies still have to hear for this long."""
 
@@ -83,8 +86,21 @@ SENTINEL_TICK_S = 0.02
 CHART_KEPT_EVERY = 256
 """Turns after which a live session keeps its charts anew: a crash costs them so many points."""
 
+STATE_EVERY_S = 1.0
+"""
+Shortest time between two snapshots of a running session in ``state.json``, real seconds.
+
+One costs the loop about a millisecond and a thread two syncs: recent enough to look at.
+"""
+
+STATE_HISTORY_EVERY_S = 60.0
+"""Shortest time between two snapshots in ``state.jsonl`` while a session runs, real seconds."""
+
 REFUSALS_KEPT = 8
 """Kinds of refusals remembered per symbol, for `explain`; all are journaled."""
 
 RECONCILER_ACTS_MAX = 50
 """Most differences that one look does something about: a venue limits how often it is asked."""
+
+CHECK_PATIENCE_S = 0.25
+"""How long the first turn waits for the check of an earlier process's journal: 300,000 entries."""

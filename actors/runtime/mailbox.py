@@ -34,6 +34,8 @@ LANE_MAX = {
 }
 
 
+LANES = tuple(Lane)
+
 OPEN_LANE = int(Lane.OPEN)
 """Looked up once: members of an enum are slow to reach in Python 3.11."""
 
@@ -79,11 +81,11 @@ class Mailbox:
 
     def __init__(self, actor: str, bounds: dict[Lane, int] | None = None) -> None:
         """Make an empty mailbox of ``actor``; ``bounds`` override the standard ones per lane."""
-        merged = {**LANE_MAX, **(bounds or {})}
+        merged = {**LANE_MAX, **bounds} if bounds else LANE_MAX
         self.actor = actor
-        self._bounds = tuple(merged[lane] for lane in Lane)
+        self._bounds = tuple([merged[lane] for lane in LANES])
         self._lanes: tuple[deque[Letter], ...] = tuple(
-            deque(maxlen=None if lane is not Lane.DATA else merged[lane]) for lane in Lane
+            [deque(maxlen=None if lane is not Lane.DATA else merged[lane]) for lane in LANES]
         )
         self.accepted = 0
         self.taken = 0

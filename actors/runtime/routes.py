@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import cache
 from operator import attrgetter
 from typing import Any, Final, Protocol
 
@@ -70,6 +71,7 @@ MAY_BE_EMPTY: Final = frozenset({"root_id", "order_id"})
 """Those that not every message of a class has a value for: then the next one names its chain."""
 
 
+@cache
 def correlation_of(kind: type[Message]) -> Callable[[Any], str]:
     """
     Return what gives the correlation id of a class's messages.

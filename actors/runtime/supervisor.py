@@ -19,6 +19,7 @@ from actors.runtime import limits
 from actors.runtime.cell import Cell, CellState
 from actors.runtime.dispatch import Dispatcher
 from actors.runtime.interrupt import HandlerStuck
+from actors.runtime.mailbox import Origin
 from actors.runtime.supervision import (
     AbandonChild,
     Action,
@@ -144,16 +145,23 @@ class Supervisor:
             self.dispatcher.start(cell)
         self.dispatcher.wake(cell)
 
-    def stop(self, reason: str) -> None:
-        """Stop every child in reverse order; what is still queued becomes dead letters."""
-        for spec in reversed(self.specs):
-            self.retire(self.dispatcher.cells[spec.name], reason)
+    def stop(self, reason: str, *, waits: bool = False) -> None:
+        """
+        Stop every child in reverse order; what is still queued becomes dead letters.
 
-    def retire(self, cell: Cell, reason: str) -> None:
-        """Stop one child, unless it is; what is queued for it becomes dead letters."""
+        Unless it ``waits`` for the next process of the session: then nothing is said of it.
+        """
+        for spec in reversed(self.specs):
+            self.retire(self.dispatcher.cells[spec.name], reason, waits=waits)
+
+    def retire(self, cell: Cell, reason: str, *, waits: bool = False) -> None:
+        """Stop one child, unless it is; what is queued for it becomes dead letters, or waits."""
         if cell.state is CellState.STOPPED:
             return
-        self._retire(cell, CellState.STOPPED)
+        if waits:
+            cell.become(CellState.STOPPED)
+        else:
+            self._retire(cell, CellState.STOPPED)
         now = self.dispatcher.clock.now
         self.dispatcher.publish(
             "supervisor", ActorStopped(cell.name, now, cell.incarnation, reason)
@@ -178,9 +186,20 @@ class Supervisor:
             self.apply(HoldOpen(f"fatal:{cell.name}", where))
             self.apply(Halt(where))
             return
+        self._plan_for(cell)
+
+    def source_failed(self, cell: Cell, where: str, text: str, origin: Origin) -> None:
+        """Journal that what ``cell`` listens to failed (``where``, traceback), and carry on."""
+        now = self.dispatcher.clock.now
+        cell.failures += 1
+        failed = ActorFailed(cell.name, now, cell.incarnation, where, text, "")
+        self.dispatcher.publish("supervisor", failed, origin)
+        self._plan_for(cell)
+
+    def _plan_for(self, cell: Cell) -> None:
         if cell.state is not CellState.RUNNING:
             return
-        for action in plan(self.specs, self.histories, cell.name, now):
+        for action in plan(self.specs, self.histories, cell.name, self.dispatcher.clock.now):
             self.apply(action)
 
     def lane_overflowed(self, cell: Cell, message: Message) -> None:

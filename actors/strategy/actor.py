@@ -28,6 +28,7 @@ from actors.strategy.border import MalformedIntent, UnreadyState, own_intents
 from actors.strategy.house import House, state_of
 from actors.strategy.news import ends, rejection_of
 from actors.strategy.states import BookStates
+from actors.strategy.warming import warm_up
 from messages import (
     FAMILIES,
     BackoffChanged,
@@ -133,10 +134,12 @@ class StrategyActor(Actor):
         }
 
     def on_start(self) -> Effects:
-        """Tell the strategy that it starts; arm its plans' timers, tell of its backoff."""
+        """Warm the strategy up, tell it that it starts; arm plans' timers, tell of its backoff."""
         if self.backoff is not None:
             self._own.extend(self._backoff_now(*key) for key in self.backoff.known())
         self._own.extend(SetTimer(key, at) for key, at in self.plans.timers())
+        before, self.house.memory.before = self.house.memory.before, ()
+        warm_up(self.strategy, before, self.house.memory.known)
         whole, self.house.memory.whole = self.house.memory.whole, False
         planned = self._told(self.plans.resume()) if self.plans and not whole else ()
         return self._with_own(joined(planned, self.strategy.on_start()))

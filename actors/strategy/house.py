@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from messages import PauseIntent, PositionSide
+from actors.strategy.warming import Known
+from messages import Bar, PauseIntent, PositionSide
 from state.instruments import Instrument
 from strategies import Desk
 from strategies.plans import PlanKeeper
@@ -21,6 +22,10 @@ class Memory:
     """The newest state of the strategy's backoff: a crash must not forgive what was refused."""
     whole: bool = False
     """Whether the next incarnation comes after no failure: nothing that was asked for is lost."""
+    before: tuple[Bar, ...] = ()
+    """Bars from before the session, with which the next incarnation warms up."""
+    known: Known | None = None
+    """Where it may find what was made of the same bars earlier."""
 
 
 @dataclass(frozen=True, slots=True)

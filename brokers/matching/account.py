@@ -141,6 +141,10 @@ class Account:
         self.funding = ZERO
         self.realized_pnl = ZERO
         self.mark_of = mark_of
+        self.keep(positions)
+
+    def keep(self, positions: Iterable[Position]) -> None:
+        """Keep these books from now on."""
         self.positions = tuple(positions)
         self.margined = tuple(position for position in self.positions if not position.spot)
 

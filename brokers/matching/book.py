@@ -61,6 +61,13 @@ class OrderBook:
         else:
             orders[client_order_id] = order
 
+    def replace(self, order: WorkingOrder) -> None:
+        """Put a live order in the place of the one of the same id, younger than all others."""
+        name = order.client_order_id
+        orders = self.by_symbol[order.symbol]
+        del self.orders[name], orders[name]
+        self.orders[name] = orders[name] = order
+
     def end_of(self, client_order_id: str) -> Ended | None:
         """Return how an order ended; ``None`` while it lives, or if it is not known."""
         return self._recent.get(client_order_id) or self._older.get(client_order_id)

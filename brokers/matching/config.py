@@ -24,7 +24,10 @@ class EngineConfig:
     at exactly 1 there is no volume limit. ``trade_tag`` is unique to the session: it makes
     the ids of its orders (``V-<tag>-<n>``) and trades (``T-<tag>-<n>``) unique everywhere.
     Without ``brackets`` what rests to close a position binds it: a second close of the same is
-    refused, as where a spot order locks what it sells.
+    refused, as where a spot order locks what it sells. Without a tag the ids are plain numbers.
+    With ``reserves`` an order that the free margin does not cover is refused at the door, not at
+    its fill. With ``at_once`` an order that could take does so when it arrives, at the last price
+    known, instead of with the next data.
     """
 
     trade_tag: str
@@ -34,6 +37,8 @@ class EngineConfig:
     position_mode: PositionMode = PositionMode.ONE_WAY
     check_funds: bool = True
     brackets: bool = True
+    reserves: bool = False
+    at_once: bool = False
 
     def __post_init__(self) -> None:
         """Refuse figures that no venue could have."""

@@ -26,27 +26,35 @@ from brokers.matching.admission import refusal
 from brokers.matching.book import Ended, OrderBook
 from brokers.matching.config import EngineConfig
 from brokers.matching.instruments import Listing
+from brokers.matching.margin import shortfall
 from brokers.matching.matcher import Matcher
-from brokers.matching.orders import OpenOrder, WorkingOrder
+from brokers.matching.orders import OpenOrder, Stage, WorkingOrder
 from brokers.matching.prices import LastPrices
+from brokers.matching.triggers import Touch
 from messages import (
     Bar,
     Cause,
+    Fill,
     FundingRate,
+    Liquidity,
     MinimumOrder,
     OrderEvent,
     OrderRequest,
+    PositionMode,
     Quote,
     ReasonCode,
+    Side,
     Tick,
     VenueOrder,
     VenueReport,
 )
-from state.instruments import Instrument
-from state.money import ZERO, exact
+from state.instruments import ONE, Instrument
+from state.money import ZERO, exact, ratio
 
 _ACCEPTED: Final = OrderEvent.ACCEPTED
 _REJECTED: Final = OrderEvent.REJECTED
+_PLENTY: Final = 1e18
+"""What a print without a size of its own offers: more than anybody has money for."""
 
 
 class MatchingEngine:
@@ -96,11 +104,16 @@ class MatchingEngine:
         self.working = self._book.by_symbol
         self._matcher = Matcher(config, self._book, self.account)
         self._order_count = 0
-        self._order_prefix = f"V-{config.trade_tag}-"
+        self._order_prefix = f"V-{config.trade_tag}-" if config.trade_tag else ""
         # Symbols that quotes or trades drive: their bars tell the same past once more.
         self._by_print: set[str] = set()
 
     # -- orders in
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """Return what is listed."""
+        return tuple(self._listings)
 
     def submit(self, request: OrderRequest, now: int) -> list[VenueReport]:
         """
@@ -123,12 +136,29 @@ class MatchingEngine:
         if listing is None or position is None or refused is not None:
             self._book.remember(client_order_id, Ended(_REJECTED, now, ZERO, refused))
             return [VenueReport(client_order_id, _REJECTED, now, None, refused)]
-        self._order_count += 1
-        venue_order_id = f"{self._order_prefix}{self._order_count}"
-        self._book.add(
-            WorkingOrder(request, listing, position, self._order_count, venue_order_id, now)
-        )
-        return [VenueReport(client_order_id, _ACCEPTED, now, None, None, venue_order_id)]
+        number = self._order_count + 1
+        venue_order_id = f"{self._order_prefix}{number}"
+        order = WorkingOrder(request, listing, position, number, venue_order_id, now)
+        if self.config.reserves:
+            missing = shortfall(self.account, self._book.orders.values(), order)
+            if missing is not None:
+                cause = Cause(ReasonCode.VENUE_INSUFFICIENT_FUNDS, missing)
+                self._book.remember(client_order_id, Ended(_REJECTED, now, ZERO, cause))
+                return [VenueReport(client_order_id, _REJECTED, now, None, cause)]
+        self._order_count = number
+        self._book.add(order)
+        accepted = VenueReport(client_order_id, _ACCEPTED, now, None, None, venue_order_id)
+        return [accepted, *(self._arrive(order, now) if self.config.at_once else ())]
+
+    def _arrive(self, order: WorkingOrder, now: int) -> list[VenueReport]:
+        """Let a new order meet the last price known, as a print of this moment."""
+        if order.stage not in {Stage.AT_MARKET, Stage.LIMIT}:
+            return []
+        price = self._prices.side(order.symbol, is_buy=order.is_buy)
+        if price is None:
+            return []
+        seen = Bar(order.symbol, now, price, price, price, price, _PLENTY, 0)
+        return self._matcher.match([order], seen, _PLENTY)
 
     def cancel(
         self,
@@ -155,14 +185,16 @@ class MatchingEngine:
         Fills are told as far as they are remembered; ``filled`` counts them all.
         """
         book = self._book
-        fills = tuple(
-            fill for fill in self._matcher.fills if fill.client_order_id == client_order_id
-        )
         live = book.orders.get(client_order_id)
         ended = book.end_of(client_order_id) if live is None else None
         filled = ended.filled if ended is not None else None
         if live is not None:
             filled = live.request.quantity - live.remaining
+        fills: tuple[Fill, ...] = ()
+        if filled is None or filled:  # most that are asked about have none: none are looked for
+            fills = tuple(
+                fill for fill in self._matcher.fills if fill.client_order_id == client_order_id
+            )
         return VenueOrder(
             client_order_id,
             now,
@@ -188,6 +220,127 @@ class MatchingEngine:
             for order in list(self._book.orders.values())
             if symbol is None or order.symbol == symbol
         ]
+
+    # -- what a venue does by itself, or on its members' word
+
+    def is_live(self, client_order_id: str) -> bool:
+        """Tell whether an order of this id lives."""
+        return client_order_id in self._book.orders
+
+    def waits(self, client_order_id: str) -> bool:
+        """Tell whether a live order still waits for its stop or target."""
+        order = self._book.orders.get(client_order_id)
+        return order is not None and order.stage in {Stage.STOP, Stage.TRAIL, Stage.TARGET}
+
+    def amend(
+        self, client_order_id: str, quantity: Decimal, price: Decimal, now: int
+    ) -> Cause | OrderRequest:
+        """
+        Change a live limit order and return its new request, or why it stays as it was.
+
+        What it was filled with counts. It keeps its id, meets the market anew, and waits behind
+        all the others.
+        """
+        order = self._book.orders.get(client_order_id)
+        if order is None or order.limit is None:
+            return Cause(ReasonCode.UNKNOWN_ORDER)
+        request = msgspec.structs.replace(order.request, quantity=quantity, price=price)
+        filled = order.request.quantity - order.remaining
+        if quantity <= filled:
+            return Cause(ReasonCode.VENUE_REJECTED, f"quantity={quantity} filled={filled}")
+        refused = refusal(request, order.listing, order.position, now)
+        if refused is None and request.post_only:
+            refused = self._prices.would_take(request, now)
+        if refused is not None:
+            return refused
+        self._order_count += 1
+        amended = WorkingOrder(
+            request, order.listing, order.position, self._order_count, order.venue_order_id, now
+        )
+        amended.remaining = quantity - filled
+        if self.config.reserves:
+            others = [each for each in self._book.orders.values() if each is not order]
+            missing = shortfall(self.account, others, amended)
+            if missing is not None:
+                return Cause(ReasonCode.VENUE_INSUFFICIENT_FUNDS, missing)
+        self._book.replace(amended)
+        return request
+
+    def arrive(self, client_order_id: str, now: int) -> list[VenueReport]:
+        """Let an amended order meet the last price known, where orders do so at once."""
+        order = self._book.orders.get(client_order_id)
+        return [] if order is None or not self.config.at_once else self._arrive(order, now)
+
+    def meet(
+        self, client_order_id: str, quantity: Decimal, price: Decimal, now: int
+    ) -> list[VenueReport]:
+        """Let somebody come to one live order and trade up to ``quantity`` at ``price``."""
+        order = self._book.orders.get(client_order_id)
+        if order is None:
+            return []
+        wanted = min(quantity, order.remaining)
+        if order.closing:
+            wanted = min(wanted, order.position.closable(is_buy=order.is_buy))
+        if wanted <= ZERO:
+            return []
+        order.fresh = False
+        maker = order.limit is not None
+        met = Touch(price, Liquidity.MAKER if maker else Liquidity.TAKER)
+        return [self._matcher.fill(order, met, wanted, now)]
+
+    def force(self, request: OrderRequest, now: int) -> list[VenueReport]:
+        """
+        Close what ``request`` closes at its own price, whoever may want it or not.
+
+        Raises ``ValueError`` where it would open anything.
+        """
+        listing = self._listings[request.symbol]
+        position = listing.position(request.position_side)
+        is_buy = request.side is Side.BUY
+        if position is None or request.quantity > position.closable(is_buy=is_buy):
+            raise ValueError(f"{request.symbol}: {request.quantity} is more than there is to close")
+        assert request.price is not None, "a forced order has a price"
+        self._order_count += 1
+        number = self._order_count
+        order = WorkingOrder(
+            request, listing, position, number, f"{self._order_prefix}{number}", now
+        )
+        self._book.add(order)
+        accepted = VenueReport(
+            request.client_order_id, _ACCEPTED, now, None, None, order.venue_order_id
+        )
+        met = Touch(request.price, Liquidity.TAKER)
+        return [accepted, self._matcher.fill(order, met, request.quantity, now)]
+
+    def absorb(self) -> Decimal:
+        """Make up for a cash below zero, which nobody can pay; return how much that took."""
+        missing = max(ZERO, -self.account.cash)
+        self.account.cash += missing
+        return missing
+
+    def set_leverage(self, symbol: str, leverage: int) -> None:
+        """Ask for ``1 / leverage`` of the value of positions in a symbol as margin."""
+        for position in self._listings[symbol].positions:
+            position.initial_margin = ratio(ONE, Decimal(leverage))
+
+    def set_rules(self, instrument: Instrument) -> None:
+        """Have other rules and rates for an instrument from now on; its margin stays."""
+        self._listings[instrument.symbol].set_rules(instrument)
+
+    def set_position_mode(self, mode: PositionMode) -> None:
+        """Keep books of another kind; raises ``ValueError`` with open orders or positions."""
+        if self._book.orders or any(book.quantity for book in self.account.positions):
+            raise ValueError("there are open orders or positions")
+        for listing in self._listings.values():
+            margin = listing.positions[0].initial_margin
+            listing.set_mode(mode)
+            for position in listing.positions:
+                position.initial_margin = margin
+        self.account.keep(book for listing in self._listings.values() for book in listing.positions)
+
+    def live_orders(self) -> list[WorkingOrder]:
+        """Return the live orders as they are matched, oldest first; to be looked at only."""
+        return list(self._book.orders.values())
 
     # -- market and time in
 
@@ -262,6 +415,11 @@ class MatchingEngine:
     def open_orders(self) -> list[OpenOrder]:
         """Return the live orders, oldest first."""
         return [order.view() for order in self._book.orders.values()]
+
+    @property
+    def fills(self) -> tuple[Fill, ...]:
+        """Return the newest fills, oldest first, as far as they are remembered."""
+        return tuple(self._matcher.fills)
 
     def positions(self) -> list[VenuePosition]:
         """Return the positions that are not flat, in order of listing."""

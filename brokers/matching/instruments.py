@@ -28,20 +28,28 @@ class Listing:
 
     def __init__(self, instrument: Instrument, mode: PositionMode) -> None:
         """List ``instrument``; spot has one book in every mode."""
-        self.instrument = instrument
         self.symbol = instrument.symbol
         self.spot = instrument.kind is InstrumentKind.SPOT
+        self.set_rules(instrument)
+        self.set_mode(mode)
+
+    def set_rules(self, instrument: Instrument) -> None:
+        """Have other rules and rates from now on; positions and orders stay as they are."""
+        self.instrument = instrument
         self.price_tick = instrument.price_tick
         self.lot_step = instrument.lot_step
         self.maker_rate = (instrument.maker_fee_bps * BASIS_POINT).normalize()
         self.taker_rate = (instrument.taker_fee_bps * BASIS_POINT).normalize()
         self.filtered = _has_rules(instrument)
+
+    def set_mode(self, mode: PositionMode) -> None:
+        """Begin with flat books: one, or long and short."""
         sides = (
             (PositionSide.BOTH,)
             if self.spot or mode is PositionMode.ONE_WAY
             else (PositionSide.LONG, PositionSide.SHORT)
         )
-        self.positions = tuple(Position(instrument, side) for side in sides)
+        self.positions = tuple(Position(self.instrument, side) for side in sides)
 
     def set_minimum(self, quantity: Decimal | None, notional: Decimal | None) -> None:
         """Ask for another least order from now on."""

@@ -11,7 +11,7 @@ from brokers.matching.book import OrderBook
 from brokers.matching.config import EngineConfig
 from brokers.matching.fills import Volume, slipped
 from brokers.matching.orders import WorkingOrder
-from brokers.matching.triggers import Touch, touch, turn
+from brokers.matching.triggers import Touch, is_far, touch, turn
 from messages import (
     Bar,
     Cause,
@@ -60,7 +60,7 @@ class Matcher:
         self._latency_ms = config.latency_ms
         self._participation = None if config.participation == _ONE else config.participation
         self._slippage = config.slippage_bps * BASIS_POINT
-        self._trade_prefix = f"T-{config.trade_tag}-"
+        self._trade_prefix = f"T-{config.trade_tag}-" if config.trade_tag else ""
         self.trade_count = 0
         self.fills: deque[Fill] = deque(maxlen=FILLS_KEPT)
 
@@ -75,7 +75,7 @@ class Matcher:
         for order in orders:
             if order.ends_at is not None and order.ends_at <= bar.timestamp:
                 reports.append(self.expire(order))
-            elif self._has_arrived(order, bar):
+            elif not is_far(order, bar) and self._has_arrived(order, bar):
                 ready.append(order)
         if len(ready) > 1:
             ready.sort(key=lambda order: turn(order, bar))
@@ -125,7 +125,7 @@ class Matcher:
             reports.append(self.end(order, timestamp, Cause(ReasonCode.FOK_UNFILLABLE, detail)))
             return
         if quantity:
-            report = self._fill(order, met, quantity, timestamp)
+            report = self.fill(order, met, quantity, timestamp)
             reports.append(report)
             if report.event is _CANCELLED:
                 return
@@ -139,7 +139,7 @@ class Matcher:
             cause = Cause(ReasonCode.IOC_REMAINDER, f"remaining={order.remaining}")
             reports.append(self.end(order, timestamp, cause))
 
-    def _fill(
+    def fill(
         self, order: WorkingOrder, met: Touch, quantity: Decimal, timestamp: int
     ) -> VenueReport:
         """Fill ``quantity``, or cancel the order if the account cannot bear it."""

@@ -53,6 +53,13 @@ class LastPrices:
             return None
         return Cause(ReasonCode.POST_ONLY_WOULD_TAKE, f"price={request.price} market={market!r}")
 
+    def side(self, symbol: str, *, is_buy: bool) -> float | None:
+        """Return what a taker last saw on the other side, however long ago, or None."""
+        known = self._known.get(symbol)
+        if known is None:
+            return None
+        return known[1] if is_buy else known[0]
+
     def mark(self, symbol: str) -> float | None:
         """Return the middle of what was last seen, however long ago, or None."""
         known = self._known.get(symbol)

@@ -80,6 +80,18 @@ def turn(order: WorkingOrder, bar: Bar) -> tuple[int, bool, Decimal, int]:
     return place, not order.closing, level.price * -order.sign, order.number
 
 
+def is_far(order: WorkingOrder, bar: Bar) -> bool:
+    """
+    Return whether ``bar`` plainly leaves a resting limit alone: ``touch`` would change nothing.
+
+    Most orders of a book are such, and need no turn.
+    """
+    limit = order.limit
+    if order.fresh or limit is None or order.stage is not _LIMIT:
+        return False
+    return bar.low > limit.nearest if order.is_buy else bar.high < limit.nearest
+
+
 def touch(order: WorkingOrder, bar: Bar) -> Touch | ReasonCode | None:
     """
     Return where ``order`` executes in ``bar``, why it ends there instead, or None if it waits.

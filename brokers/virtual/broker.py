@@ -100,6 +100,7 @@ class VirtualBroker:
         self._handed_over = 0
         self._finished: set[int] = set()
         self._finished_upto = 0
+        self._unsaid = 0
         self._account: Account | None = None
         self._account_at = 0
         self._connected_at = 0
@@ -135,22 +136,23 @@ class VirtualBroker:
     def submit(self, request: OrderRequest, now: int) -> None:
         """Place an order; what becomes of it is delivered."""
         if not self._hand_over(request.client_order_id, partial(self._submit, request), now):
-            self._say(request.client_order_id, OrderEvent.REJECTED, _FULL)
+            name = request.client_order_id
+            self._soon(partial(self._say, name, OrderEvent.REJECTED, _FULL))
 
     def cancel(self, client_order_id: str, now: int) -> None:
         """Cancel an order; an order unknown or already final brings no report."""
         if not self._hand_over(client_order_id, partial(self._cancel, client_order_id), now):
-            self._report(_FULL.detail)
+            self._soon(partial(self._report, _FULL.detail))
 
     def query(self, client_order_id: str, now: int) -> None:
         """Ask what there is to an order; the answer is a ``VenueOrder``, or does not come."""
         if not self._hand_over(client_order_id, partial(self._query, client_order_id, now), now):
-            self._report(_FULL.detail)
+            self._soon(partial(self._report, _FULL.detail))
 
     def list_trades(self, since: int, now: int) -> None:
         """Ask for the trades after news item ``since``; the answer is a ``VenueTrades``, if any."""
         if not self._hand_over("", partial(self._list_trades, since or self._began), now):
-            self._report(_FULL.detail)
+            self._soon(partial(self._report, _FULL.detail))
 
     def probe(self, now: int) -> None:
         """Ask for the account; the answer comes with ``probe`` set, or not at all."""
@@ -275,7 +277,8 @@ class VirtualBroker:
     @property
     def is_quiet(self) -> bool:
         """Return whether all that was handed over is done and all news is in."""
-        return self._finished_upto == self._handed_over and not self.market and self.stream.is_whole
+        done = self._finished_upto == self._handed_over and not self._unsaid
+        return done and not self.market and self.stream.is_whole
 
     async def refresh(self) -> None:
         """Ask for the account once more; unanswered, the last word stays and grows old."""
@@ -286,6 +289,16 @@ class VirtualBroker:
         await self._line.close()
 
     # -- jobs
+
+    def _soon(self, say: Callable[[], None]) -> None:
+        """Say something as soon as whoever has called is done: never within a call."""
+        self._unsaid += 1
+
+        def said() -> None:
+            self._unsaid -= 1
+            say()
+
+        asyncio.get_running_loop().call_soon(said)
 
     def _hand_over(self, name: str, work: Callable[[], Awaitable[None]], now: int) -> bool:
         self._now = max(self._now, now)

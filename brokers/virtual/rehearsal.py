@@ -7,11 +7,12 @@ number once. A piece knows which orders were handed over before it, for those mu
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Final
 
 import anyio
 
+from brokers.shown import EverySymbol
 from brokers.virtual.wire import MarketData, Shown
 
 MARKET_MAX: Final = 100_000
@@ -19,26 +20,6 @@ MARKET_MAX: Final = 100_000
 
 BATCH_MAX: Final = 500
 """Most pieces in one request."""
-
-
-class EverySymbol(Mapping[str, object]):
-    """Looks like live orders in every symbol: the whole market is shown, whoever has orders."""
-
-    def __getitem__(self, symbol: str) -> object:
-        """Return something for every symbol."""
-        return self
-
-    def __iter__(self) -> Iterator[str]:
-        """Name no symbol."""
-        return iter(())
-
-    def __len__(self) -> int:
-        """Be not empty."""
-        return 1
-
-    def __contains__(self, _symbol: object) -> bool:
-        """Have every symbol."""
-        return True
 
 
 class Rehearsal:

@@ -8,6 +8,7 @@ from feeds.errors import BadInput
 from feeds.readers.base import FORMS, Reader, open_binary
 from feeds.readers.columnar import ColumnarReader
 from feeds.readers.delimited import CsvReader
+from feeds.readers.folder import SeriesReader
 
 GZIP = b"\x1f\x8b"
 PARQUET = b"PAR1"
@@ -26,9 +27,12 @@ def open_reader(path: Path, name: str) -> Reader:
     """
     Return the reader for ``path``, which messages call ``name``.
 
-    The first bytes decide, not the name's ending. Raise ``BadInput`` for a file that is not
-    there or is none of the forms, ``ExtraMissing`` for one whose library is not installed.
+    The first bytes decide, not the name's ending; a folder is a series of the store. Raise
+    ``BadInput`` for a file that is not there or is none of the forms, ``ExtraMissing`` for one
+    whose library is not installed.
     """
+    if path.is_dir():
+        return SeriesReader(path, name)
     with open_binary(path, name) as stream:
         start = stream.read(8)
     if not start:

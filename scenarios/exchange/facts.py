@@ -16,13 +16,20 @@ VERSION = 1
 
 
 class FactKind(StrEnum):
-    """What a line says. The first five are what was done to the venue, the rest what came of it."""
+    """What a line says: first what was done to the venue, then what came of it."""
 
     OPENED = "opened"  # the account, with the venue's terms: the first line
     RECEIVED = "received"  # an order came
     CANCEL_ASKED = "cancel_asked"
     SHOWN = "shown"  # a piece of the market
     REFUSED = "refused"  # a request came and was not looked at: late, or a second time
+    AMEND_ASKED = "amend_asked"  # another quantity or price for a live order
+    SET = "set"  # leverage, mode or rules were changed
+    MET = "met"  # somebody came to one live order
+    FORCED = "forced"  # the venue closes a position, whatever its margin
+    AMENDED = "amended"
+    OWN_ORDER = "own_order"  # an order of the venue's own: a liquidation, a deleveraging
+    INSURED = "insured"  # what nobody can pay was made up for
     ACCEPTED = "accepted"
     REJECTED = "rejected"
     FILLED = "filled"
@@ -33,7 +40,17 @@ class FactKind(StrEnum):
 
 
 INPUTS = frozenset(
-    {FactKind.OPENED, FactKind.RECEIVED, FactKind.CANCEL_ASKED, FactKind.SHOWN, FactKind.REFUSED}
+    {
+        FactKind.OPENED,
+        FactKind.RECEIVED,
+        FactKind.CANCEL_ASKED,
+        FactKind.SHOWN,
+        FactKind.REFUSED,
+        FactKind.AMEND_ASKED,
+        FactKind.SET,
+        FactKind.MET,
+        FactKind.FORCED,
+    }
 )
 
 KIND_OF = {
@@ -48,7 +65,13 @@ KIND_OF = {
 
 
 class Terms(msgspec.Struct, frozen=True):
-    """What a venue is: its instruments, its account, how it matches."""
+    """
+    What a venue is: its instruments, its account, how it matches.
+
+    With ``reuses_ids`` a client order id is good for another order once its order has ended.
+    ``reserves`` and ``at_once`` are as of ``EngineConfig``. Whoever's equity falls below
+    ``maintenance`` times the value of the positions is liquidated; without it nobody is.
+    """
 
     instruments: dict[str, Instrument]
     currency: str
@@ -58,7 +81,15 @@ class Terms(msgspec.Struct, frozen=True):
     slippage_bps: Decimal = Decimal(0)
     participation: Decimal = Decimal(1)
     brackets: bool = True
+    reuses_ids: bool = False
+    reserves: bool = False
+    at_once: bool = False
+    maintenance: Decimal | None = None
     version: int = VERSION
+
+
+class NotListable(ValueError):
+    """An instrument that a dialect's exchange cannot list."""
 
 
 class Payment(msgspec.Struct, frozen=True, gc=False):
@@ -67,6 +98,16 @@ class Payment(msgspec.Struct, frozen=True, gc=False):
     symbol: str
     position_side: PositionSide
     amount: Decimal
+
+
+class Setting(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """What is changed: of ``symbol`` leverage, margin type or rules, of the account its mode."""
+
+    symbol: str = ""
+    leverage: int | None = None
+    isolated: bool | None = None
+    position_mode: PositionMode | None = None
+    rules: Instrument | None = None
 
 
 class Fact(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
@@ -93,6 +134,19 @@ class Fact(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     payment: Payment | None = None
     account: Account | None = None
     terms: Terms | None = None
+    setting: Setting | None = None
+    quantity: Decimal | None = None
+    price: Decimal | None = None
 
 
-__all__ = ["INPUTS", "KIND_OF", "Fact", "FactKind", "FundingAtMark", "Payment", "Terms"]
+__all__ = [
+    "INPUTS",
+    "KIND_OF",
+    "Fact",
+    "FactKind",
+    "FundingAtMark",
+    "NotListable",
+    "Payment",
+    "Setting",
+    "Terms",
+]

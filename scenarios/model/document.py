@@ -6,7 +6,12 @@ from typing import Any
 
 from pydantic import Field, model_validator
 
-from actors.settings import ExecutionSettings, HealthSettings, RiskSettings
+from actors.settings import (
+    ExecutionSettings,
+    HealthSettings,
+    ReconciliationSettings,
+    RiskSettings,
+)
 from scenarios.model.base import Offset, Table
 from scenarios.model.expect import Expectation
 from scenarios.model.market import Market
@@ -28,6 +33,11 @@ class Scenario(Table):
     execution: ExecutionSettings = Field(
         ExecutionSettings(),
         description="lost answers, as [in the configuration](configuration.md#execution)",
+    )
+    reconciliation: ReconciliationSettings | None = Field(
+        None,
+        description="as [in the configuration](configuration.md#reconciliation), of a venue "
+        "elsewhere; without it every difference is refused, and looked for by occasion only",
     )
     health: HealthSettings | None = Field(
         None,
@@ -53,6 +63,12 @@ class Scenario(Table):
         for name in names:
             if names.count(name) > 1:
                 raise ValueError(f"strategies: the name {name!r} is given twice")
+        for place, step in enumerate(self.steps):
+            if self.session.mode == "replay" and step.goes_on:
+                raise ValueError(
+                    f"steps[{place}].{step.kind}.new: missing, and needed: nobody can go on with a "
+                    "replay"
+                )
         for place, strategy in enumerate(self.strategies):
             asked = [*strategy.symbols, *(line.symbol for line in strategy.script if line.symbol)]
             for symbol in asked:

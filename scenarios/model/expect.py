@@ -37,6 +37,7 @@ Outcome = Literal[
     "killed",
     "journal_failed",
     "power_cut",
+    "start_refused",
     "fault",
 ]
 """How a session ends: ``actors.outcomes``, or as it could not say itself."""
@@ -57,7 +58,7 @@ class Sight(Table):
         default_factory=dict, description="texts that fields must contain; figures by value"
     )
     tag: str | None = Field(None, description="only about the order of this tag")
-    session: int | None = Field(None, ge=1, description="only in the nth session of the scenario")
+    session: int | None = Field(None, ge=1, description="only of the nth process of the scenario")
 
     @field_validator("message")
     @classmethod
@@ -212,7 +213,7 @@ class Artifact(Table):
         default_factory=dict, description="column = text, all of them; numbers by value"
     )
     count: int | None = Field(None, ge=0, description="exactly so many (default: at least one)")
-    session: int | None = Field(None, ge=1, description="of the nth session (default: the last)")
+    session: int | None = Field(None, ge=1, description="as of the nth process (default: the last)")
 
 
 class Report(Table):
@@ -220,7 +221,7 @@ class Report(Table):
 
     contains: tuple[str, ...] = Field((), description="texts that it has")
     lacks: tuple[str, ...] = Field((), description="texts that it has not")
-    session: int | None = Field(None, ge=1, description="of the nth session (default: the last)")
+    session: int | None = Field(None, ge=1, description="as of the nth process (default: the last)")
 
 
 class Expectation(Table):

@@ -83,7 +83,8 @@ class Market(Table):
     One symbol's bars, by exactly one of closes, rows, flat, walk or file.
 
     ``closes``: each bar opens at the close before it; ``[price, n]`` stands for n bars.
-    ``rows``: ``[open, high, low, close, volume]``, or with the bar's number in front.
+    ``rows``: ``[open, high, low, close, volume]``, or with the bar's number in front; bars numbered
+    0 and less are from before the start: strategies warm up with them.
     ``file``: a CSV beside the scenario, or ``fixture:NAME``.
     """
 

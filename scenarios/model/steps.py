@@ -23,6 +23,7 @@ ACTIONS = (
     "command",
     "crash",
     "venue",
+    "outside",
     "silence",
     "quote",
     "tick",
@@ -130,6 +131,24 @@ class VenueFault(Table):
         return self
 
 
+class Outside(Table):
+    """
+    Somebody else trades on our account: the venue takes an order that none of our processes sent.
+
+    Nothing is told of it; it is found where the venue's account is compared with our books.
+    """
+
+    symbol: str = Field(description="of which symbol")
+    side: Literal["buy", "sell"] = Field(description="which way")
+    quantity: Exact = Field(gt=0, description="how much")
+    limit_price: Exact | None = Field(None, gt=0, description="default: at market")
+    client_order_id: str = Field(
+        "outside-1",
+        min_length=1,
+        description="its client order id; one like `tg-s1-9` is a session's of ours, by its tag",
+    )
+
+
 class Silence(Table):
     """No bar arrives, though the source stays connected."""
 
@@ -190,21 +209,39 @@ class PowerCut(Table):
     """The process dies: nothing is finished, only what is durable survives."""
 
     restart: bool = Field(default=True, description="the daemon is started again")
+    new: bool = Field(default=False, description="with a new session: `trade --new`")
     down: Offset = Field(0, description="how long it is down; bars that close meanwhile are lost")
     tears_register: bool = Field(
         default=False, description="the register of holds is found cut off afterwards"
     )
 
+    @model_validator(mode="after")
+    def _check(self) -> PowerCut:
+        if self.new and not self.restart:
+            raise ValueError("new: goes with restart only")
+        return self
+
 
 class Stop(Table):
-    """The session is stopped in order, as by Ctrl-C, and may be started again."""
+    """The session is stopped in order, as by Ctrl-C; it may be gone on with, or a new one begun."""
 
     restart: bool = Field(default=False, description="the daemon is started again")
+    new: bool = Field(default=False, description="with a new session: `trade --new`")
     down: Offset = Field(0, description="how long it is down; bars that close meanwhile are lost")
+
+    @model_validator(mode="after")
+    def _check(self) -> Stop:
+        if self.new and not self.restart:
+            raise ValueError("new: goes with restart only")
+        return self
 
 
 class Start(Table):
-    """The daemon is started again; by then its session has ended by itself, or was stopped."""
+    """The daemon is started again; by then its process has ended, by itself or by a step."""
+
+    new: bool = Field(
+        default=False, description="with a new session: `trade --new`; needed if it has ended"
+    )
 
 
 class Step(Table):
@@ -238,6 +275,7 @@ class Step(Table):
     command: Command | None = Field(None, description="an operator's command")
     crash: Crash | None = Field(None, description="an actor fails")
     venue: VenueFault | None = Field(None, description="the venue misbehaves")
+    outside: Outside | None = Field(None, description="somebody else trades on our account")
     silence: Silence | None = Field(None, description="no data arrives")
     quote: QuoteTable | None = Field(None, description="a quote arrives")
     tick: TickTable | None = Field(None, description="a public trade arrives")
@@ -253,7 +291,7 @@ class Step(Table):
     power_cut: PowerCut | None = Field(None, description="the process dies")
     stop: Stop | None = Field(None, description="the session is stopped in order")
     start: Start | None = Field(
-        None, description="the daemon is started again after its session has ended: `{}`"
+        None, description="the daemon is started again after its process has ended: `{}`"
     )
 
     @model_validator(mode="after")
@@ -268,6 +306,14 @@ class Step(Table):
             raise ValueError("start: goes with at or bar only, nothing happens between sessions")
         one_of(self, ACTIONS, "action")
         return self
+
+    @property
+    def goes_on(self) -> bool:
+        """Return whether the daemon is started to go on with its session."""
+        cut = self.power_cut
+        return (cut is not None and cut.restart and not cut.new) or (
+            self.start is not None and not self.start.new
+        )
 
     @property
     def kind(self) -> str:

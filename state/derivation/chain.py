@@ -235,6 +235,7 @@ BEGINNINGS: Final = {
     "start": "the start of an actor",
     "failure": "a handler that failed",
     "venue": "the venue, late",
+    "connecting": "the venue, before the start",
 }
 """What origins mean that are words."""
 

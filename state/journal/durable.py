@@ -45,6 +45,8 @@ from state.journal.limits import (
     UNCOMMITTED,
 )
 from state.journal.sink import Sink
+from state.limits import ASIDE_S
+from state.precedence import Precedence
 
 _NOTHING_MORE = -1
 
@@ -67,6 +69,7 @@ class DurableJournal:
         seq: int,
         sinks: Sequence[Sink],
         on_failure: Callable[[JournalFailed], object] | None,
+        precedence: Precedence,
     ) -> None:
         """Go on after entry ``seq``; ``open`` is the way in."""
         self.path = path
@@ -75,6 +78,7 @@ class DurableJournal:
         self._connection = connection
         self._sinks = tuple(sinks)
         self._on_failure = on_failure
+        self._precedence = precedence
         self._loop = asyncio.get_running_loop()
         self._pending: list[Entry] = []
         self._accept_to = seq + UNCOMMITTED  # the last number that may be given
@@ -104,12 +108,15 @@ class DurableJournal:
         *,
         sinks: Sequence[Sink] = (),
         on_failure: Callable[[JournalFailed], object] | None = None,
+        precedence: Precedence | None = None,
     ) -> DurableJournal:
         """
         Open or create the journal at ``path`` and go on after its last entry.
 
-        An existing file is checked whole first: ``JournalDamaged``, ``SchemaTooNew``.
-        ``on_failure`` is told, once, when the journal fails; it must not raise.
+        The end of an existing file is checked first: ``JournalDamaged``, ``SchemaTooNew``. All of
+        it is checked by ``schema.check_file``, which takes as long as the file is.
+        ``on_failure`` is told, once, when the journal fails; it must not raise. Sinks step aside
+        for whoever has ``precedence``.
         """
         found: list[int | Exception] = []
 
@@ -129,7 +136,7 @@ class DurableJournal:
         if isinstance(last, Exception):
             await connection.close()
             raise last
-        journal = cls(path, connection, last, sinks, on_failure)
+        journal = cls(path, connection, last, sinks, on_failure, precedence or Precedence())
         # A task that is cancelled before its first step never runs, not even to clean up.
         await journal._began
         return journal
@@ -154,8 +161,15 @@ class DurableJournal:
         self.seq = seq
         if self._linger is None:
             # The session's clock has no say in how far the disk may lag behind.
-            self._linger = self._loop.call_later(LINGER_S, self._lingered)  # seam: the disk's time
+            # An order on its way takes what is there along: then it need not wait for this first.
+            after_s = LINGER_S - ASIDE_S
+            self._linger = self._loop.call_later(after_s, self._step_aside)  # seam: the disk's time
         return seq
+
+    def hasten(self) -> None:
+        """Begin to commit everything appended before the call; waits for nothing, never raises."""
+        if self.durable_seq < self.seq:
+            self._want(self.seq)
 
     async def commit(self) -> int:
         """
@@ -183,6 +197,18 @@ class DurableJournal:
         self._states = states
         self._kept = {}
         self._anew = True
+
+    def flush(self) -> None:
+        """Hand all that is durable to the sinks at once; what they raise ends the journal."""
+        unseen, self._unseen = self._unseen, []
+        try:
+            for entries, lines in unseen:
+                for sink in self._sinks:
+                    sink.write(entries, lines)
+                passing("journal.projected")
+        except Exception as error:  # noqa: BLE001 - a log that silently lacks events is worse
+            self._fail(error)
+            self._want(self.seq)
 
     async def keep_now(self) -> int:
         """
@@ -227,6 +253,10 @@ class DurableJournal:
             self._stop_thread()
             self._task.cancel()
 
+    async def gone(self) -> None:
+        """Return, after ``abort`` or ``close``, once nothing holds the file any more."""
+        await asyncio.wait([self._task])
+
     def _refusal(self) -> JournalError:
         if self._failure is not None:
             refusal = JournalFailed(str(self._failure))
@@ -237,8 +267,14 @@ class DurableJournal:
         waiting = self.seq - self.durable_seq
         return JournalFull(f"{self.path}: {waiting} entries wait for the disk")
 
-    def _lingered(self) -> None:
+    def _step_aside(self) -> None:
         self._linger = None
+        if self._precedence.is_clear:
+            self._lingered()
+        else:
+            self._precedence.when_clear(self._lingered)
+
+    def _lingered(self) -> None:
         # A moment after the last append was met, and nobody waits: a quiet one.
         self._quiet = not self._waiters
         self._want(self.seq)
@@ -313,9 +349,14 @@ class DurableJournal:
         batch: tuple[object, ...] = (self.durable_seq + 1, lines, points)
         statement = schema.INSERT
         answered = len(self._keepers)
+        written = len(lines)
         if self._states is not None:
             statement = schema.INSERT_WITH_STATES
-            batch = (*batch, self._anew, *schema.pack_states(self._changed(self._states())))
+            changed = self._changed(self._states())
+            names, values = schema.pack_states(changed)
+            batch = (*batch, self._anew, names, values)
+            # Each is in pages of its own where it is long, and shares one where it is not.
+            written += len(values) + len(changed) * LIVE_PAGE
             self._anew = False
             passing("journal.states_taken")
         passing("journal.committing")
@@ -325,7 +366,7 @@ class DurableJournal:
         durable = self.durable_seq = self.durable_seq + len(entries)
         if self._accept_to != _NOTHING_MORE:
             self._accept_to = durable + UNCOMMITTED
-        self._log_pages += 2 + len(lines) // LIVE_PAGE
+        self._log_pages += 2 + written // LIVE_PAGE
         self._answer(durable)
         for keeper in self._keepers[:answered]:
             if not keeper.done():
@@ -333,9 +374,9 @@ class DurableJournal:
         del self._keepers[:answered]
         passing("journal.answered")
         if entries:
-            # After those who waited have run: what they hold back is an order.
+            # After those who waited have run: what they hold back is an order, until it has left.
             self._unseen.append((entries, lines))
-            self._loop.call_soon(self._project)
+            self._precedence.when_clear(self.flush)
 
     def _changed(self, given: Mapping[str, bytes | None]) -> dict[str, bytes | None]:
         """Return the parts that the disk has otherwise, and take them as written."""
@@ -359,25 +400,13 @@ class DurableJournal:
                 waiter.set_result(durable)
         del waiters[:answered]
 
-    def _project(self) -> None:
-        """Show the sinks what is durable and they have not seen."""
-        unseen, self._unseen = self._unseen, []
-        try:
-            for entries, lines in unseen:
-                for sink in self._sinks:
-                    sink.write(entries, lines)
-                passing("journal.projected")
-        except Exception as error:  # noqa: BLE001 - a log that silently lacks events is worse
-            self._fail(error)
-            self._want(self.seq)
-
     async def _checkpoint(self) -> None:
         self._log_pages = 0
         await self._connection.execute_fetchall("PRAGMA wal_checkpoint(PASSIVE)")
         passing("journal.checkpointed")
 
     def _close_sinks(self) -> None:
-        self._project()  # the last batch's turn may not have come yet
+        self.flush()  # the last batch's turn may not have come yet
         for sink in self._sinks:
             try:
                 sink.close()
@@ -403,7 +432,8 @@ class DurableJournal:
             return
         first, last = self.durable_seq + 1, self.seq
         what = str(error) or type(error).__name__
-        self._failure = JournalFailed(f"{self.path}: entries {first} to {last} are lost: {what}")
+        which = f"entries {first} to {last} are not durable: " if first <= last else ""
+        self._failure = JournalFailed(f"{self.path}: {which}{what}")
         self._failure.__cause__ = error
         self._accept_to = _NOTHING_MORE
         for _, waiter in self._waiters:

@@ -23,5 +23,12 @@ class JournalDamaged(JournalError):
     """A stored journal breaks its own rules; the message names the place."""
 
 
+def damage_behind(error: BaseException | None) -> JournalDamaged | None:
+    """Return the damage that an error came of, ``None`` where it came of none."""
+    while error is not None and not isinstance(error, JournalDamaged):
+        error = error.__cause__
+    return error
+
+
 class SchemaTooNew(JournalError):
     """A file was written by a newer Tidegate than this one."""

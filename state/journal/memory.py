@@ -27,13 +27,14 @@ class Journal:
 
     __slots__ = ("_batch", "_buffer", "_closed", "_failure", "_flush_at", "_sinks", "seq")
 
-    def __init__(self, sinks: Sequence[Sink], *, batch: int = BATCH) -> None:
+    def __init__(self, sinks: Sequence[Sink], *, batch: int = BATCH, after: int = 0) -> None:
+        """Go on with numbers after ``after``, the last one that an earlier process gave."""
         assert batch > 0, "a batch holds at least one entry"
-        self.seq = 0  # the last sequence number given
+        self.seq = after  # the last sequence number given
         self._sinks = tuple(sinks)
         self._batch = batch
         self._buffer: list[Entry] = []
-        self._flush_at = batch
+        self._flush_at = after + batch
         self._failure: BaseException | None = None
         self._closed = False
 
@@ -56,6 +57,9 @@ class Journal:
     def durable_seq(self) -> int:
         """Return the last number given: see the module's note on simulated time."""
         return self.seq
+
+    def hasten(self) -> None:
+        """Do nothing: nobody waits for a disk in simulated time."""
 
     async def commit(self) -> int:
         """Return ``durable_seq``; the same call makes entries durable in a live session."""

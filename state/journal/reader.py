@@ -6,21 +6,25 @@ A session that is running may be read at any time; nothing here writes to a jour
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Generator, Iterator
 from contextlib import closing
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
-from messages import SCHEMA_VERSION
+from messages import SCHEMA_VERSION, Message
+from state.atomic import last_newline
 from state.journal import schema
 from state.journal.entry import ENTRY_TYPES, Entry, decode_line
 from state.journal.errors import JournalDamaged, JournalError
 
+EVENTS = "events.ndjson"
 _SQLITE_MAGIC = b"SQLite format 3\0"
+M = TypeVar("M", bound=Message)
 _TYPE_NAMES = frozenset(kind.__name__ for kind in ENTRY_TYPES)
 
 
@@ -67,6 +71,25 @@ def read_journal(path: Path, *, after: int = 0) -> Generator[Entry]:
         yield entry
 
 
+def newest_of(path: Path, kind: type[M]) -> M | None:
+    """Return the newest message of a class in a live journal, found from its end; or ``None``."""
+    mark = f'{{"type":"{kind.__name__}",%'
+    query = "SELECT line FROM journal WHERE line LIKE ? ORDER BY seq DESC LIMIT 1"
+    try:
+        with closing(open_to_read(path)) as connection:
+            found = connection.execute(query, (mark,)).fetchone()
+    except sqlite3.Error as error:
+        raise schema.explained(error, path) from error
+    if found is None:
+        return None
+    try:
+        message = decode_line(found[0].encode()).message
+    except (msgspec.DecodeError, UnicodeError) as error:
+        raise JournalDamaged(f"{path}: the newest {kind.__name__} cannot be read") from error
+    assert isinstance(message, kind), "its line begins with its class"
+    return message
+
+
 def is_unmade(path: Path) -> bool:
     """Return whether the making of a live journal was cut short before it could hold anything."""
     if not path.exists() or not path.stat().st_size:
@@ -76,6 +99,50 @@ def is_unmade(path: Path) -> bool:
             return not file.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
     except sqlite3.Error:
         return False  # it is something, and whoever reads it says what is wrong with it
+
+
+def check_journal(path: Path) -> int:
+    """
+    Return the number of a live journal's last entry, 0 where it never had one.
+
+    Checks its end, in a time that does not depend on its size (``schema.check_file`` checks the
+    rest). Raises ``JournalDamaged`` for what breaks SQLite's rules or ours there, and for a journal
+    that lacks entries, or is not there, although ``events.ndjson`` beside it has them: that gets
+    only what is durable, so they were lost afterwards (a log that was cut short looks whole).
+    """
+    last = 0
+    if not is_unmade(path):
+        try:
+            with closing(open_to_read(path)) as connection:
+                last = schema.check_end(connection, path)
+        except sqlite3.Error as error:
+            raise schema.explained(error, path) from error
+    shown = _last_shown(path.with_name(EVENTS))
+    if shown > last:
+        raise JournalDamaged(
+            f"{path}: {f'ends with entry {last}' if last else 'has no entry'}, but {EVENTS} has "
+            f"those up to {shown}: they were durable, and are lost"
+        )
+    return last
+
+
+def _last_shown(events: Path) -> int:
+    """Return the number of the last whole line of a file of events, 0 where it has none."""
+    try:
+        with events.open("rb") as file:
+            end = last_newline(file, file.seek(0, os.SEEK_END))
+            start = last_newline(file, end) + 1
+            file.seek(start)
+            line = file.read(max(end, 0) - start)
+        return msgspec.json.decode(line, type=_Head).seq if line else 0
+    except (FileNotFoundError, msgspec.DecodeError, UnicodeDecodeError):
+        return 0  # a projection proves what it says, and nothing by what it lacks
+
+
+def line_at(path: Path, seq: int) -> bytes | None:
+    """Return the line of entry ``seq``, ``None`` where there is none; leaves nothing open."""
+    with closing(read_lines(path, after=seq - 1)) as lines:
+        return next(lines, None)
 
 
 def read_lines(path: Path, *, after: int = 0) -> Generator[bytes]:
@@ -132,13 +199,11 @@ def first_difference(first: Path, second: Path) -> Difference | None:
 def open_to_read(path: Path) -> sqlite3.Connection:
     """Open a journal file so that nothing can be written; refuse what is not or not yet known."""
     try:
-        connection = schema.connect(path, "ro")
-        application = connection.execute("PRAGMA application_id").fetchone()[0]
+        connection, application = _opened(path, "ro")
     except sqlite3.OperationalError:
         # A log beside the file needs a folder that can be written, even to read. Where that is
         # not so nobody writes either, and the file alone is all there is.
-        connection = schema.connect(path, "ro&immutable=1")
-        application = connection.execute("PRAGMA application_id").fetchone()[0]
+        connection, application = _opened(path, "ro&immutable=1")
     if application != schema.APPLICATION_ID:
         connection.close()
         raise JournalDamaged(f"{path}: not a Tidegate journal (application id {application:#x})")
@@ -151,10 +216,19 @@ def open_to_read(path: Path) -> sqlite3.Connection:
         schema.refuse_newer(
             f"{path}: events are of schema", schema.events_version(connection), SCHEMA_VERSION
         )
-    except JournalError:
+    except (JournalError, sqlite3.Error):
         connection.close()
         raise
     return connection
+
+
+def _opened(path: Path, mode: str) -> tuple[sqlite3.Connection, int]:
+    connection = schema.connect(path, mode)
+    try:
+        return connection, connection.execute("PRAGMA application_id").fetchone()[0]
+    except sqlite3.Error:
+        connection.close()
+        raise
 
 
 def _sqlite_lines(path: Path, after: int) -> Generator[bytes]:

@@ -40,5 +40,11 @@ class JournalWriter(Protocol):
     ) -> int:
         """Give the next number to ``message`` and return it; ``ts`` is int ms UTC."""
 
+    def hasten(self) -> None:
+        """Begin to bring what was appended to the disk; to know that it is there is to wait."""
+
     async def commit(self) -> int:
         """Return ``durable_seq`` once it covers everything appended before the call."""
+
+    def flush(self) -> None:
+        """Hand everything that is durable to the sinks at once, and not when it is quiet."""

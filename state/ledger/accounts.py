@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
-from state.money import ZERO, plain
+from state.money import ZERO
 
 
 class LedgerError(Exception):
@@ -84,11 +84,15 @@ class Chart:
         return totals
 
     def snapshot(self) -> dict[str, Any]:
-        """Return the state, JSON-ready: money as text, accounts in order of opening."""
+        """
+        Return the state, JSON-ready: money as text, accounts in order of opening.
+
+        The text is ``str``, digit for digit: what is restored writes the same journal.
+        """
         return {
             "entries": self.entries,
             "accounts": [
-                [account.name, account.commodity, plain(account.balance)]
+                [account.name, account.commodity, str(account.balance)]
                 for account in self.accounts.values()
             ],
         }

@@ -14,11 +14,11 @@ from typing import Any, Final
 
 import msgspec
 
-from messages import Fill, PositionSide, Side
+from messages import EXTERNAL, Fill, PositionSide, Side
 from state.instruments import Instrument
 from state.ledger.accounts import Account, ImpossibleFill, LedgerError, LedgerImbalance
 from state.ledger.lots import Closing, Lot, LotMethod, close_lots, merge, take_lots
-from state.money import ZERO, plain, ratio
+from state.money import ZERO, ratio
 
 BookKey = tuple[str, str, PositionSide]
 
@@ -157,7 +157,9 @@ class Book:
             else:
                 closing = close_lots(self.lots, -signed, self.method)
                 opened = ZERO
-        side = fill.position_side
+        # What the venue has closed by itself is the external book's: it may be the other way round,
+        # so that all books of a side together are what the venue holds.
+        side = _BOTH if self.key[0] == EXTERNAL else fill.position_side
         if side is not _BOTH and opened and (opened > ZERO) is not (side is _LONG):
             raise ImpossibleFill(f"{self!r} cannot be opened the other way: {fill!r}")
         return closing, opened
@@ -242,17 +244,17 @@ class Book:
             "symbol": symbol,
             "position_side": side.value,
             "method": self.method.value,
-            "bought": plain(self.bought),
-            "sold": plain(self.sold),
-            "paid": plain(self.paid),
-            "realized": plain(self.realized),
-            "funding": plain(self.funding),
+            "bought": str(self.bought),
+            "sold": str(self.sold),
+            "paid": str(self.paid),
+            "realized": str(self.realized),
+            "funding": str(self.funding),
             "lots": [
                 [
                     lot.lot_id,
-                    plain(lot.quantity),
-                    plain(lot.cost),
-                    None if lot.price is None else plain(lot.price),
+                    str(lot.quantity),
+                    str(lot.cost),
+                    None if lot.price is None else str(lot.price),
                     lot.opened_at,
                 ]
                 for lot in self.lots

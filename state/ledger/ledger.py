@@ -156,6 +156,11 @@ class Ledger:
         books = self._books
         return [books[key].view() for key in self._open]
 
+    def books_of(self, symbol: str) -> list[Position]:
+        """Return what every book of a symbol holds, flat ones included, by strategy and side."""
+        keys = sorted(key for key in self._books if key[1] == symbol)
+        return [self._books[key].view() for key in keys]
+
     @property
     def flat(self) -> bool:
         """Return whether no book holds anything."""

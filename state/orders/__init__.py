@@ -1,5 +1,6 @@
 """Orders: the checked table of their life, the order itself, and the store of all of them."""
 
+from state.orders.kept import KeptOrder, KeptOrders
 from state.orders.order import Order
 from state.orders.store import (
     FINISHED_ORDERS_MAX,
@@ -32,6 +33,8 @@ __all__ = [
     "VENUE_EVIDENCE",
     "DuplicateOrder",
     "IllegalTransition",
+    "KeptOrder",
+    "KeptOrders",
     "Order",
     "OrderStore",
     "OverFill",

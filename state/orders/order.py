@@ -8,6 +8,7 @@ from typing import Final
 
 from messages import Cause, Fill, OrderEvent, OrderRequest, OrderStatus
 from state.money import EXACT, ZERO, ratio
+from state.orders.kept import KeptOrder
 from state.orders.table import (
     FILL_EVENTS,
     START,
@@ -75,6 +76,36 @@ class Order:
         return (
             f"<Order {self.request.order_id} {self.status.value} "
             f"{self.filled}/{self.request.quantity} {self.request.symbol}>"
+        )
+
+    @classmethod
+    def of(cls, kept: KeptOrder, on_end: Callable[[Order], None] | None = None) -> Order:
+        """Return the order that was ``kept``, as it stood."""
+        order = cls(kept.request, on_end)
+        order.status = kept.status
+        order.filled = kept.filled
+        order.notional = kept.notional
+        order.fee = kept.fee
+        order.fee_currency = kept.fee_currency
+        order.other_fees = None if kept.other_fees is None else dict(kept.other_fees)
+        order.late_fills = kept.late_fills
+        order.updated_at = kept.updated_at
+        order.cause = kept.cause
+        return order
+
+    def kept(self) -> KeptOrder:
+        """Return all that is known of it, for ``of``; to be used before the order changes."""
+        return KeptOrder(
+            self.request,
+            self.status,
+            self.filled,
+            self.notional,
+            self.fee,
+            self.fee_currency,
+            self.other_fees,
+            self.late_fills,
+            self.updated_at,
+            self.cause,
         )
 
     @property

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
 
 from messages import OrderRequest
+from state.orders.kept import KeptOrders
 from state.orders.order import Order
 
 FINISHED_ORDERS_MAX = 4_096
@@ -107,6 +109,26 @@ class OrderStore:
         """Return the trade ids that are remembered."""
         return self._trades
 
+    # -- across restarts
+
+    def kept(self) -> KeptOrders:
+        """Return everything, for ``restore``; to be used before anything changes."""
+        return KeptOrders(
+            [order.kept() for order in self._live.values()],
+            [order.kept() for order in self._finished],
+            self._trades.generations(),
+        )
+
+    def restore(self, kept: KeptOrders) -> None:
+        """Replace everything by what ``kept`` gave."""
+        finished = [Order.of(order, self._ended) for order in kept.finished]
+        live = [Order.of(order, self._ended) for order in kept.live]
+        self._by_order = {order.request.order_id: order for order in (*finished, *live)}
+        self._by_client = {order.request.client_order_id: order for order in (*finished, *live)}
+        self._live = {order.request.order_id: order for order in live}
+        self._finished = deque(finished)  # seam: trimmed to finished_max
+        self._trades.restore(kept.trades)
+
     def _ended(self, order: Order) -> None:
         del self._live[order.request.order_id]
         finished = self._finished
@@ -143,6 +165,15 @@ class RecentIds:
     def names(self) -> list[str]:
         """Return every id that is remembered, the older generation first."""
         return [*sorted(self._old), *sorted(self._young)]
+
+    def generations(self) -> tuple[list[str], list[str]]:
+        """Return the ids of the older and of the younger generation, each sorted."""
+        return sorted(self._old), sorted(self._young)
+
+    def restore(self, generations: tuple[Iterable[str], Iterable[str]]) -> None:
+        """Replace everything by what ``generations`` gave."""
+        old, young = generations
+        self._old, self._young = frozenset(old), set(young)
 
     def add(self, name: str) -> bool:
         """Remember ``name``; return whether it was new."""

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from messages import (
+    AccountAdopted,
     ExecutionReport,
     OpenFollowUp,
     OpenIntent,
@@ -71,6 +72,7 @@ class CsvArtifacts:
                 OperatorReduce: self._orders.on_intent,
                 RiskDecision: self._orders.on_decision,
                 ExecutionReport: self._orders.on_report,
+                AccountAdopted: self._orders.on_adopted,
             },
             self.executions.handlers(),
         )

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from state.atomic import naming
+
 
 def quoted(text: str) -> str:
     """Return ``text`` as one CSV field."""
@@ -49,11 +51,12 @@ class CsvFile:
     reader never sees half a line of a batch that was flushed.
     """
 
-    __slots__ = ("_file", "lines")
+    __slots__ = ("_file", "_path", "lines")
 
     def __init__(self, path: Path, header: Sequence[str]) -> None:
         """Create or empty the file at ``path`` and write its header."""
         self.lines: list[str] = [csv_row(header)]
+        self._path = path
         self._file = path.open("wb", buffering=0)
         self.flush()
 
@@ -62,8 +65,9 @@ class CsvFile:
         if self.lines:
             data = memoryview("".join(self.lines).encode("utf-8"))
             self.lines.clear()
-            while data:  # a raw file may take a part only
-                data = data[self._file.write(data) :]
+            with naming(self._path):
+                while data:  # a raw file may take a part only
+                    data = data[self._file.write(data) :]
 
     def close(self) -> None:
         """Flush and close; may be called again without effect."""

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from messages import Hold, HoldLifted, HoldPlaced, SessionStarted
 from state.projections.limits import HOLD_KINDS_MAX, HOLDS_MAX
 from state.projections.safety_summary import HoldCount, HoldEnd, HoldResult
-from state.register import STOPPING
+from state.register import outliving
 
 OTHER_KINDS = "(other kinds)"
 
@@ -85,7 +85,7 @@ class HoldTally:
         kept = mode not in WITHOUT_REGISTER
         return tuple(
             replace(row, outlives=True)
-            if kept and row.end is HoldEnd.IN_FORCE and not row.hold.hold_id.startswith(STOPPING)
+            if kept and row.end is HoldEnd.IN_FORCE and outliving((row.hold,))
             else row
             for row in self._rows.values()
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from messages import (
+    AccountAdopted,
     ActorFailed,
     ActorRestarting,
     ActorStarted,
@@ -44,6 +45,7 @@ class IncidentTally:
         self._actors: dict[str, _Life] = {}
         self._dead_letters: dict[tuple[str, str, str], DeadLetterCount] = {}
         self._gaps: dict[str, GapCount] = {}
+        self._gaps_told = False
 
     # -- actors
 
@@ -83,6 +85,10 @@ class IncidentTally:
             text = f"{reconciled.occasion}: {'; '.join(reconciled.differences)}"
             self._note(reconciled.at, "differed", reconciled.actor, text)
 
+    def on_adoption(self, adopted: AccountAdopted) -> None:
+        """Note what was taken into the books though no order of ours made it."""
+        self._note(adopted.at, "adopted", adopted.actor, adopted.adoption.reason)
+
     def on_dead_letter(self, letter: DeadLetter) -> None:
         """Count a message that nobody handled."""
         self.dead_letters_total += 1
@@ -96,8 +102,15 @@ class IncidentTally:
             count, first_at, first_detail = known.count, known.first_at, known.first_detail
         self._dead_letters[key] = DeadLetterCount(*key, count + 1, first_at, first_detail)
 
+    def on_session_start(self) -> None:
+        """Take the next gaps for all there are: each end tells of its whole feed."""
+        self._gaps_told = False
+
     def on_gap(self, gap: FeedGap) -> None:
         """Count missing bars."""
+        if not self._gaps_told:
+            self._gaps_told = True
+            self._gaps.clear()
         known = self._gaps.get(gap.symbol)
         if known is None:
             known = GapCount(gap.symbol, 0, 0, 0, gap.after)

@@ -18,6 +18,9 @@ PARKED_PIECE_BYTES = 1 << 20
 SERIES_POINTS_MAX = 2_000
 """Points of one line: more than a screen has columns."""
 
+QUOTE_AGE_MS_MAX = 5_000
+"""A shadow's fill is compared with a quote of this age at most: an older one is not the market."""
+
 EXPOSURE_POINTS_MAX = 500
 """Points of the exposure chart: each values every position, so there are fewer of them."""
 
@@ -81,3 +84,7 @@ PIPE_BATCHES = 64
 
 FINISH_TIMEOUT_S = 120.0
 """How long the projections' process may take to end once it has answered: it is done by then."""
+
+AHEAD_BYTES = 64 << 20
+"""Lines that the projections' process holds while it reads an earlier process's journal: what a
+session writes in minutes. Past it the session waits, as behind any full pipe."""

@@ -10,6 +10,8 @@ from pathlib import Path
 import msgspec
 
 from messages import (
+    AccountAdopted,
+    Booking,
     Cause,
     ExecutionReport,
     Fill,
@@ -170,7 +172,7 @@ class OrderRows:
         """Take one step in an order's life; a fill's booking goes on to the positions."""
         order = self._orders.get(report.order_id)
         if report.fill is not None:
-            self._on_fill(order, report, report.fill)
+            self._trades.append(self._trade_row(order, report.fill, report.booking, report))
             self._on_news(report)
             return
         if report.order is not None:
@@ -186,6 +188,12 @@ class OrderRows:
         if over:
             self._on_news(report)
 
+    def on_adopted(self, adopted: AccountAdopted) -> None:
+        """Show lots that were taken into the books, or out of them, as a trade of no order."""
+        fill = adopted.adoption.fill
+        if fill is not None:
+            self._trades.append(self._trade_row(None, fill, adopted.booking, None))
+
     def finish(self) -> None:
         """Write the unfinished orders as they stand, in order of creation."""
         unfinished = [*self._orders.values(), *chain.from_iterable(self._repeats.values())]
@@ -195,8 +203,14 @@ class OrderRows:
         self._repeats.clear()
         self._rows.close()
 
-    def _on_fill(self, order: _Order | None, report: ExecutionReport, fill: Fill) -> None:
-        booking = report.booking
+    def _trade_row(
+        self,
+        order: _Order | None,
+        fill: Fill,
+        booking: Booking | None,
+        report: ExecutionReport | None,
+    ) -> str:
+        """Take a fill, of an order of ours if there is a ``report``; return its row."""
         book = self._positions.on_fill(fill, booking)
         realized = lots = ""
         if booking is not None:
@@ -213,7 +227,7 @@ class OrderRows:
         if "E" in amounts:
             amounts = f"{plain(fill.quantity)},{plain(fill.price)},{plain(fill.fee)}"
         decided = ","
-        if order is not None:
+        if order is not None and report is not None:
             request = order.request
             if request is not None:
                 decided = _decided(request.decision_price, fill)
@@ -224,7 +238,7 @@ class OrderRows:
                 else:
                     self._on_part(order, report, fill)
         words = self._words
-        self._trades.append(
+        return (
             f"{trade_id},{iso_ms(fill.timestamp)},{ids},{book},{words[fill.side]},{amounts},"
             f"{words[fill.fee_currency]},{words[fill.liquidity]},{realized},{lots},{decided}\n"
         )

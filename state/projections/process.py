@@ -8,6 +8,7 @@ puts everything that people read afterwards on another.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import queue
 import subprocess
@@ -19,9 +20,18 @@ from pathlib import Path
 import msgspec
 
 from state.journal.entry import Entry
-from state.journal.errors import JournalFailed
+from state.journal.errors import JournalDamaged, JournalFailed
 from state.projections.limits import FINISH_TIMEOUT_S, PIPE_BATCHES
-from state.projections.worker import FACTS, LINES, PLAN, Answer, Plan, frame
+from state.projections.worker import (
+    CATCH_UP,
+    FACTS,
+    LINES,
+    PLAN,
+    Answer,
+    CatchUp,
+    Plan,
+    frame,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -49,7 +59,8 @@ class ProjectionProcess:
         plan = Plan(str(out.absolute()), journal, tuple(str(copy.absolute()) for copy in copies))
         self._frames: queue.Queue[bytes | None] = queue.Queue(maxsize=PIPE_BATCHES)
         self._frames.put(frame(PLAN, msgspec.json.encode(plan)))
-        self._failure: str | None = None
+        self._failure: JournalFailed | None = None
+        self._answered: bytes | None = None
         self._thread = threading.Thread(target=self._pump, name="projections", daemon=True)
         self._thread.start()
 
@@ -57,8 +68,13 @@ class ProjectionProcess:
         """Hand one batch over; waits while too many are waiting."""
         del entries
         if self._failure is not None:
-            raise JournalFailed(f"the projections' process is gone: {self._failure}")
+            raise self._failure
         self._frames.put(frame(LINES, lines))
+
+    def catch_up(self, journal: Path, upto: int) -> None:
+        """Have it begin with the entries of ``journal`` up to ``upto``; returns at once."""
+        order = CatchUp(str(journal.absolute()), upto)
+        self._frames.put(frame(CATCH_UP, msgspec.json.encode(order)))
 
     def close(self) -> None:
         """Do nothing yet: the facts are still to come."""
@@ -67,9 +83,7 @@ class ProjectionProcess:
         """Hand over the facts, wait for the files and return the answer."""
         self._frames.put(frame(FACTS, msgspec.json.encode(facts)))
         self._end_input()
-        assert self._process.stdout is not None, "the process was started with a pipe"
-        content = self._process.stdout.read()
-        self._process.stdout.close()
+        content = self._answer()
         status = self._process.wait(timeout=FINISH_TIMEOUT_S)
         try:
             answer = msgspec.json.decode(content, type=Answer)
@@ -78,28 +92,61 @@ class ProjectionProcess:
                 f"the projections' process ended with status {status} and no answer"
             ) from error
         if answer.error:
-            raise JournalFailed(f"writing the projections: {answer.error}")
+            raise _failure(answer)
         return answer
 
     def abandon(self) -> None:
-        """Let the process close its files without facts, and wait for it; never raises."""
+        """
+        Let the process close its files without facts, and wait for it; never raises.
+
+        May be called after a ``finish`` that failed.
+        """
         self._end_input()
-        if self._process.stdout is not None:
-            self._process.stdout.close()
+        self._answer()
         self._process.wait()
 
     def _end_input(self) -> None:
-        self._frames.put(None)
-        self._thread.join()
+        if self._thread.is_alive():
+            self._frames.put(None)
+            self._thread.join()
+
+    def _answer(self) -> bytes:
+        """Wait for the process's one answer, or its end without one."""
+        if self._answered is None:
+            assert self._process.stdout is not None, "the process was started with a pipe"
+            self._answered = self._process.stdout.read()
+            self._process.stdout.close()
+        return self._answered
 
     def _pump(self) -> None:
         pipe = self._process.stdin
         assert pipe is not None, "the process was started with a pipe"
+        is_over = False
         try:
             while (item := self._frames.get()) is not None:
                 pipe.write(item)
-            pipe.close()
+            is_over = True
+            pipe.close()  # what it had room for is written only now
         except OSError as error:
-            self._failure = str(error)
-            while self._frames.get() is not None:
+            self._failure = self._why(error)
+            with contextlib.suppress(OSError):  # what it could not write it cannot flush either
+                pipe.close()
+            while not is_over and self._frames.get() is not None:
                 pass  # the other side must not wait for a queue that nobody empties
+
+    def _why(self, error: OSError) -> JournalFailed:
+        """Return what the process said before it went; of a pipe that broke nobody learns it."""
+        try:
+            answer = msgspec.json.decode(self._answer(), type=Answer)
+        except msgspec.DecodeError:
+            return JournalFailed(f"the projections' process is gone: {error}")
+        return _failure(answer)
+
+
+def _failure(answer: Answer) -> JournalFailed:
+    failed = JournalFailed(f"the projections cannot be written: {answer.error}")
+    if answer.damaged:
+        failed.__cause__ = JournalDamaged(answer.error)
+    elif answer.errno:
+        failed.__cause__ = OSError(answer.errno, os.strerror(answer.errno))
+    return failed

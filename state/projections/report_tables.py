@@ -6,8 +6,11 @@ Amounts are rounded for reading; the exact ones are in the CSV files and in ``--
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from decimal import Decimal
+from typing import Final
 
+from state.projections.admission_tables import shadow_table
 from state.projections.execution_tables import execution_tables, is_plain
 from state.projections.report_text import (
     NONE,
@@ -38,6 +41,7 @@ def summary_table(summary: Summary) -> tuple[Table, ...]:
         Table(session.title, (), session.rows + _run_rows(summary.facts), note=session.note),
         result_facts(summary),
         strategy_table(summary),
+        shadow_table(summary),
         *(() if is_plain(summary) else execution_tables(summary)),
         refusal_table(summary),
         *(section[0] for section in kill_sections(summary)),
@@ -65,6 +69,7 @@ def session_facts(summary: Summary) -> Table:
         ("Bars", count(facts.bars)),
         ("Gaps", f"{gaps:,} ({missing:,} bars missing)" if gaps else "none"),
         ("Bad rows", count(facts.quarantined_rows)),
+        ("Last start", recovery_text(facts.recovery)),
         *((f"Strategy {name}", use) for name, use in sorted(facts.strategies.items())),
         ("Configuration", f"sha256 {facts.config_sha256}" if facts.config_sha256 else ""),
         ("Code", facts.code_version),
@@ -76,6 +81,21 @@ def session_facts(summary: Summary) -> Table:
         tuple((name, value) for name, value in rows if value not in {"", NONE}),
         note=SYNTHETIC if facts.synthetic else "",
     )
+
+
+RECOVERY_PHASES: Final = ("protected", "checked", "trading")
+
+
+def recovery_text(times: Mapping[str, float]) -> str:
+    """
+    Return how long each phase of a start after an earlier process took, in a few words.
+
+    The order of the phases is not that of ``times``: a manifest gives them back by name.
+    """
+    phases = ", ".join(
+        f"{phase} after {times[phase]:.2f} s" for phase in RECOVERY_PHASES if phase in times
+    )
+    return f"went on after an earlier process: {phases}" if phases else ""
 
 
 def result_facts(summary: Summary) -> Table:

@@ -17,6 +17,8 @@ from pathlib import Path
 
 import msgspec
 
+from state.admission import admission_line
+from state.projections.admission_tables import admission_table, shadow_table
 from state.projections.execution_tables import execution_tables
 from state.projections.report_tables import (
     SYNTHETIC,
@@ -116,6 +118,8 @@ def _body(summary: Summary, title: str) -> str:
     parts = [_header(summary, title)]
     if summary.facts.synthetic:
         parts.append(f'<p class="warning">{escape(SYNTHETIC)}.</p>\n')
+    if line := admission_line(summary.facts.admission):
+        parts.append(f'<p class="warning" id="admission">{escape(line)}.</p>\n')
     held = held_at_the_end(summary)
     if held:
         parts.append(f'<p class="warning" id="held">{escape(held)}</p>\n')
@@ -129,6 +133,7 @@ def _body(summary: Summary, title: str) -> str:
     if charts.symbols:
         parts.append(_price_card(summary))
     parts.append(_table(strategy_table(summary), empty="No strategy sent an order."))
+    parts += [_table(table) for table in (shadow_table(summary),) if table.rows]
     parts += [_table(table) for table in execution_tables(summary)]
     parts.append(_table(hold_table(summary), empty="None: nothing was held."))
     parts += [_table(table) for table in safety_tables(summary)]
@@ -144,6 +149,7 @@ def _body(summary: Summary, title: str) -> str:
         )
         if table.rows
     ]
+    parts += [_table(table) for table in (admission_table(summary),) if table.rows]
     pair = _table(result_facts(summary)) + _table(session_facts(summary), title="What ran")
     parts.append(f'<div class="pair">\n{pair}</div>\n')
     parts.append(_table(next_steps(summary)))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from state.admission import admission_line
+from state.projections.admission_tables import admission_table, shadow_table
 from state.projections.execution_tables import execution_tables
 from state.projections.report_tables import (
     SYNTHETIC,
@@ -45,6 +47,8 @@ def session_md(summary: Summary) -> str:
     parts.append(
         f"{_text(facts.mode or 'unknown mode').capitalize()}: {_text(outcome_text(summary))}.\n"
     )
+    if line := admission_line(facts.admission):
+        parts.append(f"**{_text(line)}.**\n")
     held = held_at_the_end(summary)
     if held:
         parts.append(f"**{_text(held)}**\n")
@@ -54,6 +58,7 @@ def session_md(summary: Summary) -> str:
         parts += [_section(table, level=3) for table in others if table.rows]
     parts.append(_section(result_facts(summary)))
     parts.append(_section(strategy_table(summary), empty="No strategy sent an order."))
+    parts += [_section(table) for table in (shadow_table(summary),) if table.rows]
     parts += [_section(table) for table in execution_tables(summary)]
     parts.append(_section(position_table(summary), empty="None."))
     parts.append(_section(hold_table(summary), empty="None: nothing was held."))
@@ -67,6 +72,7 @@ def session_md(summary: Summary) -> str:
     ):
         if table.rows:
             parts.append(_section(table))
+    parts += [_section(table) for table in (admission_table(summary),) if table.rows]
     parts.append(_section(session_facts(summary), title="What ran"))
     parts.append(_section(next_steps(summary)))
     parts.append("Amounts are rounded here; the CSV files have them exactly.\n")

@@ -97,6 +97,11 @@ class StrategyTally:
             if held_long is not (fill.side is _BUY):
                 totals.close(booking.realized_pnl)
 
+    def on_adopted(self, fill: Fill, booking: Booking) -> None:
+        """Take over lots that came into the account, or left it: a position, and nobody's trade."""
+        self.strategy(fill.strategy)
+        self._positions[fill.strategy, fill.symbol, fill.position_side] = booking
+
     @property
     def fills(self) -> int:
         """Return the number of fills."""

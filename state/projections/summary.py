@@ -12,6 +12,7 @@ from messages import ReasonCode
 from state.money import plain
 from state.projections.execution_summary import ExecutionResult
 from state.projections.safety_summary import HoldCount, HoldResult, SafetyResult
+from state.projections.shadow_summary import ShadowResult
 from state.projections.timestamps import iso_ms
 
 
@@ -24,8 +25,11 @@ class RunFacts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     What the runner knows and the journal does not say.
 
     ``data`` maps each input's name to its fingerprint, ``strategies`` each strategy's name to
-    what it is (class and parameters). Counts are ``None`` where nobody counted. The last group
-    differs from run to run: it is printed and never written to a file of the session.
+    what it is (class and parameters). ``recovery`` has the seconds that the last start after an
+    earlier process took to each phase. ``admission`` is that of a live or shadow session's last
+    start: by whose leave it was, and where its orders went. Counts are ``None`` where nobody
+    counted. The last group differs from run to run: it is printed and never written to a file of
+    the session.
     """
 
     session_id: str = ""
@@ -42,6 +46,8 @@ class RunFacts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     last_bar_at: int | None = None
     bars: int | None = None
     quarantined_rows: int | None = None
+    recovery: dict[str, float] = {}
+    admission: dict[str, Any] = {}
     notes: tuple[str, ...] = ()
 
     folder: str = ""
@@ -142,7 +148,11 @@ class RefusalCount(msgspec.Struct, frozen=True):
 
 
 class Incident(msgspec.Struct, frozen=True):
-    """Something went wrong: ``kind`` failed, restarted, quarantined, escalated or differed."""
+    """
+    Something went wrong, or was not ours.
+
+    ``kind`` is failed, restarted, quarantined, escalated, differed or adopted.
+    """
 
     at: int
     kind: str
@@ -229,6 +239,7 @@ class Summary(msgspec.Struct, frozen=True):
     volume: Decimal
     refusals: tuple[RefusalCount, ...]
     executions: tuple[ExecutionResult, ...]
+    shadow: tuple[ShadowResult, ...]
     strategies: tuple[StrategyResult, ...]
     positions: tuple[PositionResult, ...]
     holds: tuple[HoldResult, ...]

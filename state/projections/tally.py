@@ -39,6 +39,7 @@ from state.projections.incident_tally import IncidentTally
 from state.projections.limits import REASON_KINDS_MAX
 from state.projections.safety_tally import SafetyTally
 from state.projections.series import BoundedSeries
+from state.projections.shadow_tally import ShadowTally
 from state.projections.strategy_tally import StrategyTally
 from state.projections.summary import Charts, RefusalCount, RunFacts, Summary, run_facts
 
@@ -70,6 +71,7 @@ class SummaryProjection:
         self._incidents = IncidentTally()
         self._safety = SafetyTally()
         self._charts = ChartTally()
+        self._shadow = ShadowTally()
         self._sampled_equity: BoundedSeries[float] = BoundedSeries()
         self._sampled: EquitySampled | None = None
         self._handlers: dict[type, Handler] = self._dispatch()
@@ -113,10 +115,12 @@ class SummaryProjection:
             EquitySampled: self._on_equity,
             m.MarketSampled: self._charts.on_prices,
             FundingBooked: self._on_funding,
+            m.AccountAdopted: self._on_adopted,
             SessionStarted: self._on_session_start,
             SessionEnded: self._on_session_end,
             StrategyQuarantined: self._on_quarantine,
             **self._safety.handlers(),
+            **self._shadow.handlers(),
             m.ActorStarted: self._on_actor_start,
             m.ActorFailed: incidents.on_failure,
             m.ActorRestarting: incidents.on_restart,
@@ -145,6 +149,7 @@ class SummaryProjection:
 
     def _on_report(self, report: ExecutionReport) -> None:
         order_id, status, fill = report.order_id, report.status, report.fill
+        self._shadow.on_report(report)
         if fill is not None:
             self._strategies.on_fill(fill, report.booking)
             self._charts.on_fill(fill)
@@ -190,6 +195,12 @@ class SummaryProjection:
     def _on_funding(self, booked: FundingBooked) -> None:
         self._strategies.strategy(booked.strategy).funding += booked.amount
 
+    def _on_adopted(self, adopted: m.AccountAdopted) -> None:
+        fill, booking = adopted.adoption.fill, adopted.booking
+        if fill is not None and booking is not None:
+            self._strategies.on_adopted(fill, booking)
+        self._incidents.on_adoption(adopted)
+
     # -- the session
 
     def _on_session_start(self, started: SessionStarted) -> None:
@@ -197,6 +208,7 @@ class SummaryProjection:
             self._started = started
         self._ended = None
         self._safety.holds.on_session_start(started)
+        self._incidents.on_session_start()
 
     def _on_session_end(self, ended: SessionEnded) -> None:
         self._ended = ended
@@ -240,6 +252,7 @@ class SummaryProjection:
             volume=self._strategies.volume,
             refusals=tuple(self._refusals.values()),
             executions=self._executions.results(ended_at),
+            shadow=self._shadow.results(),
             strategies=self._strategies.results(marks, last.currency if last is not None else ""),
             positions=self._strategies.positions(marks),
             holds=holds.results(),

@@ -2,7 +2,8 @@
 The process that writes a session's projections while the session runs.
 
 It reads frames from its standard input: one byte that says what it is, four bytes of length
-(big endian), the payload. The first is its ``Plan``; then batches of journal lines; at the
+(big endian), the payload. The first is its ``Plan``; then, where a session goes on, what to read
+of its journal first (``CatchUp``); then batches of journal lines; at the
 end the runner's facts, answered on standard output with the summary. Input that ends without
 facts means that the session died: everything is closed and nothing is answered.
 
@@ -17,23 +18,30 @@ import gc
 import hashlib
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
+from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import msgspec
 
 from state.journal.entry import decode_lines
+from state.journal.errors import JournalDamaged
+from state.journal.reader import read_lines
 from state.manifest import file_sha256
 from state.ndjson import NdjsonSink
 from state.projections.artifacts import CsvArtifacts
+from state.projections.limits import AHEAD_BYTES, REBUILD_BATCH
 from state.projections.session_html import write_session_html
 from state.projections.session_md import write_session_md
 from state.projections.summary import summary_json
 from state.projections.tally import SummaryProjection
 
-PLAN, LINES, FACTS = b"P", b"L", b"F"
+PLAN, CATCH_UP, LINES, FACTS = b"P", b"C", b"L", b"F"
 HEADER = 5
 
 EXIT_DONE = 0
@@ -65,12 +73,26 @@ class Plan(msgspec.Struct, frozen=True):
     copies: tuple[str, ...] = ()
 
 
+class CatchUp(msgspec.Struct, frozen=True):
+    """Begin with the entries of ``journal`` up to number ``upto``: an earlier process's."""
+
+    journal: str
+    upto: int
+
+
 class Answer(msgspec.Struct, frozen=True):
-    """The summary as JSON-ready values, and the sha256 of every sealed file that exists."""
+    """
+    The summary as JSON-ready values, and the sha256 of every sealed file that exists.
+
+    Or the ``error`` that ended it, with its number where the operating system gave one, and
+    whether what is ``damaged`` is the journal that it was to begin with.
+    """
 
     summary: dict[str, Any]
     sha256: dict[str, str]
     error: str = ""
+    errno: int = 0
+    damaged: bool = False
 
 
 def frame(kind: bytes, payload: bytes) -> bytes:
@@ -86,6 +108,64 @@ def read_frame(stream: BinaryIO) -> tuple[bytes, bytes] | None:
     length = int.from_bytes(head[1:], "big")
     payload = stream.read(length)
     return (head[:1], payload) if len(payload) == length else None
+
+
+def stored_batches(order: CatchUp) -> Iterator[bytes]:
+    """Yield the lines to begin with, many at a time; the journal may be written to meanwhile."""
+    seq = 0
+    while seq < order.upto:
+        # Each batch is a read of its own: a long one would keep the log from being checkpointed.
+        with closing(read_lines(Path(order.journal), after=seq)) as lines:
+            batch = list(islice(lines, min(REBUILD_BATCH, order.upto - seq)))
+        if not batch:
+            raise JournalDamaged(f"{order.journal}: expected entry {seq + 1}, found none")
+        seq += len(batch)
+        yield b"\n".join(batch) + b"\n"
+
+
+class ReadAhead:
+    """
+    Frames read by a thread before they are wanted, up to ``AHEAD_BYTES``.
+
+    For the time in which an earlier process's journal is read: the session must not wait for that.
+    """
+
+    def __init__(self, stream: BinaryIO, most: int = AHEAD_BYTES) -> None:
+        """Begin to read."""
+        self._stream, self._most = stream, most
+        self._frames: deque[tuple[bytes, bytes]] = deque()  # seam: bounded by its bytes
+        self._bytes = 0
+        self._ended = False
+        self._changed = threading.Condition()
+        threading.Thread(target=self._read, name="read-ahead", daemon=True).start()
+
+    @property
+    def is_abandoned(self) -> bool:
+        """Return whether the input has ended, and not with the facts."""
+        with self._changed:
+            return self._ended and not (self._frames and self._frames[-1][0] == FACTS)
+
+    def next(self) -> tuple[bytes, bytes] | None:
+        """Return the next frame, or ``None`` at the end; waits for it."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._frames or self._ended)
+            if not self._frames:
+                return None
+            item = self._frames.popleft()
+            self._bytes -= len(item[1])
+            self._changed.notify_all()
+            return item
+
+    def _read(self) -> None:
+        while (item := read_frame(self._stream)) is not None:
+            with self._changed:
+                self._changed.wait_for(lambda: self._bytes < self._most)
+                self._frames.append(item)
+                self._bytes += len(item[1])
+                self._changed.notify_all()
+        with self._changed:
+            self._ended = True
+            self._changed.notify_all()
 
 
 @contextmanager
@@ -127,17 +207,33 @@ def _write(stream: BinaryIO, plan: Plan) -> Answer | None:
     summary = SummaryProjection(tables.executions)
     events = hashlib.sha256()  # as they come: at the end it would be waited for
     facts: bytes | None = None
-    while facts is None and (item := read_frame(stream)) is not None:
-        kind, payload = item
-        if kind == FACTS:
-            facts = payload
-            continue
+
+    def take(payload: bytes) -> None:
         entries = decode_lines(payload)
         events.update(payload)
         for file in files:
             file.write_lines(entries[0].seq, payload)
         tables.write(entries)
         summary.write(entries)
+
+    following: Callable[[], tuple[bytes, bytes] | None] = partial(read_frame, stream)
+    while facts is None and (item := following()) is not None:
+        kind, payload = item
+        if kind == FACTS:
+            facts = payload
+        elif kind == CATCH_UP:
+            ahead = ReadAhead(stream)
+            following = ahead.next
+            earlier = msgspec.json.decode(payload, type=CatchUp)
+            for lines in stored_batches(earlier):
+                try:
+                    take(lines)
+                except (msgspec.DecodeError, UnicodeDecodeError) as error:
+                    raise JournalDamaged(f"{earlier.journal}: an entry: {error}") from error
+                if ahead.is_abandoned:
+                    break  # the next process begins anew, and waits for this one's end
+        else:
+            take(payload)
     for sink in (*files, tables, summary):
         sink.close()
     if facts is None:
@@ -157,7 +253,11 @@ def main() -> int:
     try:
         answer = work(sys.stdin.buffer)
     except Exception as error:  # noqa: BLE001 - reported to the session, which must know
-        answer = Answer({}, {}, f"{type(error).__name__}: {error}")
+        number = (error.errno or 0) if isinstance(error, OSError) else 0
+        told = f"{type(error).__name__}: {error}"
+        if damaged := isinstance(error, JournalDamaged):
+            told = str(error)
+        answer = Answer({}, {}, told, number, damaged)
         _answer(answer)
         return EXIT_FAILED
     if answer is None:
@@ -167,8 +267,10 @@ def main() -> int:
 
 
 def _answer(answer: Answer) -> None:
-    sys.stdout.buffer.write(msgspec.json.encode(answer))
-    sys.stdout.buffer.flush()
+    # Where nobody waits for it any more, the session is gone and its journal has everything.
+    with suppress(BrokenPipeError):
+        sys.stdout.buffer.write(msgspec.json.encode(answer))
+        sys.stdout.buffer.flush()
 
 
 if __name__ == "__main__":

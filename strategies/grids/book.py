@@ -164,6 +164,11 @@ class Book:
         """Return the levels that hold something, nearest to their closing line first."""
         return sorted(self.held, reverse=self.sign < 0)
 
+    @property
+    def nearest(self) -> int | None:
+        """Return the level that holds something and is nearest to its closing line."""
+        return (min if self.sign > 0 else max)(self.held, default=None)
+
     def ended(self, intent_id: str) -> None:
         """Take note that an intent is over."""
         if self.orders.pop(intent_id, None) is not None:

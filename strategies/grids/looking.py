@@ -9,6 +9,7 @@ in between cost a comparison of floats, and exact numbers are only formed where 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from decimal import Decimal
 from itertools import islice
 from math import inf, nextafter
@@ -16,7 +17,8 @@ from typing import Final
 
 import msgspec
 
-from messages import ExecutionPolicy, IfAbsent, MinimumOrder, OrderFamily, Side
+from messages import ExecutionPolicy, IfAbsent, MinimumOrder, OrderFamily, PositionSide, Side
+from state.instruments import Instrument
 from state.money import ZERO
 from strategies.backoff import StrategyRejectionBackoff
 from strategies.desk import Asked, Desk
@@ -34,6 +36,20 @@ STOP_POLICY: Final = ExecutionPolicy(if_absent=IfAbsent.SYNC)
 """Everything leaves at market."""
 
 
+@dataclass(slots=True)
+class Leasts:
+    """The least quantities that close the levels of one book, and what they were worked out of."""
+
+    lines: Lines
+    minimum: MinimumOrder
+    rules: Instrument
+    by_level: dict[int, Decimal] = field(default_factory=dict)
+
+    def is_of(self, lines: Lines, minimum: MinimumOrder, rules: Instrument) -> bool:
+        """Return whether these very lines and rules were used."""
+        return self.lines is lines and self.minimum is minimum and self.rules is rules
+
+
 class Looker:
     """
     Looks at books and asks for what they lack, at the strategy's ``desk``.
@@ -45,6 +61,7 @@ class Looker:
         """Look by ``params``."""
         self.desk = desk
         self.minimums: dict[str, MinimumOrder] = {}
+        self._leasts: dict[tuple[str, PositionSide], Leasts] = {}
         self._set = params
         self._backoff = backoff
         self._sizing = Sizing(
@@ -193,8 +210,20 @@ class Looker:
         rules = self.desk.instruments.get(book.symbol)
         if rules is None or not rules.is_spot:  # a reduction has no least notional
             return held >= (minimum.min_quantity or ZERO)
-        price = rules.round_limit(closing_line(lines, level, book.sign), _SELL)
-        return held >= least_quantity(minimum, price, rules)
+        return held >= self._least(book, lines, level, minimum, rules)
+
+    def _least(
+        self, book: Book, lines: Lines, level: int, minimum: MinimumOrder, rules: Instrument
+    ) -> Decimal:
+        """Return the least that closes a level; worked out once, for it is asked at each look."""
+        known = self._leasts.get((book.symbol, book.side))
+        if known is None or not known.is_of(lines, minimum, rules):
+            known = self._leasts[book.symbol, book.side] = Leasts(lines, minimum, rules)
+        least = known.by_level.get(level)
+        if least is None:
+            price = rules.round_limit(closing_line(lines, level, book.sign), _SELL)
+            least = known.by_level[level] = least_quantity(minimum, price, rules)
+        return least
 
     def _ask_close(self, book: Book, lines: Lines, level: int) -> Asked:
         price, held = closing_line(lines, level, book.sign), book.holds(level)
@@ -221,11 +250,12 @@ class Looker:
         asked: list[Asked] = []
         over: dict[str, Order] = {}
         if at_close:
+            nearest = book.nearest
             over = {
                 name: book.orders[name]
                 for level, name in live.items()
                 if (level not in near and self._is_beyond(book, level))
-                or not self._is_in_turn(book, level)
+                or not _is_in_turn(book, level, nearest)
                 or self._is_left_behind(book, lines, book.orders[name], price)
             }
             asked.extend(self._cancel(book, over))
@@ -253,20 +283,12 @@ class Looker:
     def _free(self, book: Book, lines: Lines, live: dict[int, str]) -> Iterator[int]:
         """Yield the levels that may be opened or are about to be, nearest to the market first."""
         closing = {order.level for order in book.live(Purpose.CLOSE).values()}
+        nearest = book.nearest
         for level in reversed(book.levels) if book.sign > 0 else book.levels:
-            if not self._is_beyond(book, level) or not self._is_in_turn(book, level):
+            if not self._is_beyond(book, level) or not _is_in_turn(book, level, nearest):
                 continue
             if level in live or not (level in closing or self.can_close(book, lines, level)):
                 yield level
-
-    def _is_in_turn(self, book: Book, level: int) -> bool:
-        """
-        Return whether all other levels that hold something are farther from their closing.
-
-        What is bought last is sold first, or the ledger would close another level's lot. A market
-        that has left a gap behind is past the nearer levels when it comes back to it.
-        """
-        return all((other - level) * book.sign > 0 for other in book.held if other != level)
 
     def _is_left_behind(
         self, book: Book, lines: Lines, order: Order, price: Decimal | None
@@ -323,6 +345,17 @@ def opening_line(lines: Lines, level: int, sign: int) -> Decimal:
 def closing_line(lines: Lines, level: int, sign: int) -> Decimal:
     """Return the price at which it is closed: one line further on."""
     return lines.prices[level if sign > 0 else level - 1]
+
+
+def _is_in_turn(book: Book, level: int, nearest: int | None) -> bool:
+    """
+    Return whether all other levels that hold something are farther from their closing.
+
+    What is bought last is sold first, or the ledger would close another level's lot. A market
+    that has left a gap behind is past the nearer levels when it comes back to it. ``nearest`` is
+    the nearest one that holds something.
+    """
+    return nearest is None or (nearest - level) * book.sign >= 0
 
 
 def _wait_for(book: Book, price: Decimal, *, above: bool) -> None:

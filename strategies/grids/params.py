@@ -11,10 +11,10 @@ from pydantic import Field, model_validator
 
 from messages import ExecutionPolicy, Maker, OrderType, ReasonCode, Retry
 from state.money import BASIS_POINT, plain
-from strategies.contract import StrategyParams
+from strategies.booked import PatientParams, Seconds
 from strategies.grids.lines import ONE, Lines, Spacing, tidy
 from strategies.ladder.levels import WHOLE_BPS
-from strategies.ladder.params import SIZE_MAX, BelowMinimum, Bps, Codes, Seconds
+from strategies.ladder.params import SIZE_MAX, BelowMinimum, Bps, Codes
 
 LEVELS_MAX: Final = 500
 """Levels of one grid: a state with more of them would be a burden to journal at every change."""
@@ -37,7 +37,7 @@ class Direction(StrEnum):
     NEUTRAL = "neutral"
 
 
-class GridParams(StrategyParams):
+class GridParams(PatientParams):
     """A range of prices in levels: each buys at its lower line and sells at its upper one."""
 
     # -- how large
@@ -115,14 +115,6 @@ class GridParams(StrategyParams):
         description="refusals after which an order may be tried again",
     )
     retry_delay_s: Seconds = Field(1.0, description="before the first further try; it doubles")
-    backoff_base_s: Seconds = Field(30.0, description="rest of a symbol's openings after a refusal")
-    backoff_factor: float = Field(
-        2.0, ge=1, le=100, allow_inf_nan=False, description="each further rest is so much longer"
-    )
-    backoff_max_s: Seconds = Field(3_600.0, description="longest rest")
-    backoff_tolerated: int = Field(
-        0, ge=0, le=100, description="refusals in a row that cost no rest"
-    )
 
     @model_validator(mode="before")
     @classmethod
@@ -213,11 +205,7 @@ class GridParams(StrategyParams):
         for family in ("open", "close"):
             if getattr(self, f"{family}_retries") and not self.retry_codes:
                 yield f"{family}_retries: found no retry_codes that they are for"
-        if self.backoff_max_s < self.backoff_base_s:
-            yield (
-                f"backoff_max_s is {self.backoff_max_s:g}, "
-                f"expected at least backoff_base_s ({self.backoff_base_s:g})"
-            )
+        yield from self._of_patience()
 
     def _of_the_lines(self) -> Iterator[str]:
         if (self.lower is None) is not (self.upper is None):

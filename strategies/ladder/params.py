@@ -26,7 +26,7 @@ from messages import (
     Retry,
     Rollback,
 )
-from strategies.contract import StrategyParams
+from strategies.booked import PatientParams, Seconds
 from strategies.ladder.levels import WHOLE_BPS, Levels, tidy
 
 RUNGS_MAX: Final = 50
@@ -70,10 +70,9 @@ def words(value: Any) -> Any:
 Reasons = Annotated[tuple[FallbackOn, ...], BeforeValidator(words)]
 Codes = Annotated[tuple[ReasonCode, ...], BeforeValidator(words)]
 Bps = Annotated[Decimal, Field(ge=0, lt=WHOLE_BPS)]
-Seconds = Annotated[float, Field(gt=0, le=31_536_000, allow_inf_nan=False)]
 
 
-class LadderParams(StrategyParams):
+class LadderParams(PatientParams):
     """A base order, a ladder of adds below it (above, for shorts), an exit with a profit."""
 
     # -- how large
@@ -186,16 +185,6 @@ class LadderParams(StrategyParams):
         description="refusals after which an order may be tried again",
     )
     retry_delay_s: Seconds = Field(1.0, description="before the first further try; it doubles")
-    backoff_base_s: Seconds = Field(
-        30.0, description="rest of a family of orders after a refusal, by symbol"
-    )
-    backoff_factor: float = Field(
-        2.0, ge=1, le=100, allow_inf_nan=False, description="each further rest is so much longer"
-    )
-    backoff_max_s: Seconds = Field(3_600.0, description="longest rest")
-    backoff_tolerated: int = Field(
-        0, ge=0, le=100, description="refusals in a row that cost no rest"
-    )
 
     @model_validator(mode="before")
     @classmethod
@@ -299,11 +288,7 @@ class LadderParams(StrategyParams):
             yield "entry_offset_bps: a market order has no price of its own; expected 0"
         if self.resting_rungs > 1 and not self.adds_rest:
             yield "resting_rungs: adds wait here, none rests at the venue; expected 1"
-        if self.backoff_max_s < self.backoff_base_s:
-            yield (
-                f"backoff_max_s is {self.backoff_max_s:g}, "
-                f"expected at least backoff_base_s ({self.backoff_base_s:g})"
-            )
+        yield from self._of_patience()
         yield from self._of_the_ladder()
 
     def _of_family(self, family: str) -> Iterator[str]:

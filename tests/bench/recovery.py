@@ -1,7 +1,12 @@
 """
 What recovery costs: states kept with every commit, and the facts folded from a journal.
 
-    python tests/bench/recovery.py [--rounds 3] [--going-on BARS]
+    python tests/bench/recovery.py [--rounds 3] [--starts 10000 100000 1000000]
+
+``--starts`` leaves sessions whose journals have so many entries, with an order at rest and a
+position in each market, goes on with each in a fresh process, and prints the seconds from the
+first look at the folder to each phase (the least of the rounds) and the peak of memory: from the
+newest snapshot of the facts, and from the whole journal as if there were none.
 
 Commits are those of a live journal on this disk, three entries each, every one synced. The fold
 reads a busy session's own lines: decoded, then folded through the order table and the ledger.
@@ -11,13 +16,17 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import json
+import os
+import shutil
+import sqlite3
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
-from contextlib import suppress
-from dataclasses import replace
+from contextlib import closing, suppress
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "runtime"))
@@ -25,20 +34,27 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "facts"))
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import run
+from case import peak_rss_mib
 from fact_makers import busy_world, facts_of
+from long_run import turning
 
-from actors.agreement import RECOVERING_HOLD
 from actors.resuming import left_in
 from actors.session import resume_paper, run_paper
-from actors.spec import SessionSpec
 from actors.turns import Session
 from messages import FeedGap
+from state.fact_snapshots import FACTS_PART
 from state.journal import decode_line
 from state.journal.durable import DurableJournal, States
+from state.journal.limits import LINGER_S
 
+ROOT = Path(__file__).resolve().parents[2]
 COMMITS = 400
 ENTRIES = 3
 BARS = 400
+SYMBOLS = 10
+BARS_MOST = 20_000
+SESSION = "paper-bench-abc"
+FOLDER = Path("paper", "sessions", SESSION)
 
 
 def commits(states: States | None) -> float:
@@ -105,58 +121,118 @@ def fold(rounds: int) -> None:
     print(f"{'an entry folded':<46}{min(folding):>8,.1f} us")
 
 
-def going_on(bars: int) -> None:
-    """Print how long a session of so many bars takes to be protected, and to trade, again."""
+def starts(sizes: list[int], rounds: int, *, keep: Path | None) -> None:
+    """Print how long journals of these sizes take to be protected, and to trade, again."""
     with tempfile.TemporaryDirectory(prefix="tidegate-bench-") as folder:
-        made = busy_world(1, bars=bars).spec
-        spec = replace(made, mode="paper", runs_dir=Path(folder), session_id="paper-bench-abc")
-        with suppress(_Died, BaseExceptionGroup):
-            asyncio.run(_die(spec, bars - bars // 20))
-        out = Path(folder) / "paper" / "sessions" / "paper-bench-abc"
-        started = time.perf_counter()
-        left = left_in(out, spec)
-        read = time.perf_counter()
-        assert left.recorded is not None
-        found: dict[str, float] = {}
+        home = keep or Path(folder)
+        for entries in sizes:
+            left = home / f"left-{entries}"
+            if not left.exists():
+                made = home / "making"
+                shutil.rmtree(made, ignore_errors=True)
+                _leave(made, entries)
+                made.rename(left)
+            journal = left / FOLDER / "journal.sqlite"
+            size = sum(path.stat().st_size for path in journal.parent.glob("journal.sqlite*"))
+            found = [_start_again(left, Path(folder) / "again", entries) for _ in range(rounds)]
+            for kind in ("snapshot", "whole fold"):
+                times = [each[kind] for each in found]
+                phases = ", ".join(
+                    f"{phase} {min(each[phase] for each in times):.2f} s"
+                    for phase in ("read", "protected", "checked", "trading")
+                )
+                peak = max(each["rss_mib"] for each in times)
+                print(
+                    f"{entries:>9,} entries ({size / 1e6:,.0f} MB), {kind}: {phases}, "
+                    f"peak {peak:.0f} MiB"
+                )
 
-        def opened(session: Session) -> None:
-            found["protected"] = time.perf_counter() - started
-            if RECOVERING_HOLD not in session.assembly.holds.view():
-                found["trading"] = found["protected"]
 
-        asyncio.run(resume_paper(spec, left, speed=0, on_open=opened))
-        entries = left.recorded.facts.seq
-        size = (out / "journal.sqlite").stat().st_size
-        trading = f"{found['trading']:.2f} s" if "trading" in found else "after its doubts"
-        print(
-            f"{entries:,} entries ({size / 1e6:,.1f} MB): read and folded {read - started:.2f} s, "
-            f"protected {found['protected']:.2f} s, trading {trading}"
-        )
+def _leave(runs: Path, entries: int) -> None:
+    """Leave a session whose process dies once its journal has so many entries."""
+    opened: list[Session] = []
+
+    def progressed(_bars: int) -> None:
+        journal = opened[0].journal
+        if journal.seq < entries:
+            return
+        if journal.durable_seq == journal.seq and not opened[0].assembly.dispatcher.pending:
+            raise _Died  # what is under way is in doubt afterwards, which is another story
+        time.sleep(2 * LINGER_S)
+
+    spec = turning(runs, SESSION, symbols=SYMBOLS, bars=BARS_MOST)
+    began = time.perf_counter()
+    with suppress(_Died, BaseExceptionGroup):
+        asyncio.run(run_paper(spec, speed=0, on_open=opened.append, on_progress=progressed))
+    took = time.perf_counter() - began
+    print(f"{'':>9} left after {opened[0].journal.seq:,} entries, {took:.0f} s")
+
+
+def _start_again(left: Path, again: Path, entries: int) -> dict[str, dict[str, float]]:
+    """Go on with copies of what was left, each in a process of its own, and let it die again."""
+    found = {}
+    for kind in ("snapshot", "whole fold"):
+        shutil.rmtree(again, ignore_errors=True)
+        shutil.copytree(left, again)
+        if kind == "whole fold":
+            with closing(sqlite3.connect(again / FOLDER / "journal.sqlite")) as file, file:
+                file.execute("DELETE FROM state WHERE part = ?", (FACTS_PART,))
+        command = [sys.executable, __file__, "--child", str(again)]
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        answers = [line for line in done.stdout.splitlines() if line.startswith("{")]
+        if not answers:
+            raise SystemExit(f"{entries:,} entries: exit {done.returncode}:\n{done.stderr}")
+        found[kind] = json.loads(answers[0])
+    return found
+
+
+def child(runs: Path) -> None:
+    """Go on with what was left in ``runs``; print the phases, and die."""
+    found: dict[str, float] = {}
+    spec = turning(runs, SESSION, symbols=SYMBOLS, bars=BARS_MOST)
+    began = time.perf_counter()
+    left = left_in(runs / FOLDER, spec)
+    found["read"] = time.perf_counter() - began
+    assert left.recorded is not None
+    live = left.recorded.facts.orders.live()
+    assert len(live) == SYMBOLS, "an order rests in every market"
+    assert left.recorded.facts.ledger.positions(), "it holds something"
+    opened: list[Session] = []
+
+    def stop() -> bool:
+        times = opened[0].recovery.times if opened else {}
+        if "trading" not in times:
+            return False
+        found.update(times)
+        found["rss_mib"] = peak_rss_mib()
+        print(json.dumps(found), flush=True)
+        os._exit(0)
+
+    asyncio.run(resume_paper(spec, left, speed=1, stop=stop, on_open=opened.append))
 
 
 class _Died(BaseException):
     """The process is gone."""
 
 
-async def _die(spec: SessionSpec, bars: int) -> None:
-    def progressed(count: int) -> None:
-        if count >= bars:
-            raise _Died
-
-    await run_paper(spec, speed=0, on_progress=progressed)
-
-
 def main() -> None:
     """Print the cost of each in us: median of the rounds, interleaved."""
+    if sys.argv[1:2] == ["--child"]:
+        child(Path(sys.argv[2]))
+        return
     parser = argparse.ArgumentParser(description="the cost of states kept and of facts folded")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--going-on", type=int, metavar="BARS", help="only this, of so many bars")
+    parser.add_argument(
+        "--starts", type=int, nargs="+", metavar="ENTRIES", help="only this, of so many entries"
+    )
+    parser.add_argument("--keep", type=Path, help="make the journals here, once")
     asked = parser.parse_args()
     rounds = asked.rounds
-    if asked.going_on:
-        going_on(asked.going_on)
-        return
     print(run.machine())
+    if asked.starts:
+        starts(asked.starts, rounds, keep=asked.keep)
+        return
     figures: dict[str, list[float]] = {name: [] for name in COSTS}
     for _ in range(rounds):
         for name, measure in COSTS.items():

@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from brokers.matching import EngineConfig, MatchingEngine
+from brokers.matching import EngineConfig, MatchingEngine, matcher
 from messages import (
     Bar,
     Fill,
@@ -26,6 +27,8 @@ from messages import (
     VenueReport,
 )
 from state.instruments import Instrument
+
+pytestmark = pytest.mark.exhaustive
 
 MINUTE = 60_000
 START = 1_700_000_000_000 // MINUTE * MINUTE
@@ -366,3 +369,18 @@ def _bar_reports(engine: MatchingEngine, now: int, flow: list[Step]) -> list[Ven
         at = now + number * MINUTE
         reports += engine.on_bar(Bar(PERPETUAL, at, open_, high, low, close, volume, MINUTE))
     return reports
+
+
+@settings(max_examples=60)
+@given(flows(PositionSide.BOTH), configs)
+def test_who_is_far_is_passed_over_and_nobody_can_tell(
+    flow: list[Step], config: EngineConfig
+) -> None:
+    """Giving every order its turn, those too that a bar plainly leaves alone, gives the same."""
+    quick = run(flow, PERPETUAL, config)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(matcher, "is_far", lambda *_: False)
+        thorough = run(flow, PERPETUAL, config)
+
+    assert quick.reports == thorough.reports
+    assert quick.engine.snapshot() == thorough.engine.snapshot()

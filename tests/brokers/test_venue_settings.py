@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from decimal import Decimal
 from typing import Any
 
@@ -43,21 +45,66 @@ def test_paper_options_reach_the_engine() -> None:
     assert Decimal(4) == settings.fee_bps
 
 
-@pytest.mark.parametrize("adapter", ["ccxt", "alpaca", "ib"])
-def test_a_real_venue_is_understood_and_refused(adapter: str) -> None:
-    """It can be configured; asking for its engine says what was found and expected."""
+def test_interactive_brokers_is_understood_and_refused() -> None:
+    """It can be configured; asking for its engine says what is missing and what there is."""
+    settings = VenueSettings.model_validate({"adapter": "ib"})
+
+    with pytest.raises(VenueUnavailable, match=r"'ib' is known and has no way there.*'alpaca'"):
+        settings.engine_config("tag")
+
+
+def test_alpaca_is_the_paper_account_unless_live_is_meant() -> None:
+    """Its address has the secrets, shows none, and says which of both hosts is meant."""
     settings = VenueSettings.model_validate(
-        {
-            "adapter": adapter,
-            "exchange": "binanceusdm",
-            "ccxt": {"options": {"defaultType": "swap"}},
-            "loopback_port": 8443,
-            "loopback_ca": "ca.pem",
-        }
+        {"adapter": "alpaca", "credentials": {"api_key": "PKxxxxxx", "secret": "yyyyyyyy"}}
+    )
+    paper, live = settings.alpaca_address(), settings.alpaca_address(live=True)
+
+    assert (True, False) == (paper.options["paper"], live.options["paper"])
+    assert {"api_key": "PKxxxxxx", "secret": "yyyyyyyy"} == paper.secrets
+    assert "yyyyyyyy" not in repr(paper)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"credentials": {"api_key": "PKxxxxxx"}}, "CREDENTIALS__SECRET"),
+        ({"credentials": {"secret": "yyyyyyyy"}}, "CREDENTIALS__API_KEY"),
+        (
+            {"position_mode": "hedge", "credentials": {"api_key": "PKx", "secret": "y"}},
+            "position_mode: found 'hedge', expected 'one_way'",
+        ),
+        (
+            {"loopback_ca": "ca.pem", "credentials": {"api_key": "PKx", "secret": "y"}},
+            "loopback_ca: found ca.pem, and no loopback_port",
+        ),
+    ],
+)
+def test_what_alpaca_needs_is_said(given: dict[str, object], words: str) -> None:
+    """By key, with the variable to set; a hedged account is none of Alpaca's."""
+    settings = VenueSettings.model_validate({"adapter": "alpaca", **given})
+
+    with pytest.raises(VenueUnavailable, match=words):
+        settings.alpaca_address()
+
+
+def test_addresses_left_for_ccxt_make_no_rehearsal_of_alpaca() -> None:
+    """They are not in force there: what is reached is said as it is."""
+    settings = VenueSettings.model_validate(
+        {"adapter": "alpaca", "ccxt": {"urls": "http://127.0.0.1:9"}}
     )
 
-    with pytest.raises(VenueUnavailable, match=f"found '{adapter}', expected 'paper' or 'virtual'"):
-        settings.engine_config("tag")
+    assert ("alpaca", "the venue itself") == (settings.place, settings.reaches)
+
+
+def test_alpaca_has_one_way() -> None:
+    """Behind ccxt it is refused, with the adapter that is meant."""
+    settings = VenueSettings.model_validate(
+        {"adapter": "ccxt", "exchange": "alpaca", "loopback_port": 8443}
+    )
+
+    with pytest.raises(VenueUnavailable, match='expected adapter = "alpaca"'):
+        settings.ccxt_address()
 
 
 @pytest.mark.parametrize(
@@ -74,6 +121,15 @@ def test_a_real_venue_is_understood_and_refused(adapter: str) -> None:
         ({"latency_ms": -1}, "latency_ms"),
         ({"loopback_port": 70_000}, "loopback_port"),
         ({"credentials": {"token": "x"}}, "credentials.token"),
+        ({"ccxt": {"apiKey": "x"}}, "ccxt"),
+        ({"ccxt": {"params": {"apiKey": "x"}}}, "ccxt"),
+        ({"ccxt": {"params": {"maxRetriesOnFailure": 3}}}, "ccxt"),
+        ({"ccxt": {"options": {"maxRetriesOnFailure": 3}}}, "ccxt"),
+        ({"ccxt": {"params": {"verbose": True}}}, "ccxt"),
+        ({"ccxt": {"urls": 8080}}, "ccxt"),
+        ({"leverage": 0}, "leverage"),
+        ({"margin_mode": "both"}, "margin_mode"),
+        ({"dead_man_s": -1}, "dead_man_s"),
     ],
 )
 def test_what_makes_no_sense_is_refused_by_name(wrong: dict[str, Any], field: str) -> None:
@@ -149,3 +205,69 @@ def test_the_key_of_a_virtual_venue_is_in_no_repr() -> None:
 
     assert "hush-hush" == read.virtual_address().key
     assert "hush-hush" not in f"{read!r} {read.virtual_address()!r}"
+
+
+CCXT: dict[str, Any] = {
+    "adapter": "ccxt",
+    "exchange": "binanceusdm",
+    "loopback_port": 8443,
+    "loopback_ca": "ca.pem",
+    "position_mode": "hedge",
+    "leverage": 5,
+    "margin_mode": "isolated",
+    "dead_man_s": 60,
+    "ccxt": {"options": {"defaultType": "swap"}, "params": {"hostname": "x"}, "urls": {"a": "b"}},
+    "credentials": {"api_key": "test-key-1", "secret": "test-secret-1"},
+}
+
+
+def test_a_venue_behind_ccxt_is_reached_as_configured() -> None:
+    """Every key arrives, and the secrets are in it and not shown."""
+    address = VenueSettings.model_validate(CCXT).ccxt_address()
+
+    assert ("binanceusdm", 8443, PositionMode.HEDGE) == (
+        address.exchange,
+        address.loopback_port,
+        address.position_mode,
+    )
+    assert (5, "isolated", 60) == (address.leverage, address.margin_mode, address.dead_man_s)
+    assert {"defaultType": "swap"} == address.options
+    assert ({"hostname": "x"}, {"a": "b"}) == (address.params, address.urls)
+    assert {"api_key": "test-key-1", "secret": "test-secret-1"} == address.secrets
+    assert "test-" not in repr(address)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"exchange": None}, r"\[venue\] exchange: found none, expected a ccxt id"),
+        (
+            {"loopback_port": 0, "ccxt": {}},
+            r"\[venue\] loopback_ca: found .*, and no loopback_port",
+        ),
+    ],
+)
+def test_a_venue_behind_ccxt_that_cannot_be_entered_is_refused(
+    change: dict[str, Any], words: str
+) -> None:
+    """A real venue is not trusted by a rehearsal's certificate; it says what is missing."""
+    with pytest.raises(VenueUnavailable, match=words):
+        VenueSettings.model_validate({**CCXT, **change}).ccxt_address()
+
+
+def test_a_missing_package_is_one_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It names the extra to install; nothing of it was imported to find that out."""
+    monkeypatch.setattr("brokers.settings.find_spec", lambda _name: None)
+
+    with pytest.raises(VenueUnavailable, match=r"expected an install of tidegate\[ccxt\]"):
+        VenueSettings.model_validate(CCXT).ccxt_address()
+
+
+def test_ccxt_is_loaded_only_where_a_venue_is_opened() -> None:
+    """Half a second and a hundred megabytes: settings, commands and the broker do without."""
+    code = (
+        "import sys, tidegate.compose, tidegate.running, brokers.ccxt.broker; "
+        "sys.exit('ccxt' in sys.modules)"
+    )
+
+    assert 0 == subprocess.run([sys.executable, "-c", code], check=False).returncode

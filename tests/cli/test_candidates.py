@@ -66,6 +66,8 @@ def of_strategy(tidegate: Tidegate, *options: str) -> list[tuple[str, str]]:
 
 # ------------------------------------------------------------------------------------ live hooks
 
+OWN = "hooks of its own, and "
+
 
 def test_the_live_hooks_are_hooks_of_the_contract() -> None:
     """Each is a method that a strategy can have of its own; the base has all of them."""
@@ -102,19 +104,20 @@ def test_one_hook_that_is_missing_is_enough(tidegate: Tidegate, hook: str) -> No
     assert ("fail", f"not ready to trade live, leaves to the base: {hook}") == found[-1]
     assert (2, [f"found none for {hook}; expected each of them in owl.py"]) == (
         refused.exit_code,
-        [line.partition("hooks of its own, and ")[2] for line in refused.stderr.splitlines()],
+        [found for line in refused.stderr.splitlines() if (found := line.partition(OWN)[2])],
     )
 
 
 @pytest.mark.parametrize("mode", ["paper", "live"])
 def test_a_strategy_with_every_hook_is_found_ready(tidegate: Tidegate, mode: str) -> None:
-    """Then live is refused for nothing but that this version has no way to real venues."""
+    """Then live is refused for its venue and its feed, and for nothing of the strategy's."""
     configured(WHOLE, mode)
 
     assert [("ok", "made, and its state comes back on a fresh object")] == of_strategy(tidegate)
     if mode == "live":
         refused = tidegate("trade", "--i-acknowledge-risk")
-        assert "no way to real venues yet" in refused.stderr
+        assert "venue.adapter" in refused.stderr
+        assert "strategy owl" not in refused.stderr
 
 
 def test_live_names_limits_and_hooks_at_once(tidegate: Tidegate) -> None:
@@ -124,7 +127,9 @@ def test_live_names_limits_and_hooks_at_once(tidegate: Tidegate) -> None:
     Path("tidegate.toml").write_text(text.replace('max_daily_loss = "100"\n', ""))
 
     refused = tidegate("trade", "--i-acknowledge-risk")
-    limits, hooks = refused.stderr.splitlines()
+    said = refused.stderr.splitlines()
+    (limits,) = [line for line in said if "risk." in line]
+    (hooks,) = [line for line in said if "strategy owl" in line]
 
     assert "found none for risk.max_daily_loss" in limits
     assert f"strategy owl: live needs hooks of its own, and found none for {LIVE_HOOKS[0]}" in hooks

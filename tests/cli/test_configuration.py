@@ -76,14 +76,15 @@ def test_tables_merge_and_lists_are_replaced() -> None:
     """A later file changes one key of a table and leaves the rest; a list is taken whole."""
     first = written(
         "a.toml",
-        "[universe]\nsymbols = ['A/USD', 'B/USD']\n[venue.ccxt]\ntimeout = 5\nurls = {a = 'x'}\n",
+        "[universe]\nsymbols = ['A/USD', 'B/USD']\n"
+        "[venue.ccxt]\nparams = {timeout = 5}\nurls = {a = 'x'}\n",
     )
     second = written("b.toml", "[universe]\nsymbols = ['C/USD']\n[venue.ccxt.urls]\nb = 'y'\n")
 
     found = load_only(first, second).settings
 
     assert ("C/USD",) == found.universe.symbols
-    assert {"timeout": 5, "urls": {"a": "x", "b": "y"}} == found.venue.ccxt
+    assert {"params": {"timeout": 5}, "urls": {"a": "x", "b": "y"}} == found.venue.ccxt
 
 
 TREES = st.recursive(
@@ -146,13 +147,13 @@ def test_the_environment_sets_lists_tables_and_free_keys() -> None:
         TIDEGATE_UNIVERSE__SYMBOLS='["BTC/USDT", "ETH/USDT"]',
         TIDEGATE_STRATEGIES='[{"name": "s", "use": "sma_cross", "params": {"fast": 5}}]',
         TIDEGATE_VENUE__CCXT__options__defaultType="swap",
-        TIDEGATE_VENUE__CCXT__TIMEOUT="1000",
+        TIDEGATE_VENUE__CCXT__PARAMS__TIMEOUT="1000",
         TIDEGATE_SHARED_DATA="/elsewhere",
     ).settings
 
     assert ("BTC/USDT", "ETH/USDT") == found.universe.symbols
     assert {"fast": 5} == found.strategies[0].params
-    assert {"options": {"defaultType": "swap"}, "timeout": 1000} == found.venue.ccxt
+    assert {"options": {"defaultType": "swap"}, "params": {"timeout": 1000}} == found.venue.ccxt
 
 
 # ---------------------------------------------------------------------------------------- errors
@@ -276,9 +277,7 @@ def test_a_private_file_of_its_own_may_hold_credentials() -> None:
 
 def test_secrets_are_masked_wherever_the_configuration_is_shown() -> None:
     """Not in its rows, its manifest form or its representation; known to the log's redaction."""
-    found = load_only(
-        TIDEGATE_VENUE__CREDENTIALS__API_KEY=SECRET, TIDEGATE_VENUE__CCXT__secret=SECRET
-    )
+    found = load_only(TIDEGATE_VENUE__CREDENTIALS__API_KEY=SECRET)
 
     shown = json.dumps([*found.rows(), found.public()], default=str) + repr(
         found.settings.venue.credentials
@@ -287,6 +286,16 @@ def test_secrets_are_masked_wherever_the_configuration_is_shown() -> None:
     assert ("venue.credentials.api_key", MASK) in [row[:2] for row in found.rows()]
     assert "credentials" not in found.public()["venue"]
     assert [SECRET] == found.secrets()
+
+
+def test_a_secret_where_none_belongs_is_not_shown_in_the_error() -> None:
+    """Neither as a key that is not known there, nor deeper in a table."""
+    for name in ("TIDEGATE_VENUE__CCXT__secret", "TIDEGATE_VENUE__CCXT__PARAMS__apiKey"):
+        with pytest.raises(ConfigError) as refused:
+            load_only(**{name: SECRET})
+
+        assert SECRET not in str(refused.value)
+        assert "venue.ccxt" in str(refused.value)
 
 
 def test_a_bad_secret_is_not_shown_in_its_error() -> None:

@@ -19,6 +19,8 @@ from tidegate.compose import compose
 from tidegate.config import load
 from tidegate.running import session_logs, session_spec
 
+pytestmark = pytest.mark.exhaustive
+
 if TYPE_CHECKING:
     from tests.cli.conftest import Process, Tidegate
 
@@ -80,17 +82,93 @@ def test_an_incident_of_a_commanded_session_passes(tidegate: Tidegate, around: s
     assert around.partition(":")[0] in {seen["message"] for seen in expected(path)}
 
 
-def test_a_crash_becomes_a_power_cut(tidegate: Tidegate, process: Process) -> None:
-    """The process ends at its time, and what was decided before is expected."""
+def crashed(tidegate: Tidegate, process: Process, point: str) -> None:
+    """Run the session of `init` in two processes, the first of which dies at a crash point."""
     tidegate("init")
-    died = process("trade", "--speed", 0, TIDEGATE_CRASH_AT="journal.committed:40")
+    died = process("trade", "--speed", 0, TIDEGATE_CRASH_AT=point)
     assert died.returncode == -signal.SIGKILL
     assert process("trade", "--resume", "--speed", 0).returncode == 0
 
-    path = made(tidegate, "SessionStarted:2")
 
-    assert any("power_cut" in step for step in json.loads(path.read_text())["steps"])
-    assert "ExecutionReport" in {seen["message"] for seen in expected(path)}
+@pytest.mark.parametrize(
+    ("point", "is_order_waiting"), [("journal.committed:40", False), ("order.leaving:13", True)]
+)
+def test_a_crash_becomes_a_power_cut_that_is_gone_on_after(
+    tidegate: Tidegate, process: Process, point: str, is_order_waiting: bool
+) -> None:
+    """The process ends at its time, and what the next one decided is expected too."""
+    crashed(tidegate, process, point)
+
+    path = made(tidegate, "HoldLifted")
+    document = json.loads(path.read_text())
+    (cut,) = (step for step in document["steps"] if "power_cut" in step)
+    ended_at = int(cut["at"].removesuffix("ms")) + is_order_waiting
+    later = [each for each in expected(path) if int(each["from"].removesuffix("ms")) > ended_at]
+
+    assert is_order_waiting is ("when" in cut)
+    assert "HoldLifted" in {seen["message"] for seen in expected(path)}
+    assert {"OpenIntent", "ReduceIntent"} & {seen["message"] for seen in later}
+
+
+def test_a_crashed_session_that_is_begun_anew_is_another_story(
+    tidegate: Tidegate, process: Process
+) -> None:
+    """Ablation: where the scenario does not go on with the session, what it did is not seen."""
+    crashed(tidegate, process, "journal.committed:40")
+    path = made(tidegate, "SessionStarted:2")
+    document = json.loads(path.read_text())
+    for step in document["steps"]:
+        if "power_cut" in step:
+            step["power_cut"]["new"] = True
+    path.write_text(json.dumps(document))
+
+    failed = tidegate("scenario", "run", path)
+
+    assert failed.exit_code == 1
+    assert "recovering" in failed.stdout
+
+
+def stopped(tidegate: Tidegate, at: int) -> None:
+    """Run the session of `init`, stopped in order after so many bars, and go on with it."""
+    tidegate("init")
+    configuration = load()
+    seen = [0]
+    with session_logs(configuration) as (_, log):
+        spec = session_spec(configuration, compose(configuration), log)
+
+        async def main() -> None:
+            await run_paper(
+                spec,
+                speed=0,
+                on_progress=lambda bars: seen.__setitem__(0, bars),
+                stop=lambda: seen[0] >= at,
+            )
+
+        anyio.run(main)
+    assert tidegate("trade", "--resume", "--speed", 0).exit_code == 0
+
+
+def test_a_stop_becomes_a_stop_that_is_gone_on_after(tidegate: Tidegate) -> None:
+    """The session stops at its time, and what the next process decided is expected too."""
+    stopped(tidegate, 120)
+    assert tidegate("verify", "latest").exit_code == 0
+
+    path = made(tidegate, "SessionStarted:2")
+    (stop,) = (step for step in json.loads(path.read_text())["steps"] if "stop" in step)
+
+    assert stop["stop"]["restart"]
+    placed = [seen["where"]["hold"] for seen in expected(path) if seen["message"] == "HoldLifted"]
+    assert "stopping:interrupted" in {hold["hold_id"] for hold in placed}
+
+
+def test_a_session_that_was_left_stopped_is_stopped_in_its_scenario(tidegate: Tidegate) -> None:
+    """What its end held is seen there; nobody goes on."""
+    commanded(tidegate)
+
+    path = made(tidegate, "HoldPlaced:3")
+    (stop,) = (step for step in json.loads(path.read_text())["steps"] if "stop" in step)
+
+    assert stop["stop"] == {}
 
 
 def test_a_scenario_fails_where_the_strategy_decides_otherwise(tidegate: Tidegate) -> None:

@@ -5,10 +5,20 @@ from __future__ import annotations
 import json
 import signal
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
+from messages import PortfolioMarked
+from state import fact_snapshots
+from state.journal.reader import read_journal
 from state.lease import SessionLease
+from state.manifest import SessionStatus, load_manifest, seal
+from state.money import plain
+
+pytestmark = pytest.mark.exhaustive
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Process, Tidegate
@@ -67,6 +77,62 @@ def test_a_changed_decision_before_the_crash_is_named(tidegate: Tidegate, proces
     assert f"differs: journal: entry {seq} (" in verified.stdout
 
 
+@pytest.mark.parametrize("line", ["unreadable", '{"type":"Tick","seq":9,"ts":"never",'])
+def test_a_journal_that_cannot_be_read_is_no_fault_of_ours(
+    tidegate: Tidegate, process: Process, line: str
+) -> None:
+    """It is told which entry that is, in one line."""
+    folder = crashed(tidegate, process, "journal.committed:40")
+    with sqlite3.connect(folder / "journal.sqlite") as journal:
+        for (guard,) in journal.execute(GUARDS).fetchall():
+            journal.execute(f"DROP TRIGGER {guard}")  # nothing of ours changes a journal
+        journal.execute("UPDATE journal SET line = ? WHERE seq = 9", (line,))
+    journal.close()
+
+    verified = tidegate("verify", "latest")
+
+    assert verified.exit_code == 1, verified.output
+    assert "entry 9 cannot be read" in verified.stdout
+
+
+def test_a_session_that_died_after_its_last_entry_and_is_damaged_is_refused_as_such(
+    tidegate: Tidegate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its facts come of a snapshot, and its files cannot be made: exit code 5, and the seal."""
+    monkeypatch.setattr(fact_snapshots, "FACTS_KEPT_EVERY", 60)
+    tidegate("init")
+    assert tidegate("trade", "--speed", 0).exit_code == 0
+    (folder,) = Path("runs/paper/sessions").iterdir()
+    manifest = folder / "manifest.json"
+    seal(manifest, SessionStatus.RUNNING)  # as it is until everything is written
+    with sqlite3.connect(folder / "journal.sqlite") as journal:
+        for (guard,) in journal.execute(GUARDS).fetchall():
+            journal.execute(f"DROP TRIGGER {guard}")  # nothing of ours changes a journal
+        journal.execute("UPDATE journal SET line = 'unreadable' WHERE seq = 9")
+    journal.close()
+
+    refused = tidegate("trade", "--resume")
+
+    assert refused.exit_code == 5, refused.output
+    assert "entry 9" in refused.output
+    assert load_manifest(manifest).status is SessionStatus.DAMAGED
+
+
+def test_the_report_of_a_session_that_went_on_is_made_anew_as_it_was(
+    tidegate: Tidegate, process: Process
+) -> None:
+    """With the times of its last start, in the same words: else it would count as changed."""
+    folder = crashed(tidegate, process, "journal.committed:40")
+    assert tidegate("trade", "--resume", "--speed", 0).exit_code == 0
+    written = (folder / "session.md").read_text()
+    assert "went on after an earlier process: protected after" in written
+
+    assert tidegate("report", "latest").exit_code == 0
+
+    assert written == (folder / "session.md").read_text()
+    assert tidegate("verify", "latest").exit_code == 0
+
+
 def test_a_session_that_nobody_runs_is_listed_as_crashed(
     tidegate: Tidegate, process: Process
 ) -> None:
@@ -97,3 +163,58 @@ def test_a_session_that_was_resumed_is_the_same_over_all_its_processes(
 
     assert verified.exit_code == 0, verified.output
     assert f"of {folder.name}" in verified.stdout
+
+
+def test_a_file_that_is_not_sound_ends_the_start_before_anything_opens(
+    tidegate: Tidegate, process: Process
+) -> None:
+    """Found by the check beside the session, where every entry can be read: one line, exit 5."""
+    folder = crashed(tidegate, process, "journal.committed:40")
+    journal = folder / "journal.sqlite"
+    with closing(sqlite3.connect(journal)) as file:
+        # A page that no start reads: what it holds is nobody's business but the check's.
+        file.execute("CREATE TABLE aside (name TEXT PRIMARY KEY)")
+        query = "SELECT rootpage FROM sqlite_master WHERE name = 'sqlite_autoindex_aside_1'"
+        (number,) = file.execute(query).fetchone()
+        file.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    content = bytearray(journal.read_bytes())
+    page = int.from_bytes(content[16:18], "big")
+    content[(number - 1) * page : number * page] = bytes(page)
+    journal.write_bytes(content)
+
+    refused = process("trade", "--resume", "--speed", 0)
+
+    assert refused.returncode == 5, refused.stderr
+    assert "start-up refused: " in refused.stderr
+    assert "journal.sqlite: integrity_check: " in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
+def test_what_is_said_of_a_crashed_session_is_the_newest_known(
+    tidegate: Tidegate, process: Process
+) -> None:
+    """Its equity is that of its journal, whatever its tables had by then; it does not run."""
+    folder = crashed(tidegate, process, "journal.committed:40")
+    marked = [
+        entry.message
+        for entry in read_journal(folder / "journal.sqlite")
+        if isinstance(entry.message, PortfolioMarked)
+    ]
+    assert marked[0].equity != marked[-1].equity
+
+    row = listed(tidegate)
+    report = tidegate("report", "latest").stdout
+
+    assert (plain(marked[-1].equity), marked[-1].currency) == (row["equity"], row["currency"])
+    assert f"paper session {folder.name}: crashed" in report
+
+
+def test_a_session_that_cannot_be_read_is_listed_all_the_same(
+    tidegate: Tidegate, process: Process
+) -> None:
+    """With what its table has: a list of sessions is no check of their journals."""
+    folder = crashed(tidegate, process, "journal.committed:40")
+    for path in folder.glob("journal.sqlite*"):
+        path.write_bytes(b"no journal")
+
+    assert "crashed" == listed(tidegate)["status"]

@@ -205,6 +205,7 @@ def test_every_declared_metric_can_be_exported(house: Running) -> None:
     position = {"strategy": "one", "symbol": BTC, "position_side": "both", "quantity": "-1.5"}
     hold = {"hold_id": "kill", "mode": "drain", "scope": "everything"}
     data = {BTC: {"age_s": 1.5}}
+    facts["recovery"] = {"protected": 0.1, "checked": 0.2, "trading": 0.3}
     status |= {"open_orders": [order, order], "positions": [position], "holds": [hold]}
     backoff = {"strategy": "one", "symbol": BTC, "family": "entry", "until": 90_000}
     status |= {"plans": [{"strategy": "one"}], "backoffs": [backoff]}
@@ -247,6 +248,7 @@ def test_every_declared_metric_can_be_exported(house: Running) -> None:
     ]
     assert [] == absent
     assert 'tidegate_orders{status="accepted"} 2.0' in text
+    assert 'tidegate_recovery_seconds{phase="protected"} 0.1' in text
     assert f'position_side="both",strategy="one",symbol="{BTC}"}} -1.5' in text
     assert 'tidegate_circuit_state{state="open",tool="venue:paper"} 1.0' in text
     assert "tidegate_kill_confirmed 1.0" in text

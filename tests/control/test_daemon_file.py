@@ -96,6 +96,22 @@ def test_the_daemons_of_other_accounts_are_named_and_not_taken(tmp_path: Path) -
         find(Place(tmp_path, "paper", "main"))
 
 
+@pytest.mark.parametrize(("configured", "answers"), [("paper", True), ("live", False)])
+def test_a_shadow_answers_for_whoever_names_no_mode_and_never_for_live(
+    tmp_path: Path, configured: str, *, answers: bool
+) -> None:
+    """Who stops real money must not be told that it has stopped because its shadow has."""
+    shadow = Place(tmp_path, "shadow", "main")
+    shadow.folder.mkdir(parents=True)
+    write_daemon(shadow.folder, daemon(mode="shadow", socket="/shadow.sock"))
+
+    if answers:
+        assert "shadow" == find(Place(tmp_path, configured, "main")).mode
+        return
+    with pytest.raises(Wanting, match=r"no daemon runs for the live account 'main' .*/shadow.sock"):
+        find(Place(tmp_path, configured, "main"))
+
+
 def test_the_configuration_says_whose_daemon_is_meant(tmp_path: Path) -> None:
     """Files in order, then the environment; nothing else in them matters here."""
     one, two = tmp_path / "one.toml", tmp_path / "two.json"

@@ -414,6 +414,36 @@ def test_without_a_daemon_every_command_says_so_in_one_line(command: str) -> Non
     assert "tidegate: no daemon runs for the paper account 'main' in runs\n" == result.stderr
 
 
+def test_holds_without_a_daemon_are_those_of_the_next_start() -> None:
+    """Exit code 1, for nothing is in force; the register is read, and left as it is."""
+    hold = Hold("kill", "looks wrong", HoldMode.DRAIN, "ada", 1, latched=True)
+    register = register_of(Path("runs"), "paper", "main")
+    register.replace({hold.hold_id: hold})
+    before = register.path.read_bytes()
+
+    shown = CliRunner().invoke(app, ["holds"])
+    told = CliRunner().invoke(app, ["holds", "--json"])
+
+    assert (1, 1) == (shown.exit_code, told.exit_code)
+    assert "tidegate: no daemon runs for the paper account 'main' in runs\n" == shown.stderr
+    assert "looks wrong" in shown.stdout
+    assert "resume --unlatch --reason TEXT" in shown.stdout
+    (found,) = json.loads(told.stdout)["error"]["next_start"]["holds"]
+    assert ("kill", "looks wrong") == (found["hold_id"], found["cause"])
+    assert before == register.path.read_bytes()
+
+
+def test_holds_without_a_daemon_and_with_a_damaged_register_say_so() -> None:
+    """Nobody knows what was held: everything will be."""
+    register = register_of(Path("runs"), "paper", "main")
+    register.path.write_bytes(b"no register")
+
+    result = CliRunner().invoke(app, ["holds"])
+
+    assert 1 == result.exit_code
+    assert "the next start holds everything" in result.stderr
+
+
 def test_a_kill_without_a_daemon_says_that_nothing_was_killed() -> None:
     """And how the next start is held; nothing is latched by the command itself."""
     result = CliRunner().invoke(app, ["kill"])

@@ -18,6 +18,8 @@ from breakout import Terms
 from markets import MADE_UP, ROOT, SHARED_DATA, write_csv
 from product import final_equity, trades_by_symbol
 
+pytestmark = pytest.mark.exhaustive
+
 BARS = SHARED_DATA / "bars"
 SPOT = BARS / "binance_spot_BTCUSDT_1m_202412.csv.gz"
 PERPETUAL = BARS / "binance_usdm_SOLUSDT_1m_202505.csv.gz"

@@ -19,9 +19,12 @@ from markets import REAL_FILES, ROOT
 
 SPOT = REAL_FILES[0]
 CASH = Decimal(100_000)
-pytestmark = pytest.mark.skipif(
-    not SPOT.path.is_file(), reason=f"real market data is not here: {SPOT.path}"
-)
+pytestmark = [
+    pytest.mark.exhaustive,
+    pytest.mark.skipif(
+        not SPOT.path.is_file(), reason=f"real market data is not here: {SPOT.path}"
+    ),
+]
 
 RULES = f"""
 ["{SPOT.symbol}"]

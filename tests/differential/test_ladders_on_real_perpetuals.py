@@ -24,10 +24,13 @@ FILES = {
 }
 BARS = SHARED_DATA / "bars"
 CASH = Decimal(100_000)
-pytestmark = pytest.mark.skipif(
-    not all((BARS / name).is_file() for name in FILES.values()),
-    reason=f"real market data is not here: {BARS}",
-)
+pytestmark = [
+    pytest.mark.exhaustive,
+    pytest.mark.skipif(
+        not all((BARS / name).is_file() for name in FILES.values()),
+        reason=f"real market data is not here: {BARS}",
+    ),
+]
 
 RULES = """
 ["BTC/USDT:USDT"]

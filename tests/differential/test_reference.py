@@ -12,6 +12,8 @@ import pytest
 import reference
 from markets import MADE_UP, REAL_FILES, MadeUp, RealFile
 
+pytestmark = pytest.mark.exhaustive
+
 if TYPE_CHECKING:
     from peers import PeerOutcome  # at run time only where the peers are installed
 

@@ -11,6 +11,8 @@ import pytest
 import reference
 from markets import MADE_UP, REAL_FILES, MadeUp, RealFile, write_csv
 
+pytestmark = pytest.mark.exhaustive
+
 CASH = 1_000_000_000
 
 

@@ -9,6 +9,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from exchange_house import BTC, KEY, MINUTE, client_of, order, serving
 
@@ -20,7 +21,9 @@ from actors.commands import Request
 from actors.health import HealthPlan
 from actors.inbox import Inbox
 from actors.outcomes import COMPLETED, KILLED
+from actors.paced import PacedDriver
 from actors.runtime.clock import sleep_s, wall_ms
+from actors.runtime.limits import LAST_READINGS
 from actors.session import run_paper
 from actors.spec import SessionResult, SessionSpec
 from brokers.contract import SessionBroker
@@ -35,6 +38,7 @@ from messages import (
     ExecutionReport,
     OrderEvent,
     OrderType,
+    Reconciled,
     Side,
 )
 from scenarios.exchange.facts import Terms
@@ -194,3 +198,37 @@ async def test_an_exchange_plays_a_market_of_its_own(tmp_path: Path) -> None:
 
         assert 8 == again.venue.shown["venue"]
         assert START + 8 * MINUTE == again.venue.now
+
+
+async def test_an_account_that_is_older_than_the_news_is_read_again_before_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last comparison finds an answer, although news came after the last but one reading."""
+    ask = PacedDriver.ask_for_the_rest
+    behind = 0
+
+    async def amid_news(driver: PacedDriver) -> None:
+        broker = driver.session.remote
+        assert isinstance(broker, VirtualBroker)
+        refresh = broker.refresh
+
+        async def outpaced() -> None:
+            nonlocal behind
+            await refresh()
+            if behind < LAST_READINGS - 1:
+                behind += 1
+                assert broker._account is not None
+                before = broker._account.seq - 1
+                broker._account = msgspec.structs.replace(broker._account, seq=before)
+
+        monkeypatch.setattr(broker, "refresh", outpaced)
+        await ask(driver)
+
+    monkeypatch.setattr(PacedDriver, "ask_for_the_rest", amid_news)
+    result, _ = await run(
+        tmp_path, on_bars({0: lambda desk: [desk.open(BTC, Side.BUY, ONE)]}), speed=6000
+    )
+    closing = [m for m in messages(result) if isinstance(m, Reconciled)][-1]
+
+    assert LAST_READINGS - 1 == behind
+    assert () == closing.differences

@@ -275,7 +275,7 @@ async def asked(url: str, key: str, path: str, body: msgspec.Struct) -> Outcome:
 async def test_a_request_that_is_too_old_is_not_looked_at(tmp_path: Path) -> None:
     """This is what bounds doubt: past its window a request can no longer become an order."""
     async with serving(tmp_path / "t") as (exchange, url):
-        now = exchange._wall()
+        now = exchange.wall()
         old = await asked(url, KEY, wire.ORDERS, Submit(order("a"), now - 6_000, 5_000))
         ahead = await asked(url, KEY, wire.ORDERS, Submit(order("b"), now + 60_000, 5_000))
         kinds = [(fact.fact, fact.reason) for fact in read_truth(exchange.log.path)]
@@ -295,7 +295,7 @@ async def test_a_wrong_key_is_turned_away_and_no_key_is_logged(
     caplog.set_level(logging.DEBUG)
     async with serving(tmp_path / "t") as (exchange, url):
         turned_away = await asked(
-            url, "the wrong key", wire.ORDERS, Submit(order("a"), exchange._wall(), 5_000)
+            url, "the wrong key", wire.ORDERS, Submit(order("a"), exchange.wall(), 5_000)
         )
         with pytest.raises(VenueUnreachable, match="unauthorized") as refused:
             async with client_of(url, key="the wrong key"):
@@ -335,7 +335,7 @@ async def test_all_orders_are_cancelled_and_trades_told_since_a_number(tmp_path:
         live = await line.get(wire.ORDERS)
         trades = await line.get(wire.TRADES, {"after": "1"})
         since = await line.get(wire.TRADES, {"after": str(exchange.venue.seq)})
-        done = await line.post(wire.CANCEL_ALL, Cancel(exchange._wall(), 5_000))
+        done = await line.post(wire.CANCEL_ALL, Cancel(exchange.wall(), 5_000))
         await line.close()
         await client.broker.refresh()
         await client.quiet()

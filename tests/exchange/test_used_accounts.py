@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import subprocess
 import sys
 from dataclasses import replace
@@ -28,6 +29,8 @@ from state.reconciliation_policy import Policy, ReconciliationPlan
 sys.path.append(str(Path(__file__).parents[1] / "runtime"))
 
 from session_world import Script, on_bars
+
+pytestmark = pytest.mark.exhaustive
 
 K = MismatchKind
 
@@ -111,8 +114,30 @@ async def test_a_used_account_is_adopted_when_that_is_the_policy(tmp_path: Path)
     assert account.net_flow == facts.ledger.cash
     assert [()] * 2 == [told.differences for told in of(result, Reconciled)]
     assert {"start"} == {adopted.occasion for adopted in of(result, AccountAdopted)}
+    check_shown(result)
     assert [] == of(result, HoldPlaced)
     facts.ledger.audit()
+
+
+def check_shown(result: SessionResult) -> None:
+    """Check that what was adopted is in every file that shows what the account holds."""
+    adopted = [each.adoption.fill for each in of(result, AccountAdopted) if each.adoption.fill]
+    (trade,) = csv.DictReader((result.out / "trades.csv").read_text().splitlines())
+    held = list(csv.DictReader((result.out / "positions.csv").read_text().splitlines()))
+
+    assert [fill.trade_id for fill in adopted] == [trade["trade_id"]]
+    assert (EXTERNAL, "1", "") == (trade["strategy"], trade["quantity"], trade["decision_price"])
+    assert {(EXTERNAL, BTC, "1")} == {
+        (row["strategy"], row["symbol"], row["quantity"]) for row in held
+    }
+    (position,) = result.summary["positions"]
+    assert (EXTERNAL, "1") == (position["strategy"], position["quantity"])
+    assert 0 == result.summary["fills"]  # nobody has traded
+    assert "adopted" in {incident["kind"] for incident in result.summary["incidents"]}
+    assert EXTERNAL in (result.out / "session.md").read_text()
+    last = list(csv.DictReader((result.out / "account.csv").read_text().splitlines()))[-1]
+    worth = Decimal(held[-1]["quantity"]) * Decimal(held[-1]["mark_price"])
+    assert Decimal(last["equity"]) == Decimal(last["cash"]) + worth
 
 
 async def test_own_stray_orders_are_cancelled_when_that_is_the_policy(tmp_path: Path) -> None:

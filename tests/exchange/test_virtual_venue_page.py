@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
-from test_exchange_session import ROOT, environment, trade, venue
+from exchange_process import ROOT, environment, trade, venue
 
 from scenarios.exchange.faults import Action, WireFaultKind
 

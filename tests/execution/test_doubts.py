@@ -51,6 +51,18 @@ def test_a_lost_answer_is_asked_for_at_once_and_nothing_is_sent_again() -> None:
     assert OrderStatus.IN_DOUBT is on.status(request)
 
 
+def test_a_second_silence_does_not_begin_the_doubt_again() -> None:
+    """It is as old as the first word of it: what proves absence, and the budget, go on."""
+    on = Doubting()
+    request = on.lose()
+    first = on.books.doubts.open[request.client_order_id]
+    on.wait(7_000)
+    on.hear(request, OrderEvent.SILENCE)
+
+    assert first is on.books.doubts.open[request.client_order_id]
+    assert NOW == first.since
+
+
 def test_an_order_that_is_there_is_taken_over_with_its_fills() -> None:
     """By name and trade id: told again by news, the fill is not booked again."""
     on = Doubting()

@@ -55,9 +55,9 @@ def test_a_symbol_without_a_file_is_refused() -> None:
 
 
 @pytest.mark.parametrize("source", ["ccxt", "yfinance"])
-def test_a_source_of_a_later_version_is_refused_by_name(source: str) -> None:
-    """The configuration knows the name, this version does not have the source."""
-    with pytest.raises(SourceUnavailable, match=f"'{source}' is not available in this version"):
+def test_a_live_source_is_no_file(source: str) -> None:
+    """It needs a clock and a way to its venue, which settings alone do not have."""
+    with pytest.raises(SourceUnavailable, match=f"'{source}' is live and is not read like a file"):
         build(["BTC/USDT"], source=source)
 
 
@@ -66,7 +66,7 @@ def test_a_source_of_a_later_version_is_refused_by_name(source: str) -> None:
     [
         ({"sauce": "file"}, "Extra inputs are not permitted"),
         ({"synthetic": {"bar": 5}}, "Extra inputs are not permitted"),
-        ({"source": "csv"}, "Input should be 'synthetic', 'file', 'ccxt' or 'yfinance'"),
+        ({"source": "csv"}, "Input should be 'synthetic', 'file', 'ccxt', 'yfinance' or 'alpaca'"),
         ({"source": "file"}, "source 'file' has no files"),
         ({"timeframe": "1M"}, "a calendar month has no fixed length"),
         ({"speed": -1}, "greater than or equal to 0"),

@@ -79,9 +79,9 @@ def test_a_descending_file_is_called_so(write_csv: WriteCsv, rows: Rows) -> None
 
 
 def test_a_file_that_is_not_there_is_said_to_be_missing(tmp_path: Path) -> None:
-    """The operating system's reason is given, without a traceback's noise."""
+    """The reason is given, without a traceback's noise; a folder may be a series, but is none."""
     assert ": no such file or directory; expected" in refusal(str(tmp_path / "absent.csv"))
-    assert ": is a directory; expected" in refusal(str(tmp_path))
+    assert ": a folder without bars; expected" in refusal(str(tmp_path))
 
 
 def test_gzip_is_known_by_its_bytes(write_csv: WriteCsv, tmp_path: Path) -> None:

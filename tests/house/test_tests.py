@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -47,32 +48,31 @@ def modules() -> list[Path]:
     return sorted(found)
 
 
-def trees() -> Iterator[tuple[Path, ast.Module]]:
-    """Yield every module with tests, read."""
+@cache
+def shortcomings() -> tuple[list[str], list[str]]:
+    """Return the tests that say nothing, and those that check nothing; each module is read once."""
+    silent, idle = [], []
     for path in modules():
-        yield path.relative_to(ROOT), ast.parse(path.read_text("utf-8"))
+        module = ast.parse(path.read_text("utf-8"))
+        for test in functions_of(module):
+            name = f"{path.relative_to(ROOT)}:{test.lineno} {test.name}"
+            if not ast.get_docstring(test):
+                silent.append(name)
+            if not checks_something(test, module):
+                idle.append(name)
+    return silent, idle
 
 
 def test_every_test_states_its_guarantee() -> None:
     """A test without a docstring is known only to whom wrote it."""
-    silent = [
-        f"{path}:{test.lineno} {test.name}"
-        for path, module in trees()
-        for test in functions_of(module)
-        if not ast.get_docstring(test)
-    ]
+    silent, _ = shortcomings()
 
     assert silent == []
 
 
 def test_every_test_checks_something() -> None:
     """A test that asserts nothing cannot fail for the right reason."""
-    idle = [
-        f"{path}:{test.lineno} {test.name}"
-        for path, module in trees()
-        for test in functions_of(module)
-        if not checks_something(test, module)
-    ]
+    _, idle = shortcomings()
 
     assert idle == []
 

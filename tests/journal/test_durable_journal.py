@@ -210,21 +210,51 @@ async def test_a_file_whose_making_was_cut_short_is_made_anew(path: Path, made: 
     assert [1] == stored(path)
 
 
-async def test_a_damaged_journal_is_refused(path: Path) -> None:
+async def test_a_journal_whose_end_is_damaged_is_refused(path: Path) -> None:
     """Nothing is appended to what cannot be believed, and no thread stays behind."""
     write_session(path.parent, 9)
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        connection.execute("DROP TRIGGER journal_refuses_delete")
-        connection.execute("DELETE FROM journal WHERE seq = 4")
+        connection.execute("DROP TRIGGER journal_refuses_update")
+        connection.execute('UPDATE journal SET line = \'{"type":"FeedG\' WHERE seq = 9')
     threads = threading.active_count()
 
-    with pytest.raises(JournalDamaged, match=r"8 entries are numbered from 1 to 9"):
+    with pytest.raises(JournalDamaged, match=r"entry 9: "):
         await DurableJournal.open(path)
     for thread in threading.enumerate():
         if thread is not threading.main_thread():
             thread.join(5)
 
     assert threading.active_count() <= threads
+
+
+async def test_a_journal_in_use_is_checked_whole_and_damage_is_named(path: Path) -> None:
+    """A missing entry far from the end is found while the session already writes."""
+    write_session(path.parent, 9)
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("DROP TRIGGER journal_refuses_delete")
+        connection.execute("DELETE FROM journal WHERE seq = 4")
+    journal = await DurableJournal.open(path)
+    append(journal)
+    await journal.commit()
+
+    with pytest.raises(JournalDamaged, match=r"9 entries are numbered from 1 to 10"):
+        schema.check_file(path)
+
+    await journal.close()
+
+
+def test_pages_that_are_not_what_they_were_are_found(path: Path) -> None:
+    """A page of zeros in the middle of the file is damage, whatever it had held."""
+    write_session(path.parent, 900)
+    assert schema.check_file(path) == 900
+    content = bytearray(path.read_bytes())
+    page = int.from_bytes(content[16:18], "big")
+    middle = len(content) // page // 2 * page
+    content[middle : middle + page] = bytes(page)
+    path.write_bytes(content)
+
+    with pytest.raises(JournalDamaged, match=r"integrity_check"):
+        schema.check_file(path)
 
 
 async def test_a_file_that_is_no_database_is_refused(path: Path) -> None:
@@ -257,7 +287,9 @@ async def test_a_full_disk_is_the_end(path: Path) -> None:
     with files_no_larger_than(size + 4096):
         for _ in range(300):
             journal.append(T0, "execution", "", "", DeadLetter("a", T0, "b", "c", "d" * 1000))
-        with pytest.raises(JournalFailed, match=r"entries 2 to 301 are lost: disk I/O error|full"):
+        with pytest.raises(
+            JournalFailed, match=r"entries 2 to 301 are not durable: disk I/O error|full"
+        ):
             await journal.commit()
 
     for _ in range(2):  # the disk has room again; the journal does not ask
@@ -311,7 +343,7 @@ async def test_a_message_that_cannot_be_written_is_the_end(path: Path) -> None:
     journal = await DurableJournal.open(path)
     journal.append(T0, "\ud800", "", "", DEAD)
 
-    with pytest.raises(JournalFailed, match="entries 1 to 1 are lost"):
+    with pytest.raises(JournalFailed, match="entries 1 to 1 are not durable"):
         await journal.commit()
     with pytest.raises(JournalFailed):
         await journal.close()

@@ -225,3 +225,27 @@ def test_what_can_be_made_again_is_not_synced(
     append_line(tmp_path / "b", b"line\n", sync=False)
 
     assert snapshot() == load_state(tmp_path / "a")
+
+
+@pytest.mark.parametrize("lines_max", [1, 3, 10])
+def test_a_history_keeps_its_newest_lines_within_its_bound(tmp_path: Path, lines_max: int) -> None:
+    """It grows to the bound, then its older half goes; the newest snapshot is always in it."""
+    history = tmp_path / "state.jsonl"
+    size = len(state.snapshots.encode_snapshot(snapshot(100)))
+    bound = lines_max * size
+    for seq in range(100, 140):
+        save_state(tmp_path / "state.json", snapshot(seq), history=history, history_bytes_max=bound)
+
+        kept = [each.seq for each in load_history(history)]
+        assert list(range(kept[0], seq + 1)) == kept
+        assert history.stat().st_size <= bound
+        assert len(kept) >= min(seq - 99, max(lines_max // 2, 1))
+
+
+def test_a_history_without_its_bound_grows_without_end(tmp_path: Path) -> None:
+    """The ablation: nothing but the bound takes a line away."""
+    history = tmp_path / "state.jsonl"
+    for seq in range(100, 140):
+        save_state(tmp_path / "state.json", snapshot(seq), history=history)
+
+    assert 40 == len(list(load_history(history)))

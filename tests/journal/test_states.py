@@ -17,9 +17,9 @@ from pathlib import Path
 import pytest
 from journal_makers import T0, Failing, Remembering, gap
 
-from state.journal import JournalClosed, JournalDamaged, JournalFailed, schema
+from state.journal import JournalClosed, JournalDamaged, JournalFailed, durable, schema
 from state.journal.durable import DurableJournal
-from state.journal.limits import COMMIT_ENTRIES
+from state.journal.limits import COMMIT_ENTRIES, LIVE_PAGE
 from state.journal.reader import read_journal, read_states
 
 CHILD = Path(__file__).with_name("crashing_child.py")
@@ -338,3 +338,27 @@ def test_a_killed_process_leaves_states_that_equal_its_entries(tmp_path: Path) -
         now = b"%d" % last
         hold = {"hold": now} if last % 3 else {}
         assert {"strategy": now, "venue": now * 700, **hold} == states
+
+
+async def test_the_log_stays_bounded_however_large_the_states_are(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """States are counted with the lines: a log of them too is moved into the file in time."""
+    pages = 500
+    monkeypatch.setattr(durable, "CHECKPOINT_PAGES_LATEST", pages)
+    journal = await DurableJournal.open(path)
+    count = [0]
+
+    def states() -> Mapping[str, bytes | None]:
+        count[0] += 1
+        return {"large": b"%8d" % count[0] * 5_000, "small": b"%d" % count[0]}
+
+    journal.keep(states)
+    most = 0
+    for _ in range(300):  # 40 kB each: 12 MB in all
+        append(journal)
+        await journal.commit()
+        most = max(most, path.with_name("journal.sqlite-wal").stat().st_size)
+    await journal.close()
+
+    assert most < 1.5 * pages * LIVE_PAGE

@@ -18,17 +18,17 @@ from typing import Any
 from session_world import Keep
 from workloads import Step, act
 
-from actors.agreement import RECOVERING_HOLD
 from actors.assembly import StrategySpec, no_facts
 from actors.execution.books import UNANSWERED
 from actors.feed import FeedActor
 from actors.keeping import Keeper, Recorded
+from actors.places import Place
 from actors.spec import SessionSpec
 from actors.turns import Session
 from feeds.contract import Group
 from messages import Bar, ExecutionReport, Fill, Hold, Message, OrderEvent, Reconciled, Side
 from state.journal import Entry, Journal, decode_line
-from state.register import outliving
+from state.register import RECOVERING_HOLD, outliving
 from strategies import Strategy, StrategyParams
 from strategies.contract import Intents, Rejection
 
@@ -65,12 +65,18 @@ class Process:
         disk: Disk,
         *,
         cut_at: int = -1,
+        stop_at: int = -1,
         acts: Mapping[int, Act] | None = None,
         session_id: str = "test-abc",
     ) -> None:
-        """Put it together; ``cut_at`` is the batch, from 0, after which it dies (-1: never)."""
+        """
+        Put it together; ``cut_at`` is the batch, from 0, after which it dies (-1: never).
+
+        ``stop_at`` is the turn before which somebody asks for its end, which is an orderly one.
+        """
         self.spec, self.disk = spec, disk
-        self.cut_at, self.acts = cut_at, acts or {}
+        self.cut_at, self.stop_at, self.acts = cut_at, stop_at, acts or {}
+        self.stopped_at: Place | None = None
         self.batches = 0
         self.seen: list[tuple[int, int]] = []
         """(batch, turns before it) of every one."""
@@ -115,9 +121,10 @@ class Process:
             self.commit()
             self._turns()
             self._account_for()
-            outcome, exit_code = self.session.outcome("completed")
-            self.session.finish(outcome, exit_code)
-            self.batch()
+            otherwise = "completed" if self.stopped_at is None else "interrupted"
+            outcome, exit_code = self.session.outcome(otherwise)
+            self.session.finish(outcome, exit_code, self.stopped_at)
+            self.commit()
         except Cut:
             pass
         return self
@@ -128,6 +135,9 @@ class Process:
         minute = self.spec.feed.timeframe_ms
         for group in session.groups(self._opened):
             at = group[0].timestamp + minute
+            if session.turns == self.stop_at:
+                self.stopped_at = session.place
+                return
             while clock.next_timer_at < at:
                 due = clock.pop_due(at - 1)
                 assert due is not None, "a timer is due"
@@ -139,6 +149,7 @@ class Process:
             happens = self.acts.get(session.turns)
             if happens is not None and session.turns not in self.disk.acted:
                 self.disk.acted.add(session.turns)
+                clock.advance(at - 1)  # whatever timers another process has had until then
                 happens(self)
                 self.commit()
             session.turn(group, at)
@@ -149,6 +160,8 @@ class Process:
                 return
 
     def _account_for(self) -> None:
+        if self.stopped_at is not None:
+            return
         clock = self.assembly.clock
         until = clock.now + self.spec.doubts.budget_ms
         while self.session.is_unaccounted and (due := clock.pop_due(until)) is not None:
@@ -296,6 +309,16 @@ def run_cut(
         if process.batches - 1 != cut_at:
             return process, unsure
     return process, unsure
+
+
+def run_stopped(
+    make: Callable[[], SessionSpec], stops: Iterable[int], acts: Mapping[int, Act] | None = None
+) -> Process:
+    """Run a session that is stopped in order before each turn of ``stops``, and gone on with."""
+    disk = Disk()
+    for stop_at in chain(stops, (-1,)):
+        process = Process(make(), disk, stop_at=stop_at, acts=acts).run()
+    return process
 
 
 # -- a strategy that remembers in its snapshot alone

@@ -33,6 +33,8 @@ from messages import (
 from strategies import Desk, Strategy, StrategyParams
 from strategies.contract import Intents
 
+pytestmark = pytest.mark.exhaustive
+
 BARS = 24
 CUTS = 3
 LIMITS = RiskLimits(
@@ -119,7 +121,7 @@ def circuit(process: Process) -> None:
 def brief(process: Process) -> None:
     """The same, over before the intent that waits behind it is too old."""
     process.assembly.supervisor.hold_open(
-        "drill-circuit", "a drill", mode=HoldMode.BLOCK, until=process.assembly.clock.now + 90_000
+        "drill-circuit", "a drill", mode=HoldMode.BLOCK, until=process.assembly.clock.now + 30_000
     )
 
 

@@ -223,7 +223,7 @@ def test_a_journal_whose_making_was_cut_short_is_begun_anew(tmp_path: Path) -> N
     """A process that died while it made the tables has done nothing yet: found by torture."""
     die(spec_of(tmp_path), 8)
     journal = folder_of(tmp_path) / "journal.sqlite"
-    for path in folder_of(tmp_path).glob("journal.sqlite*"):
+    for path in [*folder_of(tmp_path).glob("journal.sqlite*"), journal.with_name("events.ndjson")]:
         path.unlink()
     made = schema.create(journal, page_size=LIVE_PAGE)
     schema.use_write_ahead_log(made, journal)

@@ -269,6 +269,12 @@ EDGES: tuple[Edge, ...] = (
         long_and_short,
     ),
     Edge(
+        "live_notional_cap",
+        RiskLimits(live_notional_cap=Decimal(300)),
+        R.LIVE_NOTIONAL_CAP,
+        long_and_short,
+    ),
+    Edge(
         "max_net_exposure",
         RiskLimits(max_net_exposure=Decimal(100)),
         R.MAX_NET_EXPOSURE,

@@ -214,6 +214,7 @@ EVERYTHING_TIGHT = RiskLimits(
     max_order_notional=Decimal(1),
     max_position_notional=Decimal(1),
     max_gross_exposure=Decimal(1),
+    live_notional_cap=Decimal(1),
     max_net_exposure=Decimal(1),
     symbol_budgets={PERP: Decimal(1)},
     strategy_budgets={"one": Decimal(1)},

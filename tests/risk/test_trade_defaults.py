@@ -19,10 +19,10 @@ from tidegate.compose import (
     limits_of,
     missing_for_live,
     not_in_force,
-    refuse_unready_for_live,
 )
 from tidegate.config import TRADE_DEFAULT, Configuration, Settings, load
 from tidegate.exits import ConfigError
+from tidegate.going_live import refuse_unfit
 from tidegate.preflight import check
 
 D = Decimal
@@ -196,6 +196,16 @@ def test_every_default_is_a_limit_that_does_something() -> None:
 # -- live
 
 
+LIVE = """
+[session]
+mode = "live"
+[venue]
+adapter = "ccxt"
+exchange = "binanceusdm"
+[feed]
+source = "ccxt"
+"""
+
 GIVEN = {
     "max_order_notional": '"100"',
     "max_gross_exposure": '"300"',
@@ -207,7 +217,7 @@ GIVEN = {
 def test_live_is_refused_without_limits_of_its_own() -> None:
     """A default made of a simulated account's cash is none: each that is missing is named."""
     with pytest.raises(ConfigError) as refused:
-        refuse_unready_for_live(configured('[session]\nmode = "live"\n'))
+        refuse_unfit(configured(LIVE), acknowledged=True)
 
     assert all(f"risk.{name}" in str(refused.value) for name in LIVE_NEEDS)
     assert 1 == len(str(refused.value).splitlines())
@@ -227,11 +237,9 @@ def test_each_limit_that_live_needs_is_missed(missing: str) -> None:
 def test_live_with_all_four_is_not_refused_for_its_limits() -> None:
     """What is given is given, wherever it comes from."""
     text = "\n".join(f"{name} = {value}" for name, value in GIVEN.items() if "pct" not in name)
-    given = configured(
-        f'[session]\nmode = "live"\n[risk]\n{text}\n', TIDEGATE_RISK__MAX_DRAWDOWN_PCT="10"
-    )
+    given = configured(f"{LIVE}[risk]\n{text}\n", TIDEGATE_RISK__MAX_DRAWDOWN_PCT="10")
 
-    refuse_unready_for_live(given)
+    refuse_unfit(given, acknowledged=True)
     assert [] == missing_for_live(given)
 
 

@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 from replay_digest import FILES, digests
 
+pytestmark = pytest.mark.exhaustive
+
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 SCRIPT = HERE / "replay_digest.py"

@@ -180,3 +180,15 @@ def test_a_halt_ends_paced_and_fast_sessions_at_the_same_event() -> None:
     assert fast.session.halted == slow.session.halted
     assert fast.story() == slow.story()
     assert fast.lines == slow.lines
+
+
+async def test_session_time_is_never_behind_what_has_closed() -> None:
+    """A source may be ahead of what was thought; it does not take time back."""
+    pacer = Pacer(1.0)
+    pacer.begin(1_000_000)
+    pacer.catch_up(1_000_000 - 60_000)
+    behind = pacer.session_ms(0)
+    pacer.catch_up(1_000_000 + 60_000)
+
+    assert 1_000_000 <= behind < 1_060_000
+    assert 1_060_000 <= pacer.session_ms(0)

@@ -470,12 +470,13 @@ class Plot:
 
     def _check_answers(self, messages: list[Message]) -> None:
         asked = [m.intent_id for m in messages if isinstance(m, Intent)]
-        decided = Counter(m.intent_id for m in messages if isinstance(m, RiskDecision))
+        decisions = [m for m in messages if isinstance(m, RiskDecision)]
+        letters = [m for m in messages if isinstance(m, DeadLetter)]
+        decided = Counter(m.intent_id for m in decisions)
         lost = sum(
-            isinstance(m, DeadLetter)
-            and m.message_type.endswith(("OpenIntent", "ReduceIntent", "OperatorReduce"))
+            m.message_type.endswith(("OpenIntent", "ReduceIntent", "OperatorReduce"))
             and m.reason in {"stopped", "quarantined"}
-            for m in messages
+            for m in letters
         )
         many = {intent: count for intent, count in decided.items() if count > 1}
         if many:
@@ -483,11 +484,7 @@ class Plot:
         unanswered = set(asked) - set(decided)
         if len(unanswered) > lost:
             raise Violation(f"never answered: {sorted(unanswered)}, dead letters: {lost}")
-        approved = {
-            m.intent_id
-            for m in messages
-            if isinstance(m, RiskDecision) and m.verdict is Verdict.APPROVED
-        }
+        approved = {m.intent_id for m in decisions if m.verdict is Verdict.APPROVED}
         ends = Counter(
             m.order_id
             for m in messages
@@ -495,23 +492,17 @@ class Plot:
         )
         if any(count > 1 for count in ends.values()) or not set(ends) <= approved:
             raise Violation(f"suppressed more than once or never approved: {ends}")
-        self._check_told(messages)
+        self._check_told(decisions, letters)
 
-    def _check_told(self, messages: list[Message]) -> None:
+    def _check_told(self, decisions: list[RiskDecision], letters: list[DeadLetter]) -> None:
         """Check that each strategy was told of each refusal once, or a dead letter says why not."""
         for name, script in self.scripts.items():
             told = Counter(
                 m.intent_id for m in script.told if isinstance(m, Rejection) and m.by == "risk"
             )
-            refused = {
-                m.intent_id
-                for m in messages
-                if isinstance(m, RiskDecision) and m.causes and m.strategy == name
-            }
+            refused = {m.intent_id for m in decisions if m.causes and m.strategy == name}
             lost = sum(
-                isinstance(m, DeadLetter)
-                and (m.actor, m.message_type) == (f"strategy:{name}", "RiskDecision")
-                for m in messages
+                (m.actor, m.message_type) == (f"strategy:{name}", "RiskDecision") for m in letters
             )
             if any(count > 1 for count in told.values()):
                 raise Violation(f"{name} was told twice: {told}")

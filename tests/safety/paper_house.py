@@ -141,7 +141,7 @@ def live_in(
 
     async def main() -> None:
         house.result = await run_paper(
-            spec, speed=speed, stop=house.over.is_set, inbox=house.inbox, on_open=on_open
+            house.spec, speed=speed, stop=house.over.is_set, inbox=house.inbox, on_open=on_open
         )
 
     before(house)

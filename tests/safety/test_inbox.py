@@ -7,7 +7,9 @@ import errno
 import os
 import threading
 import time
+from collections.abc import Iterable, Sequence
 from concurrent.futures import Future
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,7 @@ from safety_world import daemon
 from session_world import BTC, Script, flat
 
 from actors.commands import Answer, Request
-from actors.inbox import Closed, Inbox
+from actors.inbox import Closed, Inbox, Waiting
 from actors.paced import PacedDriver
 from actors.runtime import Pacer, limits
 from messages import (
@@ -32,6 +34,7 @@ from messages import (
     Scope,
     SessionEnded,
 )
+from state.journal.entry import Entry
 from state.register import HoldRegister, register_of
 
 KILL = Request(verb=CommandVerb.KILL, by="test", reason="drill")
@@ -346,6 +349,44 @@ def test_a_command_is_answered_when_it_is_durable(tmp_path: Path, uvloop: bool) 
         n for n, m in enumerate(house.messages(), start=1) if isinstance(m, OperatorCommand)
     )
     assert place < durable
+
+
+def test_whoever_has_an_answer_can_ask_at_once_what_has_come_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What tells of a command to others has been handed to them before it is answered."""
+    answered: list[bool] = []
+    answer = Inbox.answer
+
+    def noted(inbox: Inbox, owed: Iterable[Waiting], *, durable: bool) -> None:
+        owed = list(owed)
+        if owed:
+            answered.append(told.commands > 0)
+        answer(inbox, owed, durable=durable)
+
+    class Told:
+        """A sink that counts what operators have asked for."""
+
+        commands = 0
+
+        def write(self, entries: Sequence[Entry], lines: bytes) -> None:
+            self.commands += sum(isinstance(each.message, OperatorCommand) for each in entries)
+
+        def close(self) -> None:
+            pass
+
+    def act(house: House) -> None:
+        house.until(lambda: house.session.turns > 3)
+        house.take(CommandVerb.STOP_NEW_ORDERS, reason="drill")
+
+    def listened_to(house: House) -> None:
+        house.spec = replace(house.spec, sinks=(told,))
+
+    told = Told()
+    monkeypatch.setattr(Inbox, "answer", noted)
+    live_in(tmp_path, keeps_buying(), act=act, before=listened_to)
+
+    assert [True] == answered
 
 
 def test_a_kills_stages_are_timed_from_its_trigger(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import inspect
 import os
 import signal
@@ -55,6 +56,7 @@ class Storm:
                 self.interrupter.interrupt()
 
     def __enter__(self) -> Self:
+        gc.collect()  # what earlier tests have left is no word about this storm
         self._told_before, sys.unraisablehook = sys.unraisablehook, self._dropped.append
         self.interrupter.install()
         self._asking.start()

@@ -6,6 +6,7 @@ import os
 import signal
 from dataclasses import replace
 from decimal import Decimal
+from itertools import count
 from pathlib import Path
 
 import anyio
@@ -26,6 +27,8 @@ from messages import (
     Bar,
     CommandVerb,
     ExecutionPolicy,
+    KillStage,
+    KillStep,
     OperatorCommand,
     OrderType,
     SessionStarted,
@@ -147,14 +150,14 @@ def _die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def run_dying(folder: Path, at: str) -> Path:
+def run_dying(folder: Path, at: str, commands: dict[int, Request] = COMMANDS) -> Path:
     """Run a session whose process dies at a crash point, go on with it, return its journal."""
     child = os.fork()
     if not child:
         try:
             os.environ["TIDEGATE_CRASH_AT"] = at
             vars(durable)["passing"] = passing_of(os.environ, _die)
-            run(spec_of(folder), commands=COMMANDS)
+            run(spec_of(folder), commands=commands)
         finally:
             os._exit(0)
     _, status = os.waitpid(child, 0)
@@ -197,6 +200,20 @@ def test_commands_that_come_while_the_disk_writes_are_taken_again_there(tmp_path
     check_same(tmp_path, journal)
 
 
+def test_a_kill_on_a_machine_that_is_slow_between_any_two_stages_is_timed_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each look at the stopwatch is a millisecond later, the first step's too, kill on kill."""
+    looks = count()
+    monkeypatch.setattr("actors.session.monotonic_s", lambda: next(looks) / 1_000)
+    journal = run_dying(tmp_path, "journal.states_taken:8", {4: COMMANDS[45]})
+
+    steps = [e.message for e in read_journal(journal) if isinstance(e.message, KillStep)]
+    assert all(step.elapsed_ms for step in steps if step.stage is KillStage.LATCHED)
+    assert 2 == len({step.kill_id for step in steps})
+    check_same(tmp_path, journal)
+
+
 @pytest.mark.parametrize("speed", [0.0, 60_000.0], ids=["at once", "paced"])
 @pytest.mark.parametrize("stop_after", [1, 7, 30])
 def test_the_order_to_stop_comes_again_where_it_came(
@@ -226,7 +243,7 @@ def test_a_command_that_is_forgotten_is_found(
     first = next(
         entry.seq for entry in read_journal(journal) if isinstance(entry.message, OperatorCommand)
     )
-    monkeypatch.setattr("actors.reexecution._Driver._command_due", lambda *_, **__: None)
+    monkeypatch.setattr("actors.redriving.Redriver._next_command", lambda *_, **__: None)
 
     found = again(tmp_path, journal)
 

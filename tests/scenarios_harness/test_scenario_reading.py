@@ -16,7 +16,7 @@ from scenarios.model import format_offset, json_schema, parse_offset
 from scenarios.model.expect import Outcome
 from scenarios.reading import find_scenarios, parse_scenario, read_scenario
 from scenarios.runner import run_scenario
-from scenarios.stage import CUT, FAULT, JOURNAL_FAILED
+from scenarios.stage import CUT, FAULT, JOURNAL_FAILED, START_REFUSED
 
 GOOD = document([opens(2, "a")])
 
@@ -348,6 +348,6 @@ def test_the_schema_describes_every_key() -> None:
 
 def test_an_outcome_that_no_session_has_is_a_bad_file() -> None:
     """A slip in what is expected is the file's fault: every outcome there is can be expected."""
-    assert {*EXIT_CODES, CUT, FAULT, JOURNAL_FAILED} == set(get_args(Outcome))
+    assert {*EXIT_CODES, CUT, FAULT, JOURNAL_FAILED, START_REFUSED} == set(get_args(Outcome))
     with pytest.raises(ScenarioError, match=r"expect\[0\].outcome: found 'killd'"):
         parse_scenario(document(expect=[{"outcome": "killd"}]), "f.scenario.json")

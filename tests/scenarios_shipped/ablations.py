@@ -22,7 +22,7 @@ from actors.risk.registry import GuardSet, guards_for
 from actors.risk.view import RiskView
 from actors.runtime import HoldSet
 from actors.turns import Session
-from messages import Cause, Hold, HoldMode, Message, ReasonCode
+from messages import Adoption, Cause, Hold, HoldMode, Message, ReasonCode
 from scenarios.director import Alter
 from scenarios.runner import ScenarioResult, run_scenario
 
@@ -204,8 +204,8 @@ def without_reapplied_holds() -> Alter:
     def alter(session: Session) -> None:
         start = session.start
 
-        def forgetful(_held: Iterable[Hold] = ()) -> None:
-            start(())
+        def forgetful(_held: Iterable[Hold] = (), adopted: Iterable[Adoption] = ()) -> None:
+            start((), adopted)
 
         setattr(session, "start", forgetful)  # noqa: B010 - a method of one instance
 

@@ -25,6 +25,7 @@ from actors.health.wiring import Watch
 from actors.runtime.clock import SimulatedClock
 from actors.turns import Session
 from feeds.contract import Group
+from feeds.report import FeedReport
 from messages import Hold, Scope
 from scenarios.director import Alter
 from scenarios.model import Scenario
@@ -100,7 +101,7 @@ def never_reconnecting() -> Alter:
 
 def untold_gaps() -> Alter:
     """Return an ablation in which a session says nothing of gaps."""
-    return part(lambda session: session, "_gaps", lambda _: list)
+    return part(lambda session: session.spec.feed, "report", lambda _: lambda: FeedReport(0, ()))
 
 
 def unrecorded() -> Alter:

@@ -85,6 +85,7 @@ REHEARSALS = (
     Rehearsal("max_order_notional", "expect[0].refusal", "expect[2].order", "order_too_large"),
     Rehearsal("max_position_notional", "expect[0].refusal", "expect[4].order"),
     Rehearsal("max_gross_exposure", "expect[0].refusal", "expect[3].order"),
+    Rehearsal("live_notional_cap", "expect[0].refusal", "expect[3].order"),
     Rehearsal("max_net_exposure", "expect[0].refusal", "expect[4].order"),
     Rehearsal("symbol_budgets", "expect[0].refusal", "expect[3].order"),
     Rehearsal("strategy_budget", "expect[0].refusal", "expect[3].order"),

@@ -16,9 +16,10 @@ from ablations import (
     without_reapplied_holds,
 )
 
+from actors.places import Place
 from actors.runtime import AfterCommit, Supervisor
 from actors.turns import Session
-from messages import ApprovedCancel, ApprovedOpen, Hold, Reconciled
+from messages import ApprovedCancel, ApprovedOpen, Hold, HoldMode, Reconciled
 from scenarios.director import Alter
 
 
@@ -60,11 +61,11 @@ def unvalued(occasion: str) -> Alter:
 def stopping_in_the_order_of_the_start() -> Alter:
     """Return an ablation in which who started first stops first."""
 
-    def make(stop: Callable[[str], None]) -> Callable[[str], None]:
-        def forwards(reason: str) -> None:
+    def make(stop: Callable[..., None]) -> Callable[..., None]:
+        def forwards(reason: str, **options: Any) -> None:
             supervisor: Any = getattr(stop, "__self__")  # noqa: B009 - a bound method has one
             supervisor.specs.reverse()
-            stop(reason)
+            stop(reason, **options)
 
         return forwards
 
@@ -78,12 +79,12 @@ def cancelling_at_the_end() -> Alter:
         finish = session.finish
         assembly = session.assembly
 
-        def tidy(outcome: str, exit_code: int) -> None:
+        def tidy(outcome: str, exit_code: int, stopped_at: Place | None = None) -> None:
             for order in assembly.books.orders.live():
                 request = order.request
                 cancel = ApprovedCancel("tidy", request.strategy, request.symbol, request.order_id)
                 assembly.dispatcher.publish("session", cancel)
-            finish(outcome, exit_code)
+            finish(outcome, exit_code, stopped_at)
 
         session.finish = tidy  # type: ignore[method-assign]
 
@@ -96,6 +97,20 @@ def not_holding_at_the_end() -> Alter:
     def make(hold_open: Callable[..., Hold]) -> Callable[..., Hold | None]:
         def opened(hold_id: str, cause: str, **options: Any) -> Hold | None:
             return None if hold_id.startswith("stopping:") else hold_open(hold_id, cause, **options)
+
+        return opened
+
+    return part(supervisor_of, "hold_open", make)
+
+
+def refusing_at_the_end() -> Alter:
+    """Return an ablation in which a session that is stopped refuses what waits."""
+
+    def make(hold_open: Callable[..., Hold]) -> Callable[..., Hold]:
+        def opened(hold_id: str, cause: str, **options: Any) -> Hold:
+            if hold_id.startswith("stopping:"):
+                options["mode"] = HoldMode.REFUSE
+            return hold_open(hold_id, cause, **options)
 
         return opened
 
@@ -257,10 +272,10 @@ ENDS = (
         ("expect[3].artifact",),
     ),
     Ablation(
-        "what waits is answered",
+        "what waits waits on",
         "lifecycle/stop_while_held",
-        not_holding_at_the_end(),
-        ("expect[0].refusal", "expect[1].seen"),
+        refusing_at_the_end(),
+        ("expect[0].never", "expect[1].seen"),
     ),
 )
 

@@ -20,6 +20,7 @@ FAMILIES = (
     "kill",
     "lifecycle",
     "plans",
+    "restart",
     "strategies",
     "supervision",
     "universe",

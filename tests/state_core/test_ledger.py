@@ -5,10 +5,11 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 import pytest
 from state_makers import DEPOSIT, INSTRUMENTS, PERPETUAL, SPOT, make_fill, make_ledger
 
-from messages import Booking, PositionSide, Side
+from messages import EXTERNAL, Booking, PositionSide, Side
 from state.instruments import Instrument
 from state.ledger import ImpossibleFill, Ledger, LedgerError, LedgerImbalance, LotMethod
 
@@ -296,3 +297,22 @@ def test_deposits_and_withdrawals_are_entries_like_any_other() -> None:
 def test_the_books_are_of_the_instruments_given() -> None:
     """The makers' instruments all settle in the account's currency."""
     assert {"USDT"} == {instrument.settle for instrument in INSTRUMENTS.values()}
+
+
+def test_what_a_venue_closed_by_itself_is_held_against_a_hedged_book() -> None:
+    """
+    A liquidation of a part of a long: the external book holds the rest of it, the other way round.
+
+    The books of the side together are what the venue has left; a strategy's own book cannot be so.
+    """
+    ledger = make_ledger()
+    bought = make_fill(BUY, "3", "100", symbol=PERPETUAL, position_side=LONG, trade_id="T-1")
+    taken = make_fill(SELL, "2", "90", symbol=PERPETUAL, position_side=LONG, trade_id="T-2")
+
+    ledger.book_fill(bought)
+    with pytest.raises(ImpossibleFill, match="the other way"):
+        ledger.book_fill(msgspec.structs.replace(taken, strategy="another"))
+    ledger.book_fill(msgspec.structs.replace(taken, strategy=EXTERNAL))
+
+    assert D("1") == sum(each.quantity for each in ledger.positions())
+    ledger.audit()

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from decimal import Decimal, Inexact, getcontext, localcontext
+from decimal import ROUND_UP, Decimal, Inexact, getcontext, localcontext
 from fractions import Fraction
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from state.money import EXACT, STRICT, ZERO, exact, plain, ratio, share, use_exact_context
+from state.money import EXACT, STRICT, ZERO, apart, exact, plain, ratio, share, use_exact_context
 
 decimals = st.decimals(min_value=-(10**12), max_value=10**12, places=18)
 positive = st.decimals(min_value=Decimal("1e-9"), max_value=10**12, places=9)
@@ -107,7 +107,28 @@ def test_the_exact_context_is_the_threads_once_asked_for() -> None:
         product = Decimal("123456789.123456789123456789") * Decimal("0.000012345678901234567")
 
         assert getcontext().prec == EXACT.prec
+        assert getcontext() is not EXACT
         assert ZERO == product - Decimal("0.000012345678901234567") * Decimal(
             "123456789.123456789123456789"
         )
         assert len(product.as_tuple().digits) > 28
+
+
+def test_what_a_strangers_code_does_to_its_decimal_context_stays_there() -> None:
+    """Rounding, traps and precision of ours are as before, whatever it has set, or raised."""
+    before = repr(EXACT)
+
+    def careless(fails: bool) -> Decimal:
+        context = getcontext()
+        context.rounding, context.prec = ROUND_UP, 3
+        context.traps[Inexact] = fails
+        return Decimal(1) / Decimal(3)
+
+    with localcontext():
+        use_exact_context()
+        assert Decimal("0.334") == apart(careless)(fails=False)
+        with pytest.raises(Inexact):
+            apart(careless)(fails=True)
+
+        assert before == repr(getcontext())
+    assert before == repr(EXACT)

@@ -37,6 +37,8 @@ from messages import Intent, OpenIntent, ReasonCode, ReduceIntent, RiskDecision
 from scenarios.model.steps import FaultKind
 from strategies.grid import Grid
 
+pytestmark = pytest.mark.exhaustive
+
 TURNS = 120
 EXAMPLES = 20
 SIDES = [("long", False), ("short", False), ("neutral", True)]

@@ -33,6 +33,8 @@ from messages import IntentAction, PositionSide, Side
 from scenarios.model.steps import FaultKind
 from state.money import use_exact_context
 
+pytestmark = pytest.mark.exhaustive
+
 TURNS = 120
 EXAMPLES = 20
 

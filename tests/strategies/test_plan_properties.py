@@ -138,6 +138,13 @@ class PlansOverAnything(RuleBasedStateMachine):
 
     # -- what holds
 
+    def leaves_now(self) -> bool:
+        """Return whether an order that is no protection is taking something off."""
+        return any(
+            isinstance(each, ReduceIntent) and each.action in LEAVE_NOW
+            for each in self.bench.live.values()
+        )
+
     @invariant()
     def what_protects_is_what_is_held(self) -> None:
         bench, standing = self.bench, self.bench.standing
@@ -148,11 +155,7 @@ class PlansOverAnything(RuleBasedStateMachine):
         assert standing.guards, "a position without protection"
         newest = standing.guards[-1]
         rest = bench.rest(newest)
-        leaves = any(
-            isinstance(each, ReduceIntent) and each.action in LEAVE_NOW
-            for each in bench.live.values()
-        )
-        if leaves or bench.live[newest].action is IntentAction.TRAIL:
+        if self.leaves_now() or bench.live[newest].action is IntentAction.TRAIL:
             assert rest >= bench.held
         else:
             assert rest == bench.held
@@ -162,6 +165,8 @@ class PlansOverAnything(RuleBasedStateMachine):
         bench, standing = self.bench, self.bench.standing
         if standing is None or standing.plan.place is PlanPlace.HERE:
             return
+        if self.leaves_now():
+            return  # what is too much then waits for that: see ``Wants._differs``
         wanted = sum(
             (
                 bench.rest(step.intent_id)

@@ -13,11 +13,22 @@ def register(app: typer.Typer) -> None:
 
     @app.command("holds", short_help="List what holds orders back, and how it is lifted.")
     def holds(socket: Socket = None, config: ConfigFiles = None, as_json: Json = False) -> None:
-        """List every hold in force: its cause, what it covers, who set it, how it is lifted."""
+        """
+        List every hold in force: its cause, what it covers, who set it, how it is lifted.
+
+        Exit code 1 when no daemon runs: then those are listed that the account's next start has.
+        """
         from tidegate.commands.reach import asked, client
+        from tidegate.exits import Wanting
         from tidegate.output import say_document
 
-        document = asked(client(socket, config), "/v1/holds")
+        try:
+            daemon = client(socket, config)
+        except Wanting as none:
+            from tidegate.control.without_daemon import with_kept_holds
+
+            raise with_kept_holds(none, config or ()) from None
+        document = asked(daemon, "/v1/holds")
         if as_json:
             say_document(document)
             return

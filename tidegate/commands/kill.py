@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -69,7 +70,8 @@ def _ending(config: list[Path] | None, reason: str) -> Callable[[], str]:
         from tidegate.control.last_resort import end_and_hold
 
         place = place_of(config or ())
-        return end_and_hold(place, find(place), reason=reason)
+        daemon = find(place)
+        return end_and_hold(replace(place, mode=daemon.mode), daemon, reason=reason)
 
     return end
 

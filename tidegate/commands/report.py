@@ -33,5 +33,5 @@ def register(app: typer.Typer) -> None:
         if as_json:
             say_document({"folder": str(recorded.folder), "summary": document})
         else:
-            outcome = recorded.manifest.outcome or recorded.manifest.status.value
+            outcome = recorded.manifest.outcome or recorded.status.value
             say_summary(document, recorded.folder, outcome=outcome)

@@ -26,6 +26,16 @@ Word = Annotated[
 Queued = Annotated[
     bool, typer.Option("--queued", help="Send every message through mailboxes: the same events.")
 ]
+Rehearsed = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--config",
+        "-c",
+        metavar="FILE",
+        help="Note that all have passed as the rehearsal of this configuration.",
+        show_default=False,
+    ),
+]
 StrategyName = Annotated[
     str,
     typer.Option(
@@ -39,7 +49,13 @@ def register(app: typer.Typer) -> None:
     group = typer.Typer(help="Run, start and describe scripted rehearsals.", no_args_is_help=False)
 
     @group.command("run", short_help="Run scenarios in virtual time and say which passed.")
-    def run(paths: Paths, word: Word = None, queued: Queued = False, as_json: Json = False) -> int:
+    def run(
+        paths: Paths,
+        word: Word = None,
+        queued: Queued = False,
+        config: Rehearsed = None,
+        as_json: Json = False,
+    ) -> int:
         """
         Run scenarios in virtual time: one line each, and why for those that fail.
 
@@ -47,7 +63,7 @@ def register(app: typer.Typer) -> None:
         """
         from tidegate.rehearsing import run_all
 
-        return run_all(paths, word=word, queued=queued, as_json=as_json)
+        return run_all(paths, word=word, queued=queued, rehearsed=config, as_json=as_json)
 
     @group.command("new", short_help="Write a documented scenario for a strategy.")
     def new(

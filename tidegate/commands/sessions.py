@@ -18,15 +18,15 @@ def register(app: typer.Typer) -> None:
     def sessions(folder: RunsDir = None, config: ConfigFiles = None, as_json: Json = False) -> None:
         """List the recorded sessions, the newest last."""
         from state.projections import iso_ms
-        from tidegate.archive import recorded_sessions
-        from tidegate.places import last_equity, runs_dir
+        from tidegate.archive import newest_equity, recorded_sessions
+        from tidegate.places import runs_dir
 
         runs = runs_dir(folder, config)
         rows = []
         recorded, problems = recorded_sessions(runs)
         for session in recorded:
             manifest = session.manifest
-            equity = last_equity(session.folder / "account.csv")
+            equity = newest_equity(session)
             rows.append(
                 {
                     "session_id": manifest.session_id,

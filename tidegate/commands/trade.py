@@ -35,7 +35,18 @@ Resume = Annotated[bool, typer.Option("--resume", help="Go on with the newest se
 SessionOption = Annotated[
     str | None, typer.Option("--session", metavar="ID", help="Go on with this session.")
 ]
-New = Annotated[bool, typer.Option("--new", help="Start a new session (the default).")]
+New = Annotated[
+    bool,
+    typer.Option(
+        "--new",
+        help="Start a new session (the default); refused while the newest one, whose process died, "
+        "has orders that are not over.",
+    ),
+]
+Abandon = Annotated[
+    bool,
+    typer.Option("--abandon-orders", help="With --new: leave such orders as they are, and start."),
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -53,6 +64,7 @@ def register(app: typer.Typer) -> None:
         resume: Resume = False,
         session: SessionOption = None,
         new: New = False,
+        abandon_orders: Abandon = False,
         allow: Allow = None,
         deny: Deny = None,
         i_acknowledge_risk: Acknowledged = False,
@@ -77,6 +89,7 @@ def register(app: typer.Typer) -> None:
             resume=resume,
             session=session,
             new=new,
+            abandon=abandon_orders,
             acknowledged=i_acknowledge_risk,
             as_json=as_json,
         )

@@ -15,10 +15,16 @@ class Dialect(StrEnum):
     """What is spoken on the wire."""
 
     PLAIN = "plain"
+    BINANCEUSDM = "binanceusdm"
+    ALPACA = "alpaca"
 
 
 DialectOption = Annotated[
-    Dialect, typer.Option(metavar="plain", help="What is spoken on the wire.")
+    Dialect,
+    typer.Option(
+        metavar="plain|binanceusdm|alpaca",
+        help="What is spoken on the wire: our own, or an exchange's, over TLS.",
+    ),
 ]
 Port = Annotated[
     int, typer.Option(metavar="N", min=0, max=65_535, help="Port on 127.0.0.1; 0 takes any.")
@@ -69,6 +75,47 @@ Market = Annotated[
         "--market", help="Play the configured feed as the exchange's own market, at feed.speed."
     ),
 ]
+Data = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="FILE[@SYMBOL]",
+        help="Bars to play as the exchange's own market; one or several.",
+        show_default=False,
+    ),
+]
+Funding = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="FILE@SYMBOL",
+        help="Funding rates of that market (CSV: timestamp,funding_rate); repeatable.",
+        show_default=False,
+    ),
+]
+Speed = Annotated[
+    float | None,
+    typer.Option(
+        metavar="N",
+        min=0,
+        help="Market seconds in a second; 0 waits for nothing (default: feed.speed).",
+        show_default=False,
+    ),
+]
+RealTime = Annotated[
+    bool,
+    typer.Option(
+        "--real-time",
+        help="Play that market as of now: what has closed at once, the rest as it closes; a "
+        "synthetic one begins 500 bars ago and has no end.",
+    ),
+]
+LimitsTimes = Annotated[
+    int,
+    typer.Option(
+        metavar="N",
+        min=1,
+        help="All but plain: so many times the real request limits, for a market that runs fast.",
+    ),
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -85,6 +132,11 @@ def register(app: typer.Typer) -> None:
         symbol: Symbols = None,
         cash: Cash = None,
         market: Market = False,
+        data: Data = None,
+        funding: Funding = None,
+        speed: Speed = None,
+        real_time: RealTime = False,
+        limits_times: LimitsTimes = 1,
         as_json: Json = False,
     ) -> int:
         """
@@ -96,10 +148,22 @@ def register(app: typer.Typer) -> None:
         from tidegate.config import load
         from tidegate.serving import Serving, serve_venue
 
-        del dialect  # there is one
         line = CommandLine()
+        line.data(data, None)
+        line.put(("feed", "speed"), speed, "--speed")
         line.put(("universe", "symbols"), symbol or None, "--symbol")
         line.put(("session", "cash"), cash, "--cash")
         configuration = load(config or (), command_line=line.layer())
-        wanted = Serving(port, truth, faults, key_file, market)
+        own_market = market or bool(data)
+        wanted = Serving(
+            port,
+            truth,
+            faults,
+            key_file,
+            own_market,
+            dialect.value,
+            limits_times,
+            tuple(funding or ()),
+            real_time,
+        )
         return serve_venue(configuration, wanted, as_json=as_json)

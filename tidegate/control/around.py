@@ -118,9 +118,8 @@ def controlled(configuration: Configuration, spec: SessionSpec, logs: Logs) -> I
 
 
 def _lease(configuration: Configuration, folder: Path, spec: SessionSpec) -> Lease:
-    venue = configuration.settings.venue
-    name = venue.exchange or venue.adapter.value
-    files = lease_files(folder, spec.mode, name, spec.account, os.environ)
+    place = configuration.settings.venue.place
+    files = lease_files(folder, spec.mode, place, spec.account, os.environ)
     try:
         return Lease(files, Holder.this(wall_ms()))
     except LeaseHeld as held:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from state.lease import LIVE
 from tidegate.control.daemon import (
     Daemon,
     DaemonUnreadable,
@@ -162,8 +163,10 @@ def _text(value: Any, where: str) -> str:
 
 def find(place: Place) -> Daemon:
     """
-    Return the daemon that runs for ``place``.
+    Return the daemon that runs for ``place``, or the only one of its account in another mode.
 
+    The mode may have been an option of ``trade``: nobody looks for that in an emergency. But where
+    real money is configured nobody else answers for it: a shadow that is killed confirms nothing.
     Raises ``Wanting`` with one line: there is none, it died, or what there is instead.
     """
     try:
@@ -171,6 +174,9 @@ def find(place: Place) -> Daemon:
     except DaemonUnreadable as error:
         raise Wanting(str(error)) from None
     if daemon is None:
+        same = [each for each in running_daemons(place.runs_dir) if each.account == place.account]
+        if len(same) == 1 and place.mode != LIVE:
+            return same[0]
         raise Wanting(f"no daemon runs for {place}{_others(place)}")
     if not daemon.runs():
         session = f"; its last session is {daemon.session_id}" if daemon.session_id else ""

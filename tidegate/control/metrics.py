@@ -414,6 +414,14 @@ METRICS: tuple[Declared, ...] = (
         samples.of_facts("journal_lag"),
     ),
     Declared(
+        "tidegate_recovery_seconds",
+        GAUGE,
+        ("phase",),
+        "What the last start after an earlier process took to each phase that it has reached: "
+        "protected, checked (the whole journal), trading",
+        samples.of_recovery,
+    ),
+    Declared(
         "tidegate_control_requests",
         COUNTER,
         ("listener", "code"),

@@ -8,7 +8,7 @@ from typing import Any
 from messages import ExecutionReport, OpenFollowUp, ReduceFollowUp
 from state.derivation import Link, chain_of, words
 from state.journal import Entry, decode_line
-from state.journal.reader import read_lines
+from state.journal.reader import line_at, read_lines
 from state.money import plain
 from state.projections import iso_ms
 
@@ -27,7 +27,7 @@ class StoredJournal:
 
     def by_seq(self, seq: int) -> Entry | None:
         """Return the entry of this number."""
-        line = next(read_lines(self._path, after=seq - 1), None)
+        line = line_at(self._path, seq)
         return None if line is None else decode_line(line)
 
     def about(self, name: str) -> list[Entry]:

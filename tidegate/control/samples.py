@@ -77,6 +77,13 @@ def of_facts(name: str) -> Samples:
     return samples
 
 
+def of_recovery(source: Source) -> Iterable[Sample]:
+    """Return the seconds of each phase of a start, none where nothing was gone on with."""
+    facts = source.seen.facts
+    times: dict[str, float] = {} if facts is None else facts.get("recovery", {})
+    return (((phase,), took_s) for phase, took_s in times.items())
+
+
 def of_record(read: Callable[[Record], float]) -> Samples:
     """Read a number that the journal told."""
     return lambda source: (((), read(source.record)),)

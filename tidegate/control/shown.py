@@ -5,8 +5,9 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
+from state.admission import admission_line
 from tidegate.output import say_table
 
 Document = Mapping[str, Any]
@@ -29,6 +30,8 @@ def show_status(document: Document) -> None:
 
 def _show_facts(facts: Document, title: str) -> None:
     sys.stdout.write(f"{title}: {facts['state']}\n")
+    if line := admission_line(facts.get("admission") or {}):
+        sys.stdout.write(f"{line}\n")
     say_table(("", ""), _facts(facts))
     if facts["holds"]:
         show_holds(facts["holds"])
@@ -106,22 +109,27 @@ def show_holds(holds: Sequence[Document]) -> None:
     if not holds:
         sys.stdout.write("nothing is held\n")
         return
-    say_table(
-        ("hold", "mode", "covers", "since", "until", "set by", "cause", "lifted by"),
-        [
-            (
-                hold["hold_id"],
-                hold["mode"],
-                hold["scope"],
-                moment(hold["since"]),
-                "-" if hold["until"] is None else moment(hold["until"]),
-                hold["set_by"],
-                hold["cause"],
-                hold["lifted_by"],
-            )
-            for hold in holds
-        ],
-    )
+    say_table(HOLD_COLUMNS, hold_rows(holds))
+
+
+HOLD_COLUMNS: Final = ("hold", "mode", "covers", "since", "until", "set by", "cause", "lifted by")
+
+
+def hold_rows(holds: Sequence[Document]) -> list[tuple[str, ...]]:
+    """Return the rows of a table of holds."""
+    return [
+        (
+            hold["hold_id"],
+            hold["mode"],
+            hold["scope"],
+            moment(hold["since"]),
+            "-" if hold["until"] is None else moment(hold["until"]),
+            hold["set_by"],
+            hold["cause"],
+            hold["lifted_by"],
+        )
+        for hold in holds
+    ]
 
 
 def show_orders(orders: Sequence[Document]) -> None:

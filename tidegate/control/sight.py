@@ -129,4 +129,5 @@ def measured(session: Session) -> dict[str, Any]:
         "max_drawdown": track.max_drawdown,
         "journal_seq": journal.seq,
         "journal_lag": journal.seq - journal.durable_seq,
+        "recovery": dict(session.recovery.times),
     }

@@ -1,0 +1,543 @@
+"""
+The driver of a session that is executed once more: turns, timers and what came from outside.
+
+It drives as ``PacedDriver`` does and waits for nothing. What came from outside is handed in at the
+very place at which it came: see ``actors.reexecution``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from operator import itemgetter
+from typing import TYPE_CHECKING, Final
+
+from actors.driving import AT_THE_END, IN_A_TURN, fire, keep_killing, leave_behind
+from actors.keeping import Keeper
+from actors.outcomes import COMPLETED, INPUT_REFUSED, INTERRUPTED
+from actors.places import Place
+from actors.playback import Errands, ToldAgain, as_brought
+from actors.runtime.clock import NEVER
+from actors.tape import Arrival, Command, End, Failure, Reading, Start, Tape
+from actors.turns import Session
+from brokers.recorded import RecordedBroker
+from feeds.contract import Group, LiveFeed
+from feeds.errors import FeedError
+
+if TYPE_CHECKING:
+    from actors.reexecution import Comparison
+
+WORDS_OF_A_REQUEST: Final = ("for_s:", "until:", "a pause ends within")
+"""How refusals begin of what was wrong with a request before it was a command."""
+
+
+class Redriver:
+    """Drive one incarnation of a session as ``PacedDriver`` did, without its waiting."""
+
+    def __init__(
+        self, session: Session, groups: Iterator[Group], tape: Tape, comparison: Comparison
+    ) -> None:
+        self.session = session
+        self.tape = tape
+        self.comparison = comparison
+        self.is_left = False
+        """Whether the end of this process was come to."""
+        self._groups = groups
+        self._until_start: Start | None = None
+        self._end: End | None = None
+        self._is_stopped = False
+        """Whether somebody asked for the end."""
+        self._states: Mapping[str, bytes] = {}
+        self._charts: bytes | None = None
+        self._has_stopped = False
+        """Whether the turns are over."""
+        self._within = True
+        """Whether it is somewhere that nothing from a venue elsewhere can come to."""
+        assembly = session.assembly
+        assembly.dispatcher.errands = Errands(self._due_errand)
+        assembly.desk.place = lambda: str(session.place)
+        assembly.kill.stopwatch = ToldAgain(session, tape)
+        session.listen()
+
+    # -- the turns
+
+    def run(self, start: Start, until: Start | None) -> None:
+        """
+        Drive from ``start`` to the end of the process, which is journaled if it was an orderly one.
+
+        Else the next start, if there is one, says where it was.
+        """
+        self._end = start.end
+        self._until_start = until if start.end is None else None
+        session = self.session
+        self._within = False
+        try:
+            self._hear_verdict()
+            is_live = isinstance(self.session.spec.feed, LiveFeed)
+            otherwise = self._drive_live() if is_live else self._drive()
+            self._has_stopped = True
+            self._hear_verdict()
+            self._hear_out()
+            self._account_for()
+        except FeedError:
+            otherwise = INPUT_REFUSED
+        if self.is_left or self._is_over:
+            return
+        self.commit()
+        leave_behind(session)
+        self.commit()
+        outcome, exit_code = session.outcome(otherwise)
+        end = self._end if self._is_stopped else None
+        session.finish(outcome, exit_code, None if end is None else end.place)
+        self.commit()
+        if session.left is not None:
+            self._states = session.left
+            self.is_left = True
+
+    def _drive(self) -> str:
+        session = self.session
+        timeframe_ms = session.spec.feed.timeframe_ms
+        for group in session.groups(self._groups):
+            at = group[0].timestamp + timeframe_ms
+            if not self._until(at):
+                return INTERRUPTED
+            session.begun += 1
+            self._within = True
+            session.turn(group, at)
+            self._within = False
+            session.turns += 1
+            session.bars += len(group)
+            self._chart()
+            self.commit()
+            self._hear_out()
+            if self._has_ended:
+                return INTERRUPTED
+        return COMPLETED
+
+    def _drive_live(self) -> str:
+        session = self.session
+        while self._until(NEVER) and self._has_brought():
+            seen = self.tape.market.popleft()
+            session.assembly.clock.advance(seen.at)
+            self._within = True
+            session.take_in(as_brought(seen.seen))
+            self._within = False
+            self._chart()
+            self.commit()
+            if self._has_ended:
+                break
+        return INTERRUPTED
+
+    def _has_brought(self) -> bool:
+        """Return whether a live feed brought something here."""
+        market = self.tape.market
+        if not market or self.is_left or market[0].seq != self.session.journal.seq + 1:
+            return False
+        return self._is_at(market[0].place)
+
+    def _until(self, at: int) -> bool:
+        """
+        Fire timers and hand in commands until ``at`` has come; return whether to go on.
+
+        Or until a live feed has brought something.
+        """
+        session = self.session
+        clock = session.assembly.clock
+        while True:
+            due = min(clock.next_timer_at, at)
+            self._chart()
+            if self._has_brought():
+                return True
+            if self._is_checked(until=max(due, clock.now)):
+                continue
+            if session.witness is None:
+                self._what_followed(at)
+                due = min(clock.next_timer_at, at)
+            elif self._leaves() or self._has_come():
+                if self._has_ended:
+                    return False
+                continue
+            latest = max(due, clock.now)
+            come = self._command_waits(latest) or self._failure_waits(latest)
+            if come is not None:
+                clock.advance(max(clock.now, come.at))
+                self.commit()
+            elif self._leaves():
+                return False
+            elif self._stops():
+                self._is_stopped = True
+                if session.place.fired is not None:
+                    clock.advance(self._next_time())  # it went on while nothing happened
+                self.commit()
+                self._look_once_more()
+                return False
+            elif due >= at:
+                return True
+            else:
+                self._fire(at - 1)
+                self.commit()
+            if self._has_ended:
+                return False
+
+    def _hear_verdict(self) -> None:
+        """Take what came while nothing was waited for but the check of the journal."""
+        session = self.session
+        clock = session.assembly.clock
+        while session.recovery.is_checking and not (self._has_ended or self._leaves()):
+            if self._is_checked(until=clock.now):
+                return
+            if session.witness is not None and self._has_come():
+                continue
+            if self._command_waits(until=clock.now) is None:
+                return
+            self.commit()
+
+    def _is_checked(self, until: int) -> bool:
+        """Let it be heard here that the journal is sound, if it was by ``until``."""
+        checks = self.tape.checks
+        if not checks or self.is_left:
+            return False
+        check = checks[0]
+        if check.seq != self.session.journal.seq + 1 or check.at > until:
+            return False
+        if not self._is_at(check.place):
+            return False
+        checks.popleft()
+        clock = self.session.assembly.clock
+        clock.advance(max(clock.now, check.at))
+        self.session.recovery.journal_is_sound(str(self.session.place))
+        return True
+
+    def _what_followed(self, at: int) -> None:
+        """Settle what followed while the disk was written, and look at a kill."""
+        assembly = self.session.assembly
+        clock, dispatcher = assembly.clock, assembly.dispatcher
+        if dispatcher.busy or dispatcher.pending:
+            due = min(clock.next_timer_at, at)
+            clock.advance(min(self._next_time(), max(clock.now, due)))
+            self.commit()
+        if assembly.kill.running and self._command_waits(until=NEVER) is not None:
+            self._keep_killing()  # which may let time run ahead of the data
+
+    def _has_come(self) -> bool:
+        """Let in what a venue elsewhere said next, or settle what it has said; return whether."""
+        if not self._has_stopped and self._stops():
+            return False  # what was said at this very place came after: else it had been handled
+        dispatcher = self.session.assembly.dispatcher
+        arrival = self._arrival_due()
+        if arrival is not None:
+            self._let_in(arrival)
+        elif dispatcher.busy or dispatcher.pending:
+            self.commit()
+        else:
+            return False
+        return True
+
+    @property
+    def _has_ended(self) -> bool:
+        return self.session.must_end() or self.is_left or self._is_over
+
+    def commit(self) -> None:
+        """Settle and let everything leave that waits for a commit, as the paced driver does."""
+        self._commit_once()
+        dispatcher = self.session.assembly.dispatcher
+        while self.session.witness is not None and dispatcher.busy and not self.is_left:
+            self._commit_once()
+
+    def _commit_once(self) -> None:
+        session = self.session
+        dispatcher = session.assembly.dispatcher
+        if not self._settle():
+            return
+        while dispatcher.pending:
+            written = dispatcher.commits_waiting
+            if self._leaves_while_writing():
+                return
+            for _ in range(written):
+                dispatcher.release_commit()
+                if not self._settle():
+                    return
+            dispatcher.pending = dispatcher.commits_waiting > 0
+        self._leaves_while_writing()  # an acknowledgement
+
+    def _leaves_while_writing(self) -> bool:
+        """Let happen what happened while the disk was written; return whether it was the last."""
+        session = self.session
+        session.is_writing = True
+        if self._leaves():
+            return True
+        if session.assembly.dispatcher.errands:
+            session.assembly.dispatcher.run_errands()
+        session.is_writing = False
+        return self.is_left  # right after something had come in
+
+    def _settle(self) -> bool:
+        """Settle; return whether the process lived on."""
+        dispatcher = self.session.assembly.dispatcher
+        self.session.is_settling = True
+        try:
+            if not dispatcher.busy:
+                return True
+            while not dispatcher.settle_for(self._is_enough):
+                # What came in between is acknowledged at once.
+                if self.is_left or self._leaves_while_writing():
+                    return False
+                self._keep_killing()
+            return not self.is_left
+        finally:
+            self.session.is_settling = False
+
+    def _is_enough(self) -> bool:
+        """Return whether something happened here, in the middle of things."""
+        if self.session.witness is not None:
+            return self._leaves()
+        return self._time_has_moved()
+
+    def _time_has_moved(self) -> bool:
+        """Return whether time went on here: only a kill lets it."""
+        assembly = self.session.assembly
+        return assembly.kill.running and self._next_time() > assembly.clock.now
+
+    def _keep_killing(self) -> None:
+        assembly = self.session.assembly
+        if self.session.witness is not None:
+            return  # where one looked on, the journal says so
+        assembly.kill.look_on()
+        while assembly.kill.running and not self._is_still():
+            if not self._fire(self._next_time()):
+                return
+
+    def _look_once_more(self) -> None:
+        """Let a kill look on before the end where it did, though no time had passed for it."""
+        kill, following = self.session.assembly.kill, self.session.journal.seq + 1
+        if self.session.witness is None and kill.running and following in self.tape.steps:
+            kill.look_on()
+            self.commit()
+
+    def _is_still(self) -> bool:
+        """Return whether no timer went off any more before the next thing that came in."""
+        tape, start = self.tape, self._until_start
+        queues = (tape.market, tape.commands, tape.checks, tape.failures)
+        coming = [(queue[0].seq, queue[0].place) for queue in queues if queue]
+        if start is not None and start.place is not None:
+            coming.append((start.seq, start.place))
+        elif self._end is not None and self._end.place is not None:
+            coming.append((self._end.seq, self._end.place))
+        if not coming:
+            return False
+        _, place = min(coming, key=itemgetter(0))
+        return place.fired is not None and place.fired <= self.session.assembly.clock.fired
+
+    def _fire(self, until: int) -> bool:
+        return fire(self.session, until)
+
+    # -- after the last turn
+
+    def _hear_out(self) -> None:
+        """Take what a venue elsewhere said while it was waited for."""
+        if self.session.witness is None:
+            return
+        while not (self.is_left or self._is_over or self._leaves()):
+            if not self._has_come():
+                return
+
+    def _account_for(self) -> None:
+        """Let time pass in which a venue elsewhere was asked about what was in doubt."""
+        session = self.session
+        clock = session.assembly.clock
+        if session.witness is None:
+            self._account_here()
+            return
+        while not (self.is_left or self._is_over or self._leaves()):
+            reading = self._reading_due(AT_THE_END)
+            if reading is not None:
+                self._read_again(reading)
+            elif self._has_come():
+                continue
+            elif (command := self._command_waits(until=NEVER)) is not None:
+                clock.advance(max(clock.now, command.at))
+                self.commit()
+            else:
+                clock.advance(self._next_time())
+                return
+
+    def _account_here(self) -> None:
+        session = self.session
+        if self._is_stopped:
+            return
+        until = session.assembly.clock.now + session.spec.doubts.budget_ms
+        while session.is_unaccounted and not (self.is_left or self._is_over or self._leaves()):
+            if not self._fire(until):
+                return
+            self.commit()
+
+    def _read_again(self, reading: Reading) -> None:
+        session = self.session
+        clock, witness = session.assembly.clock, session.witness
+        assert witness is not None, "only a venue elsewhere is waited for"
+        self.tape.readings.popleft()
+        clock.advance(reading.read.at)
+        witness.clock_read(reading.read.upto, AT_THE_END)
+        while not self.is_left and self._fire(reading.read.upto):
+            self.commit()
+        if not self.is_left:
+            clock.advance(reading.read.upto)
+
+    @property
+    def _is_over(self) -> bool:
+        """Return whether there is nothing left to compare with."""
+        if self.comparison.difference is not None:
+            return True
+        return self.session.journal.seq >= self.tape.last
+
+    def _next_time(self) -> int:
+        """Return when the next entry was journaled."""
+        seq, times = self.session.journal.seq, self.tape.times
+        now = self.session.assembly.clock.now
+        return max(now, times[seq]) if seq < len(times) else now
+
+    # -- what came from outside
+
+    def _is_at(self, place: Place) -> bool:
+        return self.session.place.is_at(place)
+
+    def _arrival_due(self) -> Arrival | None:
+        """Return what the venue said next if it came here."""
+        arrivals = self.tape.arrivals
+        if not arrivals or self._within or self.is_left:
+            return None
+        arrival = arrivals[0]
+        if arrival.seq != self.session.journal.seq + 1:
+            return None
+        return arrival if self._is_at(arrival.place) else None
+
+    def _let_in(self, arrival: Arrival) -> None:
+        """Let the venue say here what it said."""
+        self.tape.arrivals.popleft()
+        clock, remote = self.session.assembly.clock, self.session.remote
+        assert isinstance(remote, RecordedBroker), "what was said is said again by one"
+        clock.advance(arrival.at)
+        remote.say(arrival.said)
+        self._leaves()
+
+    def _reading_due(self, occasion: str) -> Reading | None:
+        readings = self.tape.readings
+        if not readings or self._within or self.is_left:
+            return None
+        reading = readings[0]
+        if reading.seq != self.session.journal.seq + 1 or reading.read.occasion != occasion:
+            return None
+        return reading if self._is_at(reading.place) else None
+
+    def _look_on(self, reading: Reading) -> None:
+        self.tape.readings.popleft()
+        keep_killing(self.session, reading.read.upto)
+
+    def _failure_waits(self, until: int) -> Failure | None:
+        """Return the next failure of a live feed, if what is settled here hears of it."""
+        amid = self.session.place.amidst()
+        return self._next_failure(until, self.session.place, amid)
+
+    def _next_failure(self, until: int, *places: Place) -> Failure | None:
+        failures = self.tape.failures
+        if not failures or self.is_left or failures[0].seq != self.session.journal.seq + 1:
+            return None
+        failure = failures[0]
+        if failure.at > until or not any(place.is_at(failure.place) for place in places):
+            return None
+        return failure
+
+    def _fail(self, failure: Failure) -> None:
+        self.tape.failures.popleft()
+        assembly, place = self.session.assembly, str(self.session.place)
+        assembly.supervisor.source_failed(assembly.feed_cell, failure.where, failure.text, place)
+
+    def _command_waits(self, until: int) -> Command | None:
+        """Return the next command, not later than ``until``, if what is settled here takes it."""
+        # Whoever comes while nothing happens is let in by what is settled next.
+        return self._next_command(until, self.session.place, self.session.place.amidst())
+
+    def _command_due(self, until: int) -> Command | None:
+        """Return the next command if it was taken just here, not later than ``until``."""
+        return self._next_command(until, self.session.place)
+
+    def _next_command(self, until: int, *places: Place) -> Command | None:
+        commands = self.tape.commands
+        if not commands:
+            return None
+        command = commands[0]
+        if command.seq != self.session.journal.seq + 1 or command.at > until:
+            return None
+        return command if any(place.is_at(command.place) for place in places) else None
+
+    def _due_errand(self) -> Callable[[], object] | None:
+        now = self.session.assembly.clock.now
+        session = self.session
+        if session.is_settling or session.is_writing:  # else the driver looks for it
+            arrival = self._arrival_due()
+            if arrival is not None and arrival.at == now:
+                return lambda: self._let_in(arrival)
+        reading = self._reading_due(IN_A_TURN)
+        if reading is not None:
+            return lambda: self._look_on(reading)
+        if self.is_left:
+            return None
+        failure = self._next_failure(now, session.place)
+        if failure is not None and failure.at == now:
+            return lambda: self._fail(failure)
+        command = self._command_due(until=now)
+        if command is None or command.at != now:
+            return None
+        return lambda: self._take(command)
+
+    def _take(self, command: Command) -> None:
+        self.tape.commands.popleft()
+        desk = self.session.assembly.desk
+        refusal = command.refusal
+        trouble = refusal if refusal.startswith(WORDS_OF_A_REQUEST) else ""
+        # What stands in the way of a resume is outside: the kill file.
+        desk.obstacle = lambda: refusal or None
+        desk.take_again(command.command, trouble)
+
+    def _leaves(self) -> bool:
+        """Return whether the process ended here; then the states of its parts are taken."""
+        start = self._until_start
+        if start is None or start.place is None or self.is_left:
+            return self.is_left
+        if start.seq != self.session.journal.seq + 1 or not self._is_at(start.place):
+            return False
+        clock = self.session.assembly.clock
+        if start.place.fired is None and clock.now < clock.next_timer_at <= start.at:
+            return False  # a timer brought time to where it was left
+        clock.advance(max(clock.now, start.at))
+        charted = start.place.charted
+        if charted is None or self._charts is None:
+            charted = -1
+        # How long its process put them off depends on what else it had to do.
+        found = Keeper(self.session, charted=charted, charts=self._charts).states()
+        self._states = {part: text for part, text in found.items() if text is not None}
+        self.is_left = True
+        return True
+
+    def states(self) -> Mapping[str, bytes]:
+        """Return the states that were left."""
+        return self._states
+
+    def _chart(self) -> None:
+        """Keep the charts of the turn after which the process kept them last."""
+        start = self._until_start
+        if start is None or start.place is None or self._charts is not None:
+            return
+        if self.session.turns == start.place.charted:
+            self._charts = Keeper(self.session).states()["charts"]
+
+    def _stops(self) -> bool:
+        """Return whether somebody asked for the end here."""
+        end, commands = self._end, self.tape.commands
+        if end is None or end.place is None or not self._is_at(end.place):
+            return False
+        if commands and commands[0].seq < end.seq:
+            return False
+        clock = self.session.assembly.clock
+        if end.place.fired is not None:
+            return True
+        return not clock.now < clock.next_timer_at <= end.at

@@ -1,0 +1,211 @@
+"""
+Whose turn it is: one allowance for an account at a venue, in lanes.
+
+Theory of operation. A venue grants so much weight in a window of time, and bans who asks for more.
+What is asked for is sorted into lanes: cancels, orders that reduce, orders that open, questions.
+Whenever there is room the lowest lane goes first, first come first served within a lane. Each lane
+but the first must leave a share of the allowance untouched, so that a flood of questions can never
+use up what a cancel will need. The venue's own count, where it gives one, is believed where it is
+higher; and while it wants to be left alone nobody goes. Where it takes so many requests at a time
+and no more, whoever has gone is waited for, and then the lowest lane is next.
+
+``Allowance`` is pure: it decides at times that it is told. ``Lanes`` waits, on the clock that is
+handed in. One ``Lanes`` serves every connection of an account: see ``lanes_of``.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Final
+from weakref import WeakValueDictionary
+
+from brokers.ccxt.columns import Weights
+
+LOOK_S: Final = 0.02
+"""How often whoever waits looks whether it is its turn."""
+
+WAITING_MAX: Final = 10_000
+"""Most that wait; one more is a fault of whoever asks."""
+
+
+class Lane(IntEnum):
+    """Lower goes first."""
+
+    CANCEL = 0
+    REDUCE = 1
+    CREATE = 2
+    READ = 3
+
+
+RESERVED: Final = {Lane.CANCEL: 0, Lane.REDUCE: 5, Lane.CREATE: 15, Lane.READ: 30}
+"""Percent of the allowance that a lane leaves to those before it."""
+
+
+@dataclass(slots=True, eq=False)
+class Turn:
+    """One that waits, and whether it may go."""
+
+    lane: Lane
+    weight: int
+    granted: bool = False
+
+
+@dataclass(slots=True)
+class Allowance:
+    """What has been used of the allowance, and who waits; times are float s of one clock."""
+
+    weights: Weights
+    waiting: dict[Lane, deque[Turn]] = field(
+        default_factory=lambda: {lane: deque() for lane in Lane}  # seam: WAITING_MAX in `ask`
+    )
+    pause_until_s: float = 0.0
+    under_way: int = 0
+    _spent: deque[tuple[float, int]] = field(default_factory=deque)
+    _used: int = 0
+
+    def used(self, now_s: float) -> int:
+        """Return how much of the allowance is used at ``now_s``."""
+        while self._spent and self._spent[0][0] <= now_s - self.weights.window_s:
+            self._used -= self._spent.popleft()[1]
+        return self._used
+
+    def ask(self, lane: Lane, weight: int) -> Turn:
+        """Wait in a lane."""
+        assert sum(map(len, self.waiting.values())) < WAITING_MAX, "too many wait for their turn"
+        turn = Turn(lane, min(weight, self._most(lane)))
+        self.waiting[lane].append(turn)
+        return turn
+
+    def leave(self, turn: Turn) -> None:
+        """Wait no longer; whose turn has come stays counted."""
+        if not turn.granted and turn in self.waiting[turn.lane]:
+            self.waiting[turn.lane].remove(turn)
+
+    def grant(self, now_s: float) -> list[Turn]:
+        """Let all go that may, the lowest lane first."""
+        granted: list[Turn] = []
+        if now_s < self.pause_until_s:
+            return granted
+        for lane, turns in self.waiting.items():
+            while (
+                turns and self._has_room and self.used(now_s) + turns[0].weight <= self._most(lane)
+            ):
+                turn = turns.popleft()
+                turn.granted = True
+                self.under_way += 1
+                self._spend(turn.weight, now_s)
+                granted.append(turn)
+            if turns:
+                # Whoever is before the others has not enough: nothing of a later lane may take it.
+                break
+        return granted
+
+    def over(self) -> None:
+        """Note that a request which had its turn is over."""
+        assert self.under_way, "what is over has had its turn"
+        self.under_way -= 1
+
+    def told(self, used: int, now_s: float) -> None:
+        """Take the venue's count of what is used, where it is higher than ours."""
+        own = self.used(now_s)
+        if used > own:
+            self._spend(used - own, now_s)
+
+    def left_alone(self, wait_s: float, now_s: float) -> None:
+        """Let nobody go for ``wait_s``."""
+        self.pause_until_s = max(self.pause_until_s, now_s + wait_s)
+
+    @property
+    def _has_room(self) -> bool:
+        return not self.weights.at_once or self.under_way < self.weights.at_once
+
+    def _most(self, lane: Lane) -> int:
+        return max(1, self.weights.per_window * (100 - RESERVED[lane]) // 100)
+
+    def _spend(self, weight: int, now_s: float) -> None:
+        self._spent.append((now_s, weight))
+        self._used += weight
+
+
+class Lanes:
+    """Waits for turns; see the module."""
+
+    def __init__(
+        self,
+        weights: Weights,
+        now_s: Callable[[], float],
+        sleep_s: Callable[[float], Awaitable[None]],
+    ) -> None:
+        """Begin with nothing used."""
+        self.allowance = Allowance(weights)
+        self._now_s = now_s
+        self._sleep_s = sleep_s
+
+    def __repr__(self) -> str:
+        """Show who waits."""
+        waiting = ", ".join(
+            f"{lane.name.lower()} {len(turns)}" for lane, turns in self.allowance.waiting.items()
+        )
+        return f"<Lanes [{waiting}] used {self.allowance.used(self._now_s())}>"
+
+    @property
+    def share(self) -> float:
+        """Return what part of the allowance is used."""
+        return self.allowance.used(self._now_s()) / self.allowance.weights.per_window
+
+    async def turn(self, lane: Lane, weight: int) -> None:
+        """
+        Return when one of ``weight`` may go in ``lane``; ``over`` is called after it.
+
+        Cancelled, it waits no longer, and nothing is over.
+        """
+        turn = self.allowance.ask(lane, weight)
+        try:
+            self.allowance.grant(self._now_s())
+            while not turn.granted:
+                await self._sleep_s(LOOK_S)
+                self.allowance.grant(self._now_s())
+        except BaseException:
+            if turn.granted:
+                self.over()
+            raise
+        finally:
+            self.allowance.leave(turn)
+
+    def over(self) -> None:
+        """Note that a request which had its turn is over: the next may go."""
+        self.allowance.over()
+        self.allowance.grant(self._now_s())
+
+    def told(self, used: int) -> None:
+        """Take the venue's own count."""
+        self.allowance.told(used, self._now_s())
+
+    def left_alone(self, wait_s: float) -> None:
+        """Let nobody go for ``wait_s``."""
+        self.allowance.left_alone(wait_s, self._now_s())
+
+
+_shared: WeakValueDictionary[tuple[str, str], Lanes] = WeakValueDictionary()
+
+
+def lanes_of(
+    venue: str,
+    account: str,
+    weights: Weights,
+    now_s: Callable[[], float],
+    sleep_s: Callable[[float], Awaitable[None]],
+) -> Lanes:
+    """Return the lanes of an account at a venue: the same ones for everybody who uses it."""
+    lanes = _shared.get((venue, account))
+    if lanes is None:
+        lanes = _shared[venue, account] = Lanes(weights, now_s, sleep_s)
+    return lanes
+
+
+def lanes_at(venue: str, account: str) -> Lanes | None:
+    """Return the lanes of an account at a venue, if anybody has made them."""
+    return _shared.get((venue, account))

@@ -1,0 +1,1 @@
+"""The store of bars: one folder a series, Parquet, whole at every moment."""

@@ -1,0 +1,75 @@
+"""The campaign would notice: with one safeguard off, a run is reported as what it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any, Final
+
+import pytest
+from campaign import quiet, tried
+from campaign_safeguards import SAFEGUARDS
+from plans import Command, Plan, planned
+
+from messages import CommandVerb
+
+pytestmark = pytest.mark.exhaustive
+
+KILL: Final = Command(7.5, CommandVerb.KILL, {})
+
+CASES: Final[dict[str, tuple[str, Mapping[str, Any], tuple[Command, ...]]]] = {
+    "no-resend": ("sent_twice:", {"fault": "lose_answers", "on": ["submit"]}, ()),
+    "dedupe": ("books: trade", {"fault": "duplicate_news"}, ()),
+    "asking": ("books:", {"fault": "abort_stream"}, ()),
+    "reservations": ("exposure:", {"fault": "lose_answers", "on": ["submit"]}, ()),
+    "deadline": ("doubts:", {"fault": "lose_requests", "on": ["submit", "order"]}, ()),
+    "lanes": ("cancels:", {"fault": "hang", "on": ["order", "trades", "account"]}, (KILL,)),
+    "last-look": (
+        "kills: kill: order",
+        {"fault": "rate_limit", "on": ["submit"], "by": "2s"},
+        (KILL,),
+    ),
+}
+"""By the safeguard: what must be said, the fault, and what the operator does meanwhile."""
+
+NUMBERS: Final = {"asking": 6, "lanes": 9, "last-look": 4}
+"""Whose market and strategy it is, where not every one of them needs the safeguard."""
+
+
+def plan_of(safeguard: str) -> Plan:
+    """Return a run in which the safeguard is needed: its one fault all the time."""
+    _, fault, commands = CASES[safeguard]
+    return replace(
+        planned(1, NUMBERS.get(safeguard, 2)),
+        hedge=False,
+        tls=False,
+        volume=(0.002, 0.004) if safeguard == "reservations" else (1000.0, 1000.0),
+        faults=(fault,),
+        struck_from_s=0.5,
+        struck_until_s=12.0,
+        commands=commands,
+        dies_at_s=None,
+    )
+
+
+@pytest.fixture(autouse=True)
+def _quiet() -> Iterator[None]:
+    with quiet():
+        yield
+
+
+@pytest.mark.parametrize("safeguard", sorted(SAFEGUARDS))
+def test_without_a_safeguard_the_campaign_finds_something(safeguard: str) -> None:
+    """It names what was sent twice, lost, too much, too late or in spite of a kill."""
+    word, _, _ = CASES[safeguard]
+    outcome = tried(plan_of(safeguard), safeguard=safeguard)
+
+    assert [each for each in outcome.found if each.startswith(word)], outcome
+
+
+@pytest.mark.parametrize("safeguard", sorted(SAFEGUARDS))
+def test_with_all_safeguards_the_same_run_holds(safeguard: str) -> None:
+    """It is the safeguard that was missing, not the fault that was too much."""
+    outcome = tried(plan_of(safeguard))
+
+    assert [] == outcome.found, str(outcome)

@@ -1,0 +1,23 @@
+"""Lets the tests of this folder import the makers next to them, and those of the exchange."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+# Tests are no packages (importmode=importlib), so the modules that they share need a path.
+sys.path[:0] = [str(HERE), str(HERE.parent / "exchange_binance")]
+
+
+@pytest.fixture(autouse=True)
+def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run in an empty folder, without settings from this machine's environment."""
+    for name in list(os.environ):
+        if name.startswith("TIDEGATE_"):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.chdir(tmp_path)

@@ -1,0 +1,57 @@
+"""The account that a process leaves is explained to the next one, wherever it died."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from decimal import Decimal
+from typing import Any
+
+from resumed_world import Disk, Process
+from session_world import BTC, instruments_of, make_spec, on_bars, walk
+
+from actors.opening import differences
+from actors.spec import SessionSpec
+from brokers.contract import Survey
+from feeds.memory import MemoryFeed
+from messages import ExecutionPolicy, OrderType, Side, Tick
+from strategies import Desk
+
+LOW = Decimal(50)
+RESTING = ExecutionPolicy(OrderType.LIMIT, limit_price=LOW)
+
+
+def resting() -> SessionSpec:
+    """Return a session with two orders that no bar reaches."""
+
+    def two(desk: Desk) -> Iterable[Any]:
+        return [desk.open(BTC, Side.BUY, Decimal(size), policy=RESTING) for size in (1, 2)]
+
+    feed = MemoryFeed({BTC: walk(BTC, 6, 5)})
+    return make_spec(feed, on_bars({1: two}).spec(), instruments=instruments_of((BTC,), Decimal(5)))
+
+
+def both_fill(process: Process) -> None:
+    """Let one trade fill both, and tell of it as a venue elsewhere does: when nobody waits."""
+    assembly = process.assembly
+    broker = assembly.broker
+    broker.bind(lambda news: assembly.dispatcher.tell(assembly.execution_cell, news, "venue"))
+    broker.on_tick(Tick(BTC, assembly.clock.now, float(LOW) - 1, 10.0))
+
+
+def test_a_trade_on_its_way_when_a_process_died_explains_the_account() -> None:
+    """
+    What the venue takes for told is in no later answer of it, and in no book yet: only in the
+    backlog that goes on with the states.
+    """
+    acts = {3: both_fill}
+    batches = Process(resting(), Disk(), acts=acts).run().batches
+    on_their_way = 0
+    for batch in range(batches - 1):
+        disk = Disk()
+        held = Process(resting(), disk, cut_at=batch, acts=acts).run().assembly.broker.account()
+
+        again = Process(resting(), disk).session
+
+        on_their_way += len(again.fills_on_their_way)
+        assert [] == differences(again, Survey(held)), f"cut at batch {batch}"
+    assert on_their_way, "no process died between the two"

@@ -1,0 +1,144 @@
+"""Exchanges that the table has no row for: coins become their contracts, and nothing is guessed."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+sys.path.append(str(Path(__file__).parents[1] / "ccxt_broker"))
+
+from capture_venue import SECRETS, Capture, Desk, serving
+from ccxt_house import BTC, NAME, order
+
+from actors.runtime.clock import monotonic_s, sleep_s, wall_ms
+from brokers.ccxt.address import CcxtAddress, VenueClock
+from brokers.ccxt.calls import Calls
+from brokers.ccxt.capabilities import capabilities_of
+from brokers.ccxt.client import LEFT, CcxtClient
+from brokers.ccxt.known import KnownOrders
+from brokers.ccxt.lanes import Lane, Lanes
+from brokers.ccxt.ordering import Ordering
+from brokers.ccxt.redaction import Redactor
+from brokers.ccxt.rounding import rules_of
+from messages import OrderEvent, PositionMode, Side, VenueReport
+
+CLOCK = VenueClock(wall_ms, monotonic_s, sleep_s)
+SPOT = "BTC/USDT"
+PASSPHRASED = {"bitget", "kucoinfutures"}
+"""They want a passphrase beside key and secret; without a row that is known, it is handed on."""
+
+WIRE_ID = "tgZ0123456789Z17"
+
+
+def market(symbol: str) -> dict[str, Any]:
+    """Return a market as ccxt has it: a thousandth of a coin to a contract."""
+    swap = ":" in symbol
+    return {
+        "id": "BTCUSDT", "lowercaseId": "btcusdt", "symbol": symbol, "base": "BTC",
+        "quote": "USDT", "settle": "USDT" if swap else None, "baseId": "BTC", "quoteId": "USDT",
+        "settleId": "usdt" if swap else None, "type": "swap" if swap else "spot",
+        "spot": not swap, "margin": False, "swap": swap, "future": False, "option": False,
+        "active": True, "contract": swap, "linear": swap or None, "inverse": not swap and None,
+        "contractSize": "0.001" if swap else None,
+        "precision": {"amount": "1" if swap else "0.0001", "price": "0.1"},
+        "limits": {"amount": {}, "price": {}, "cost": {}, "leverage": {}},
+        "info": {"symbol": "BTCUSDT"},
+    }  # fmt: skip
+
+
+@asynccontextmanager
+async def at(exchange: str, folder: Path) -> AsyncIterator[Desk]:
+    """Open an exchange at a server that knows no trading, its markets given."""
+    capture = Capture(lambda _sent: {})
+    async with serving(capture, folder, tls=False) as (port, _):
+        url = f"http://127.0.0.1:{port}"
+        options = {"unifiedAccount": False, "uta": False}
+        address = CcxtAddress(exchange, secrets=SECRETS, urls=url, options=options)
+        row = capabilities_of(exchange)
+        client = CcxtClient(address, row, CLOCK)
+        client.exchange.set_markets([market(BTC), market(SPOT)])
+        try:
+            calls = Calls(client, Lanes(client.weights, monotonic_s, sleep_s), CLOCK, Redactor([]))
+            rules = {symbol: rules_of(market(symbol), row) for symbol in (BTC, SPOT)}
+            ordering = Ordering(calls, KnownOrders(), rules, PositionMode.ONE_WAY, CLOCK)
+            desk = Desk(capture, client, calls, ordering, rules, KnownOrders(), [], [], [])
+            ordering.tell = desk.news.extend
+            yield desk
+        finally:
+            await client.close()
+
+
+@pytest.mark.parametrize(
+    ("exchange", "amount", "reduces", "name"),
+    [
+        ("bitget", ("size", "500"), ("reduceOnly", "YES"), "clientOid"),
+        ("kucoinfutures", ("size", 500), ("reduceOnly", True), "clientOid"),
+        ("krakenfutures", ("size", "500"), ("reduceOnly", "true"), "cliOrdId"),
+        ("phemex", ("orderQtyRq", "500"), ("reduceOnly", True), "clOrdID"),
+        ("htx", ("volume", "500"), ("reduce_only", 1), "clientOrderId"),
+    ],
+)
+async def test_half_a_coin_is_so_many_contracts_at_any_exchange(
+    exchange: str, amount: tuple[str, Any], reduces: tuple[str, Any], name: str, tmp_path: Path
+) -> None:
+    """Under our id, and an order that only reduces says so; a reply without an order is silence."""
+    async with at(exchange, tmp_path) as desk:
+        asked = order(NAME, "0.5", side=Side.SELL, price="50000", reduce_only=True)
+        await desk.ordering.submit(asked, Lane.REDUCE)
+        (sent,) = [each for each in desk.capture.sent if each.method == "POST"]
+
+        for field, value in (amount, reduces):
+            assert str(value) == str(sent.fields[field])
+        assert WIRE_ID == sent.fields[name]
+        assert exchange not in PASSPHRASED or desk.client.exchange.password == SECRETS["password"]
+        assert ["silence"] == desk.life()
+
+
+async def test_a_market_buy_that_would_be_counted_in_money_is_refused(tmp_path: Path) -> None:
+    """Half a coin would be half a dollar there: nothing is sent."""
+    async with at("bitget", tmp_path) as desk:
+        await desk.ordering.submit(order(NAME, "0.5", symbol=SPOT, decision="50000"), Lane.CREATE)
+        (report,) = desk.news
+
+        assert isinstance(report, VenueReport)
+        assert OrderEvent.REJECTED is report.event
+        assert "requires the price argument" in str(report.cause)
+        assert [] == desk.capture.sent
+
+
+async def test_what_fails_in_ccxt_itself_was_not_sent_and_is_in_no_doubt(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Text where it compares numbers is an error before anything has left."""
+    async with at("kucoinfutures", tmp_path) as desk:
+        monkeypatch.setattr(desk.calls, "_given", str)
+        await desk.ordering.submit(order(NAME, "0.5", price="50000"), Lane.CREATE)
+        (report,) = desk.news
+
+        assert isinstance(report, VenueReport)
+        assert OrderEvent.REJECTED is report.event
+        assert "not sent: TypeError" in str(report.cause)
+        assert [] == desk.capture.sent
+
+
+async def test_without_the_note_of_what_has_left_it_would_be_in_doubt(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever has left may have come to something: only what has not is certain."""
+    async with at("kucoinfutures", tmp_path) as desk:
+
+        async def failing(*_args: Any) -> None:
+            left = LEFT.get()
+            assert left is not None
+            left.append("POST")
+            raise TypeError("after it was sent")
+
+        monkeypatch.setattr(desk.client.exchange, "create_order", failing)
+        await desk.ordering.submit(order(NAME, "0.5", price="50000"), Lane.CREATE)
+
+        assert ["silence"] == desk.life()
