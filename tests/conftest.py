@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Generator
 from decimal import ROUND_HALF_EVEN, getcontext
+from pathlib import Path
 
 import pytest
 import pytest_socket
@@ -14,6 +15,12 @@ import structlog
 from hypothesis import HealthCheck, settings
 
 from state.money import EXACT
+
+sys.path.append(str(Path(__file__).parent / "projections"))
+
+import forked_writers
+
+forked_writers.use()
 
 # Deadlines would measure the machine. A failure prints what replays it; in CI the examples are
 # a function of the test alone, so a red build is red again.
@@ -47,6 +54,16 @@ def pytest_collection() -> Generator[None, object, object]:
         gc.collect()
         gc.freeze()
         gc.set_threshold(*RARELY)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """
+    Begin with the files that take long: at the end no process is left alone with one of them.
+
+    xdist would begin with those of the most tests, and the longest have few.
+    """
+    items.sort(key=lambda item: item.get_closest_marker("exhaustive") is None)
 
 
 def pytest_runtest_logstart() -> None:
