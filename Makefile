@@ -38,11 +38,13 @@ run: $(VENV)/.core
 	$(BIN)/tidegate trade -c $(SESSION)/tidegate.toml --new --abandon-orders
 
 # Every processor is used; the tests of a file stay together, for they share what is slow to make.
+# The files begin in the order of tests/conftest.py, which has the long ones first.
 # Bytecode is written whatever the caller's shell says: each worker, and each process that a test
 # starts, would compile everything anew.
 test: export PYTHONDONTWRITEBYTECODE =
 test: $(VENV)/.peers
-	$(SEALED) $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile $(PYTEST_ARGS)
+	$(SEALED) $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder \
+		$(PYTEST_ARGS)
 
 # Prints its counts and its seed; what fails, with the options that show it again.
 torture: $(VENV)/.test
