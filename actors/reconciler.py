@@ -294,6 +294,7 @@ def local_view(books: Books, instruments: Mapping[str, Instrument]) -> AccountVi
         unsettled={order.request.client_order_id: _at_most(order) for order in _unsettled(books)},
         watched=frozenset(outside.watched),
         moving=frozenset((order.request.symbol, order.request.position_side) for order in live),
+        currency=ledger.currency,
     )
 
 
