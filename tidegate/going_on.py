@@ -42,9 +42,9 @@ def session_to_go_on(spec: SessionSpec, session: str | None) -> Recorded:
             "--new starts one"
         )
     newest = of_mode[-1]
-    if unreadable := list(_unreadable_since(newest, spec)):
+    if not_read := list(_unreadable_since(newest, spec)):
         raise StartRefused(
-            *(f"start-up refused: {problem}" for problem in unreadable),
+            *(f"start-up refused: {problem}" for problem in not_read),
             "--resume: nobody can tell whether that is the newest session; --session ID goes on "
             f"with another one ({newest.manifest.session_id})",
         )
