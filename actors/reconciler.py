@@ -78,6 +78,9 @@ TRADED: Final = frozenset(
 )
 """Differences that a trade whose news is missing would explain."""
 
+OF_MONEY: Final = frozenset({MismatchKind.UNBOOKED_PAYMENT, MismatchKind.BALANCE_DRIFT})
+"""Differences that nobody looks for while an order may have moved the money."""
+
 UNPLANNED: Final = ReconciliationPlan(
     policies=dict.fromkeys(OWN_EVIDENCE, Policy.REFUSE), every_ms=0
 )
@@ -133,6 +136,8 @@ class ReconcilerActor(Actor):
         self._told: tuple[str, ...] = ()
         self._waits_since: int | None = None
         self._lasting: list[Mismatch] = []
+        self._of_money: list[Mismatch] = []
+        self._is_money_compared = True
         self._moved_at: int | None = None
 
     def handlers(self) -> Mapping[type[Message], Handler]:
@@ -202,7 +207,13 @@ class ReconcilerActor(Actor):
         except VenueSilent as silent:
             # What nobody can compare is not known to agree.
             return [Mismatch(MismatchKind.NO_ANSWER, "account", "", str(silent))]
-        return diff(local, venue, is_own=self.ports.is_own)
+        found = diff(local, venue, is_own=self.ports.is_own)
+        self._is_money_compared = not local.unsettled
+        if not self._is_money_compared:
+            # What was seen of it last is not known to be over.
+            return [*found, *self._of_money]
+        self._of_money = [each for each in found if each.kind in OF_MONEY]
+        return found
 
     # -- what is done about it
 
@@ -213,6 +224,8 @@ class ReconcilerActor(Actor):
         # What an order of ours may still explain is not taken for somebody else's.
         explained = self.watchlist.has_any({MismatchKind.STALE_ORDER})
         for mismatch in self._lasting[:RECONCILER_ACTS_MAX]:
+            if mismatch.kind in OF_MONEY and not self._is_money_compared:
+                continue  # it may have been taken over since it was seen
             policy = self.plan.policy_of(mismatch.kind)
             if policy is Policy.CANCEL:
                 assert self.ports.is_own(mismatch.subject), "only orders of our own are cancelled"
