@@ -78,9 +78,6 @@ TRADED: Final = frozenset(
 )
 """Differences that a trade whose news is missing would explain."""
 
-OF_MONEY: Final = frozenset({MismatchKind.UNBOOKED_PAYMENT, MismatchKind.BALANCE_DRIFT})
-"""Differences that nobody looks for while an order may have moved the money."""
-
 UNPLANNED: Final = ReconciliationPlan(
     policies=dict.fromkeys(OWN_EVIDENCE, Policy.REFUSE), every_ms=0
 )
@@ -136,8 +133,8 @@ class ReconcilerActor(Actor):
         self._told: tuple[str, ...] = ()
         self._waits_since: int | None = None
         self._lasting: list[Mismatch] = []
-        self._of_money: list[Mismatch] = []
-        self._is_money_compared = True
+        self._unexplained: dict[str, Mismatch] = {}
+        self._carried: list[Mismatch] = []
         self._moved_at: int | None = None
 
     def handlers(self) -> Mapping[type[Message], Handler]:
@@ -195,6 +192,9 @@ class ReconcilerActor(Actor):
         found = self._mismatches() if found is None else found
         now = self.clock.now
         self._lasting = self.watchlist.look(now, found)
+        self._unexplained.update(
+            (each.subject, each) for each in self._lasting if each.kind in TRADED
+        )
         self._told = tuple(map(str, found))
         result = Reconciled("reconciler", now, occasion, self._told)
         self.on_result(result, tuple(map(str, self._lasting)))
@@ -208,12 +208,15 @@ class ReconcilerActor(Actor):
             # What nobody can compare is not known to agree.
             return [Mismatch(MismatchKind.NO_ANSWER, "account", "", str(silent))]
         found = diff(local, venue, is_own=self.ports.is_own)
-        self._is_money_compared = not local.unsettled
-        if not self._is_money_compared:
-            # What was seen of it last is not known to be over.
-            return [*found, *self._of_money]
-        self._of_money = [each for each in found if each.kind in OF_MONEY]
-        return found
+        if local.unsettled:
+            # Money is not compared then, and a position not to the last unit: what has lasted until
+            # then is not known to be over.
+            there = {each.subject for each in found}
+            before = self._unexplained.values()
+            self._carried = [each for each in before if each.subject not in there]
+        else:
+            self._carried, self._unexplained = [], {}
+        return [*found, *self._carried]
 
     # -- what is done about it
 
@@ -224,7 +227,7 @@ class ReconcilerActor(Actor):
         # What an order of ours may still explain is not taken for somebody else's.
         explained = self.watchlist.has_any({MismatchKind.STALE_ORDER})
         for mismatch in self._lasting[:RECONCILER_ACTS_MAX]:
-            if mismatch.kind in OF_MONEY and not self._is_money_compared:
+            if mismatch in self._carried:
                 continue  # it may have been taken over since it was seen
             policy = self.plan.policy_of(mismatch.kind)
             if policy is Policy.CANCEL:

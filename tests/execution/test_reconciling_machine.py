@@ -382,18 +382,37 @@ def test_money_that_is_missing_is_missing_while_it_cannot_be_looked_for() -> Non
     assert (held,) == bench.held
 
 
+def test_a_position_that_differs_does_while_an_order_may_have_made_it() -> None:
+    """One in flight on the same side explains as much; it had not left when that was seen."""
+    bench = ListingBench(Policy.REFUSE)
+    bench.venue.engine.submit(limit_order("w", "web-1", Side.BUY, 1, 101), NOW)
+    bench.trade(100)
+    bench.venue.held_back.clear()
+    bench.look()
+    bench.look()
+    held = [each for each in bench.held if "external_position" in each]
+    assert held
+
+    unanswered_order(bench)
+    bench.look()
+
+    assert held == [each for each in bench.held if "external_position" in each]
+
+
 def test_money_is_taken_over_by_a_look_at_it_and_no_other() -> None:
-    """What was seen before an order was in flight may be in the books by now."""
+    """What was seen before an order was in flight is in the books by then."""
     bench = ListingBench(Policy.ADOPT)
     ten_are_missing(bench)
-    bench.look()
     before = bench.books.ledger.cash
+    bench.look()
+    bench.look()
+    assert before - 10 == bench.books.ledger.cash
 
     unanswered_order(bench)
     for _ in range(3):
         bench.look()
 
-    assert before == bench.books.ledger.cash
+    assert before - 10 == bench.books.ledger.cash
 
 
 def test_an_order_that_is_not_ours_is_never_cancelled() -> None:
