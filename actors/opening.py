@@ -138,8 +138,8 @@ def differences(session: Session, survey: Survey) -> list[Mismatch]:
         lambda name: books.orders.by_client_id(name) is not None,
     )
     # The news of these is there already, and is taken first thing.
-    booked = books.orders.booked
-    unpaid = [paid for paid in survey.payments if paid.payment_id not in booked]
+    known = books.orders.paid
+    unpaid = [paid for paid in survey.payments if paid.payment_id not in known]
     local = with_payments(local, unpaid)
     found = diff(local, survey.account, unbooked=missing, is_own=is_own)
     return [mismatch for mismatch in found if mismatch.kind not in SETTLE_THEMSELVES]

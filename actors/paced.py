@@ -84,6 +84,7 @@ class PacedDriver:
         self._witness = session.witness
         if self._witness is not None:
             self._witness.reading = self._reading
+            self._witness.moment = self._moment
             self._witness.failed = self._failed
 
     def _failed(self, error: Exception) -> None:
@@ -95,6 +96,18 @@ class PacedDriver:
         """Return what time it is for a venue that speaks now: while something is done it stands."""
         now = self.session.assembly.clock.now
         return now if self._due is None else min(self.pacer.session_ms(now), self._due)
+
+    def _moment(self) -> int:
+        """
+        Return what time it would be for the session if it were not in the middle of a step.
+
+        In a rehearsal that is faster than life a request takes longer than it would: there it
+        waits for nobody.
+        """
+        if self.pacer.speed > 1:
+            return self._reading()
+        now = self.session.assembly.clock.now
+        return max(now, self.pacer.session_ms(now))
 
     async def listen(self) -> None:
         """Hear who comes to the door, until cancelled: for a task beside ``run``."""

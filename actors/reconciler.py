@@ -133,6 +133,8 @@ class ReconcilerActor(Actor):
         self._told: tuple[str, ...] = ()
         self._waits_since: int | None = None
         self._lasting: list[Mismatch] = []
+        self._unexplained: dict[str, Mismatch] = {}
+        self._carried: list[Mismatch] = []
         self._moved_at: int | None = None
 
     def handlers(self) -> Mapping[type[Message], Handler]:
@@ -190,6 +192,9 @@ class ReconcilerActor(Actor):
         found = self._mismatches() if found is None else found
         now = self.clock.now
         self._lasting = self.watchlist.look(now, found)
+        self._unexplained.update(
+            (each.subject, each) for each in self._lasting if each.kind in TRADED
+        )
         self._told = tuple(map(str, found))
         result = Reconciled("reconciler", now, occasion, self._told)
         self.on_result(result, tuple(map(str, self._lasting)))
@@ -202,7 +207,16 @@ class ReconcilerActor(Actor):
         except VenueSilent as silent:
             # What nobody can compare is not known to agree.
             return [Mismatch(MismatchKind.NO_ANSWER, "account", "", str(silent))]
-        return diff(local, venue, is_own=self.ports.is_own)
+        found = diff(local, venue, is_own=self.ports.is_own)
+        if local.unsettled:
+            # Money is not compared then, and a position not to the last unit: what has lasted until
+            # then is not known to be over.
+            there = {each.subject for each in found}
+            before = self._unexplained.values()
+            self._carried = [each for each in before if each.subject not in there]
+        else:
+            self._carried, self._unexplained = [], {}
+        return [*found, *self._carried]
 
     # -- what is done about it
 
@@ -213,6 +227,8 @@ class ReconcilerActor(Actor):
         # What an order of ours may still explain is not taken for somebody else's.
         explained = self.watchlist.has_any({MismatchKind.STALE_ORDER})
         for mismatch in self._lasting[:RECONCILER_ACTS_MAX]:
+            if mismatch in self._carried:
+                continue  # it may have been taken over since it was seen
             policy = self.plan.policy_of(mismatch.kind)
             if policy is Policy.CANCEL:
                 assert self.ports.is_own(mismatch.subject), "only orders of our own are cancelled"
@@ -294,6 +310,7 @@ def local_view(books: Books, instruments: Mapping[str, Instrument]) -> AccountVi
         unsettled={order.request.client_order_id: _at_most(order) for order in _unsettled(books)},
         watched=frozenset(outside.watched),
         moving=frozenset((order.request.symbol, order.request.position_side) for order in live),
+        currency=ledger.currency,
     )
 
 

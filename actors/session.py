@@ -324,7 +324,8 @@ async def _found(session: Session, remote: Remote, driven: _Driven) -> tuple[Ado
     remote.wake = driven.inbox.ring
     if isinstance(remote, StepsAside):
         remote.precedence = driven.precedence
-    session.witness.look_again(LastLook(session.assembly.core.board, session.assembly.holds))
+    core, holds = session.assembly.core, session.assembly.holds
+    session.witness.look_again(LastLook(core.board, holds, session.spec.feed.timeframe_ms))
     await remote.connect()
     return await explain(session, session.witness)
 

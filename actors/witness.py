@@ -65,8 +65,9 @@ class Witness:
     A session's broker over ``remote``: does what it does, and puts on record what it answers.
 
     ``place`` says where in the session one is, ``reading`` what time it is there, not later than
-    anything that is due, ``failed`` takes what stands in the way of a record (a journal that has
-    failed): the driver sets them. News may come between two handlers only.
+    anything that is due, ``moment`` what time it would be by now however long the session is in a
+    step, ``failed`` takes what stands in the way of a record (a journal that has failed): the
+    driver sets them. News may come between two handlers only.
     """
 
     def __init__(self, remote: RemoteBroker, dispatcher: Dispatcher, clock: SimulatedClock) -> None:
@@ -78,6 +79,7 @@ class Witness:
         self.working: Mapping[str, object] = remote.working
         self.place: Callable[[], str] = _nowhere
         self.reading: Callable[[], int] = lambda: clock.now
+        self.moment: Callable[[], int] = lambda: clock.now
         self.failed: Callable[[Exception], object] = _fail
         self._dispatcher = dispatcher
         self._clock = clock
@@ -129,12 +131,13 @@ class Witness:
         """
         Have a broker in which orders wait ask ``look`` when one leaves, with the time it is then.
 
+        By the session's time one that has waited for a disk would have waited for nothing.
         What comes of it is news like any other: the venue's side of the border decides nothing
         that is not on record.
         """
 
         def leaving(request: OrderRequest) -> Cause | None:
-            causes = look(request, self.reading())
+            causes = look(request, self.moment())
             return joined(causes) if causes else None
 
         if isinstance(self.remote, LooksAgain):

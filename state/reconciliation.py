@@ -84,7 +84,8 @@ class AccountView(msgspec.Struct, frozen=True):
     ``unsettled`` has, by client order id, which book an order may still have moved, and by how
     much at most (signed); ``watched`` are orders of others that are known and left alone.
     ``moving`` are the books that an order of ours may move: what differs there is no stranger's.
-    ``grain`` is how far the money may be off because that side rounds what it says.
+    ``grain`` is how far the money may be off because that side rounds what it says. ``currency``
+    is the account's, where it is known: a fee that was paid in another is none of its money.
     """
 
     positions: Mapping[PositionKey, Decimal]
@@ -97,6 +98,7 @@ class AccountView(msgspec.Struct, frozen=True):
     watched: frozenset[str] = frozenset()
     moving: frozenset[PositionKey] = frozenset()
     grain: Decimal = ZERO
+    currency: str = ""
 
 
 def account_of(view: AccountView) -> VenueAccount:
@@ -154,16 +156,17 @@ def diff(
 
 
 def with_fills(view: AccountView, fills: Iterable[Fill]) -> AccountView:
-    """Return the account after ``fills``, whose fees are in its currency."""
+    """Return the account after ``fills``; of a view without a currency their fees are in that."""
     positions = dict(view.positions)
     net_flow, fees = view.net_flow, view.fees
     for fill in fills:
         key = (fill.symbol, fill.position_side)
         signed = fill.quantity if fill.side is Side.BUY else EXACT.minus(fill.quantity)
         positions[key] = EXACT.add(positions.get(key, ZERO), signed)
-        paid = EXACT.add(EXACT.multiply(signed, fill.price), fill.fee)
+        fee = fill.fee if view.currency in ("", fill.fee_currency) else ZERO
+        paid = EXACT.add(EXACT.multiply(signed, fill.price), fee)
         net_flow = None if net_flow is None else EXACT.subtract(net_flow, paid)
-        fees = None if fees is None else EXACT.add(fees, fill.fee)
+        fees = None if fees is None else EXACT.add(fees, fee)
     held = {key: quantity for key, quantity in positions.items() if quantity}
     return msgspec.structs.replace(view, positions=held, net_flow=net_flow, fees=fees)
 

@@ -27,6 +27,7 @@ from pydantic import ValidationError
 from state.ledger import LotMethod
 from strategies.blame import own_files, place_of_class, place_of_error, told
 from strategies.contract import Strategy, StrategyParams
+from strategies.sources import root_of, source_sha256
 
 ENTRY_POINT_GROUP = "tidegate.strategies"
 IMPORT_ERRORS = (Exception, SystemExit)
@@ -52,7 +53,7 @@ class LoadedStrategy:
     A strategy class with what identifies its code.
 
     ``name`` is what a session calls it unless it is told otherwise; ``source`` says where the
-    class comes from, ``source_sha256`` is the digest of that file's bytes.
+    class comes from, ``source_sha256`` is the digest of that file and of what it imports beside it.
     """
 
     name: str
@@ -130,7 +131,8 @@ def _param_problem(strategy: str, model: type[StrategyParams], detail: Any) -> s
 def _from_file(use: str, path: Path, class_name: str) -> LoadedStrategy:
     if not path.is_file():
         raise StrategyLoadError(f"strategy {use!r}: no such file: {path}")
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    content = path.read_bytes()
+    digest = hashlib.sha256(content).hexdigest()
     # The content is part of the name: an edited file is another module, never a stale one.
     module_name = f"user_strategy_{path.stem}_{digest[:12]}"
     module = sys.modules.get(module_name) or _executed(use, path.resolve(), module_name)
@@ -139,7 +141,8 @@ def _from_file(use: str, path: Path, class_name: str) -> LoadedStrategy:
     if factory.__module__ == module_name:
         # Of the bytes that were loaded: the file may be another by now, and so may its twin be,
         # a file of the same content that was loaded before.
-        return LoadedStrategy(name, factory, source, digest)
+        file = path.resolve()
+        return LoadedStrategy(name, factory, source, source_sha256(content, file, file.parent))
     return _described(name, factory, source)
 
 
@@ -285,8 +288,9 @@ def _described(name: str, factory: type[Strategy], source: str) -> LoadedStrateg
     file = inspect.getsourcefile(factory)
     if file is None:
         raise StrategyLoadError(f"strategy {name!r}: the source of {factory.__name__} is not known")
-    digest = hashlib.sha256(Path(file).read_bytes()).hexdigest()
-    return LoadedStrategy(name, factory, source, digest)
+    path = Path(file).resolve()
+    root = root_of(path, factory.__module__)
+    return LoadedStrategy(name, factory, source, source_sha256(path.read_bytes(), path, root))
 
 
 def _snake(name: str) -> str:

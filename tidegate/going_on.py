@@ -13,7 +13,7 @@ from contextlib import contextmanager
 
 from actors.resuming import Left, ResumeDamaged, ResumeRefused, left_in
 from actors.spec import SessionSpec
-from state.manifest import SessionStatus, file_sha256, load_manifest, seal
+from state.manifest import ManifestError, SessionStatus, file_sha256, load_manifest, seal
 from tidegate.archive import LATEST, MANIFEST, Recorded, recorded_sessions, resolve
 from tidegate.exits import StartRefused, UsageRefused, Wanting
 from tidegate.rebuilding import rebuild
@@ -23,7 +23,8 @@ def session_to_go_on(spec: SessionSpec, session: str | None) -> Recorded:
     """
     Return the session that ``session`` names, or the newest one of the mode.
 
-    Raises ``UsageRefused`` where there is none, or one of another mode.
+    Raises ``UsageRefused`` where there is none, or one of another mode; ``StartRefused`` where what
+    may be the newest cannot be read: it may have left orders and positions.
     """
     if session is not None and session != LATEST:
         found = resolve(session, spec.runs_dir)
@@ -40,7 +41,25 @@ def session_to_go_on(spec: SessionSpec, session: str | None) -> Recorded:
             f"--resume: there is no {spec.mode} session in {spec.runs_dir}{unreadable}; "
             "--new starts one"
         )
-    return of_mode[-1]
+    newest = of_mode[-1]
+    if not_read := list(_unreadable_since(newest, spec)):
+        raise StartRefused(
+            *(f"start-up refused: {problem}" for problem in not_read),
+            "--resume: nobody can tell whether that is the newest session; --session ID goes on "
+            f"with another one ({newest.manifest.session_id})",
+        )
+    return newest
+
+
+def _unreadable_since(newest: Recorded, spec: SessionSpec) -> Iterator[str]:
+    """Yield why sessions cannot be read that may be newer than the ``newest`` that can."""
+    since = (newest.folder / MANIFEST).stat().st_mtime_ns
+    for path in sorted((spec.runs_dir / spec.mode / "sessions").glob(f"*/{MANIFEST}")):
+        try:
+            load_manifest(path)
+        except ManifestError as error:
+            if path.stat().st_mtime_ns >= since:
+                yield str(error)
 
 
 def left_of(recorded: Recorded, spec: SessionSpec) -> Left | None:

@@ -5,6 +5,10 @@ A session whose process died is not over: its orders may rest at the venue, or b
 that begins beside it knows nothing of them, so it does not begin unless somebody says that they are
 to be left. That holds on paper too, where they are gone with their process: the rehearsal is to be
 like the performance, and a position that one meant to keep is lost there as well.
+
+The end of a session that was stopped in order was somebody's decision, who had its orders before
+their eyes; what of them rests at a venue elsewhere is found there by the start of the next one,
+which then names it. An order in doubt is nowhere to be found yet.
 """
 
 from __future__ import annotations
@@ -30,12 +34,6 @@ from tidegate.exits import StartRefused
 COLUMNS = ("order", "strategy", "symbol", "side", "type", "quantity", "filled", "price", "status")
 ABANDON = "--abandon-orders"
 
-ENDED_IN_ORDER = frozenset({SessionStatus.ENDED, SessionStatus.INTERRUPTED})
-"""
-How a session stands whose end was somebody's decision, who had its orders before their eyes. What
-it has at a venue elsewhere is found there by the start of the next one, which then names it.
-"""
-
 
 @dataclass(frozen=True, slots=True)
 class LeftOrder:
@@ -59,7 +57,7 @@ def refuse_beside_open_orders(spec: SessionSpec, *, abandon: bool) -> None:
     cannot be read says nothing: that is told, and stands in nobody's way.
     """
     newest = newest_of_account(spec)
-    if newest is None or newest.manifest.status in ENDED_IN_ORDER:
+    if newest is None or newest.manifest.status is SessionStatus.ENDED:
         return
     session_id = newest.manifest.session_id
     log = structlog.get_logger("session")
@@ -68,6 +66,8 @@ def refuse_beside_open_orders(spec: SessionSpec, *, abandon: bool) -> None:
     except (JournalError, OSError) as error:
         log.warning("left_orders_unknown", session_id=session_id, error=str(error))
         return
+    if newest.manifest.status is SessionStatus.INTERRUPTED:
+        orders = [order for order in orders if order.in_doubt]
     if not orders:
         return
     doubtful = sum(order.in_doubt for order in orders)
@@ -100,7 +100,7 @@ def left_orders(journal: Path) -> Sequence[LeftOrder]:
     ended = False
     for entry in read_journal(journal):
         message = entry.message
-        ended = isinstance(message, SessionEnded)
+        ended = isinstance(message, SessionEnded) and not message.stopped
         if not isinstance(message, ExecutionReport):
             continue
         name = message.order_id

@@ -18,10 +18,16 @@ from state.money import ZERO, plain
 
 @dataclass(frozen=True, slots=True)
 class LastLook:
-    """Look at the order's deadline, at the market, and at the holds."""
+    """
+    Look at the order's deadline, at the market, and at the holds.
+
+    An opening without a deadline may wait for ``waits_ms_max``: what waited for longer, for a disk
+    or for its turn at the venue, was decided for a market that is gone.
+    """
 
     board: Board
     holds: HoldSet
+    waits_ms_max: int | None = None
 
     def __call__(self, request: OrderRequest, now: int) -> tuple[Cause, ...]:
         """Return why an order may not leave any more at ``now``, if there is a reason."""
@@ -29,6 +35,10 @@ class LastLook:
             return (
                 Cause(ReasonCode.INTENT_EXPIRED, f"valid_until={request.valid_until} now={now}"),
             )
+        most, waited = self.waits_ms_max, now - request.created_at
+        is_free = request.valid_until is None and not request.reduce_only
+        if most is not None and is_free and waited > most:
+            return (Cause(ReasonCode.INTENT_EXPIRED, f"waited={waited} limit={most}"),)
         worst = request.worst_price
         if worst is not None:
             mark = self.board.mark(request.symbol)

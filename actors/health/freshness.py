@@ -105,9 +105,20 @@ class Freshness:
         return True
 
     def fresh(self, group: Iterable[Bar], now: int) -> list[tuple[Bar, int]]:
-        """Return the bars of stale symbols with the time (ms) that those were stale, and end it."""
+        """
+        Return the bars of stale symbols with the time (ms) that those were stale, and end it.
+
+        A bar that comes so late that the one after it is overdue as well ends nothing: what a feed
+        makes good after a silence is as old as when it was missed.
+        """
         stale = self.stale
-        return [(bar, now - stale.pop(bar.symbol)) for bar in group if bar.symbol in stale]
+        ends = [
+            bar
+            for bar in group
+            if bar.symbol in stale
+            and now - due_at(bar, self.timeframe_ms, self.start_at) <= self.stale_after_ms
+        ]
+        return [(bar, now - stale.pop(bar.symbol)) for bar in ends]
 
     def next_check(self, now: int) -> int:
         """

@@ -12,7 +12,7 @@ import asyncio
 import heapq
 import time
 from collections.abc import Awaitable, Callable
-from typing import Protocol
+from typing import Final, Protocol
 
 import anyio
 import anyio.lowlevel
@@ -124,7 +124,7 @@ class Pacer:
     def begin(self, at: int) -> None:
         """Let session time ``at`` be now; without this, the first time that is waited for is."""
         self._origin_ms = at
-        self._started_s = time.monotonic()
+        self._started_s = monotonic_s()
 
     def catch_up(self, at: int) -> None:
         """Let session time be at least ``at``: what a source says is over has been."""
@@ -155,13 +155,13 @@ class Pacer:
         if self.speed <= 0 or self._origin_ms is None:
             return 0.0
         due_s = self._started_s + (at - self._origin_ms) / 1000.0 / self.speed
-        return max(0.0, due_s - time.monotonic())
+        return max(0.0, due_s - monotonic_s())
 
     def session_ms(self, otherwise: int) -> int:
         """Return the session time of this very moment; ``otherwise`` where time is not paced."""
         if self.speed <= 0 or self._origin_ms is None:
             return otherwise
-        return self._origin_ms + int((time.monotonic() - self._started_s) * 1000.0 * self.speed)
+        return self._origin_ms + int((monotonic_s() - self._started_s) * 1000.0 * self.speed)
 
 
 def wall_ms() -> int:
@@ -170,8 +170,17 @@ def wall_ms() -> int:
 
 
 def monotonic_s() -> float:
-    """Return seconds of a clock that never steps, for durations."""
-    return time.perf_counter()
+    """
+    Return seconds of a clock that never steps, for durations.
+
+    It goes on while the machine sleeps: venues and markets do too, and whoever wakes up must know
+    how old everything is that it knows.
+    """
+    return time.clock_gettime(_SLEEPLESS)
+
+
+_SLEEPLESS: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+"""Linux's ``CLOCK_MONOTONIC`` stands still while the machine sleeps; that of macOS does not."""
 
 
 async def within(delay_s: float, waited_for: Callable[[], Awaitable[None]]) -> None:

@@ -22,15 +22,17 @@ class KeptOrder(msgspec.Struct, frozen=True, array_like=True, gc=False):
     late_fills: int
     updated_at: int
     cause: Cause | None
+    trades: list[str]
 
 
 class KeptOrders(msgspec.Struct, frozen=True):
     """
     A whole store: what lives, oldest first; what has ended, in order of ending; trade ids.
 
-    The trade ids are in two generations, the older first, each sorted.
+    The ids of trades and of payments are in two generations each, the older first, each sorted.
     """
 
     live: list[KeptOrder]
     finished: list[KeptOrder]
     trades: tuple[list[str], list[str]]
+    payments: tuple[list[str], list[str]]

@@ -38,7 +38,8 @@ class Order:
 
     ``filled``, ``notional`` (the sum of quantity times price) and ``fee`` are exact. ``fee``
     is in ``fee_currency``, that of the first fill; fees that later fills paid in another
-    currency are in ``other_fees``. ``cause`` is the newest one given.
+    currency are in ``other_fees``. ``cause`` is the newest one given, ``trades`` has the ids of the
+    fills.
     """
 
     __slots__ = (
@@ -52,6 +53,7 @@ class Order:
         "other_fees",
         "request",
         "status",
+        "trades",
         "updated_at",
     )
 
@@ -69,6 +71,7 @@ class Order:
         self.late_fills = 0
         self.updated_at = request.created_at
         self.cause: Cause | None = None
+        self.trades: set[str] = set()
         self._on_end = on_end
 
     def __repr__(self) -> str:
@@ -91,6 +94,7 @@ class Order:
         order.late_fills = kept.late_fills
         order.updated_at = kept.updated_at
         order.cause = kept.cause
+        order.trades = set(kept.trades)
         return order
 
     def kept(self) -> KeptOrder:
@@ -106,6 +110,7 @@ class Order:
             self.late_fills,
             self.updated_at,
             self.cause,
+            sorted(self.trades),
         )
 
     @property
@@ -203,6 +208,7 @@ class Order:
 
     def _add(self, fill: Fill, filled: Decimal) -> None:
         self.filled = filled
+        self.trades.add(fill.trade_id)
         self.notional = add(self.notional, multiply(fill.quantity, fill.price))
         fee = fill.fee
         if not fee:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from messages import OrderRequest
 from state.orders.kept import KeptOrders
@@ -19,8 +19,14 @@ megabytes. Older news finds no order here and is the Reconciler's, which has the
 TRADE_IDS_MAX = 32_768
 """
 Trade ids that are surely remembered (up to twice as many are). A venue repeats fills on
-reconnect, a thousand at most. Beyond the bound two things still stand: an order refuses fills
-past its quantity, and a fill of a forgotten order has no order to go to.
+reconnect, a thousand at most, and after a restart all of every live order: those of live orders
+are never forgotten. A fill of a forgotten order has no order to go to.
+"""
+
+PAYMENT_IDS_MAX = 16_384
+"""
+Ids of funding payments that are surely remembered. A start is told of all since the session began;
+at a hundred a day these are five months.
 """
 
 
@@ -32,11 +38,19 @@ class OrderStore:
     """
     Every live order and the newest finished ones, by either id, at O(1) per event.
 
-    Memory is bounded by the live orders, ``FINISHED_ORDERS_MAX`` and ``TRADE_IDS_MAX``,
-    however many orders pass through.
+    Memory is bounded by the live orders and their trades, ``FINISHED_ORDERS_MAX``,
+    ``TRADE_IDS_MAX`` and ``PAYMENT_IDS_MAX``, however many orders pass through.
     """
 
-    __slots__ = ("_by_client", "_by_order", "_finished", "_finished_max", "_live", "_trades")
+    __slots__ = (
+        "_by_client",
+        "_by_order",
+        "_finished",
+        "_finished_max",
+        "_live",
+        "_payments",
+        "_trades",
+    )
 
     def __init__(
         self,
@@ -50,7 +64,8 @@ class OrderStore:
         self._live: dict[str, Order] = {}
         self._finished: deque[Order] = deque()  # seam: trimmed to finished_max
         self._finished_max = finished_orders_max
-        self._trades = RecentIds(trade_ids_max)
+        self._trades = RecentIds(trade_ids_max, self._trades_of_live)
+        self._payments = RecentIds(PAYMENT_IDS_MAX)
 
     def __len__(self) -> int:
         """Return how many orders are known, finished ones included."""
@@ -109,6 +124,18 @@ class OrderStore:
         """Return the trade ids that are remembered."""
         return self._trades
 
+    def pay_once(self, payment_id: str) -> bool:
+        """Return whether this payment's id is new, and remember it."""
+        return self._payments.add(payment_id)
+
+    @property
+    def paid(self) -> RecentIds:
+        """Return the ids of payments that are remembered."""
+        return self._payments
+
+    def _trades_of_live(self) -> set[str]:
+        return {trade_id for order in self._live.values() for trade_id in order.trades}
+
     # -- across restarts
 
     def kept(self) -> KeptOrders:
@@ -117,6 +144,7 @@ class OrderStore:
             [order.kept() for order in self._live.values()],
             [order.kept() for order in self._finished],
             self._trades.generations(),
+            self._payments.generations(),
         )
 
     def restore(self, kept: KeptOrders) -> None:
@@ -128,6 +156,7 @@ class OrderStore:
         self._live = {order.request.order_id: order for order in live}
         self._finished = deque(finished)  # seam: trimmed to finished_max
         self._trades.restore(kept.trades)
+        self._payments.restore(kept.payments)
 
     def _ended(self, order: Order) -> None:
         del self._live[order.request.order_id]
@@ -143,14 +172,16 @@ class RecentIds:
     """
     The newest ids, at least ``at_least`` and at most twice as many, in constant time.
 
-    Two generations: when the young one is full it becomes the old one, and the old is dropped.
+    Two generations: when the young one is full it becomes the old one, and the old is dropped, but
+    for what ``needed`` returns then.
     """
 
-    __slots__ = ("_at_least", "_old", "_young")
+    __slots__ = ("_at_least", "_needed", "_old", "_young")
 
-    def __init__(self, at_least: int) -> None:
+    def __init__(self, at_least: int, needed: Callable[[], set[str]] = set) -> None:
         """Begin empty."""
         self._at_least = at_least
+        self._needed = needed
         self._young: set[str] = set()
         self._old: frozenset[str] | set[str] = frozenset()
 
@@ -181,6 +212,6 @@ class RecentIds:
             return False
         self._young.add(name)
         if len(self._young) >= self._at_least:
-            self._old = self._young
-            self._young = set()
+            self._old, dropped = self._young, self._old
+            self._young = self._needed() & dropped
         return True

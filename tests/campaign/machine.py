@@ -70,13 +70,14 @@ class Machine:
     @contextmanager
     def _ticking(self) -> Iterator[None]:
         """Let this process know no other time, and see which threads work for it."""
-        clocks: dict[str, Callable[[], float | int]] = {
+        clocks: dict[str, Callable[..., float | int]] = {
             "time": lambda: BEGAN_S + self.now_s,
             "time_ns": lambda: int((BEGAN_S + self.now_s) * 1e9),
             "monotonic": lambda: self.now_s,
             "monotonic_ns": lambda: int(self.now_s * 1e9),
             "perf_counter": lambda: self.now_s,
             "perf_counter_ns": lambda: int(self.now_s * 1e9),
+            "clock_gettime": lambda _clock: self.now_s,
         }
         kept = {name: getattr(time, name) for name in clocks}
         database: Any = aiosqlite.Connection

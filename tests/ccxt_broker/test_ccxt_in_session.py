@@ -3,26 +3,32 @@
 from __future__ import annotations
 
 import sys
+import time
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
-from ccxt_house import BTC
+from ccxt_house import BTC, order
 from dialect_house import CLOCK, address, opened
 
 sys.path.append(str(Path(__file__).parents[1] / "runtime"))
 
 from binance_house import instrument, terms
+from msgspec.structs import replace as replace_struct
 from session_world import Script, flat, make_spec, on_bars
 
 from actors.commands import Request
+from actors.execution import LastLook
 from actors.inbox import Inbox
 from actors.outcomes import COMPLETED
+from actors.paced import PacedDriver
 from actors.resuming import left_in
+from actors.runtime import Pacer
 from actors.session import resume_paper, run_paper
 from actors.spec import SessionResult, SessionSpec
+from actors.turns import Session
 from brokers.ccxt.broker import CcxtBroker
 from brokers.contract import SessionBroker
 from brokers.matching import MatchingEngine
@@ -30,15 +36,18 @@ from feeds.memory import MemoryFeed
 from messages import (
     CommandVerb,
     ExecutionPolicy,
+    ExecutionReport,
     OrderType,
     PositionMode,
     PositionSide,
+    ReasonCode,
     Reconciled,
     Side,
 )
 from scenarios.exchange.binanceusdm import Exchange, market_id
 from scenarios.exchange.log import read_truth
 from scenarios.exchange.truth import Comparison, Folded, compare, fold_journal, fold_truth
+from state.journal import Journal
 from state.journal.reader import read_journal
 from state.reconciliation_policy import ReconciliationPlan
 
@@ -165,6 +174,50 @@ async def test_no_order_that_waited_for_its_turn_leaves_after_a_kill(tmp_path: P
 
     assert [True] == [answer.result().ok for answer in answers]
     assert {} == truth.orders
+
+
+async def test_no_opening_that_waited_for_longer_than_a_bar_leaves(tmp_path: Path) -> None:
+    """The venue wants to be left alone; when it may be asked again the market is another."""
+    script = on_bars({at: lambda desk: [desk.open(BTC, Side.BUY, TENTH)] for at in (0, 1)})
+    fault = {"fault": "rate_limit", "on": ["submit"], "count": 1, "by": "2s"}
+    async with opened(tmp_path, fault, venue=terms(BTC)) as exchange:
+        await exchange.server.show(BTC, flat(BTC, 1, 50_000.0))
+        result = await run_paper(session_of(tmp_path, script, exchange), speed=120, inbox=Inbox())
+        truth = fold_truth(read_truth(exchange.truth / "truth.ndjson"))
+
+    assert {} == truth.orders
+    causes = [each.cause for each in messages(result) if isinstance(each, ExecutionReport)]
+    assert ReasonCode.INTENT_EXPIRED in {cause.code for cause in causes if cause is not None}
+
+
+async def test_an_order_whose_record_waited_for_a_disk_is_looked_at_by_the_time_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While the session waits its own time stands; its orders' deadlines do not."""
+    late_s = [0.0]
+    real = time.clock_gettime
+    monkeypatch.setattr(time, "clock_gettime", lambda clock: real(clock) + late_s[0])
+    async with opened(tmp_path, venue=terms(BTC)) as exchange:
+        spec = session_of(tmp_path, Script(), exchange)
+        groups = spec.feed.groups()
+        session = Session(spec, "test-abc", Journal([]), next(iter(groups)))
+        assert session.witness is not None
+        assert session.remote is not None
+        pacer = Pacer(1.0)
+        PacedDriver(session, pacer, Inbox(), stop=lambda: False, on_progress=lambda _count: None)
+        now = session.assembly.clock.now
+        pacer.begin(now)
+        session.witness.look_again(LastLook(session.assembly.board, session.assembly.holds))
+        request = replace_struct(order(quantity="0.1"), created_at=now, valid_until=now + 5_000)
+
+        assert session.remote.look(request) is None
+
+        late_s[0] = 6.0
+
+        cause = session.remote.look(request)
+        assert cause is not None
+        assert ReasonCode.INTENT_EXPIRED is cause.code
+        assert now == session.assembly.clock.now
 
 
 class Died(Exception):

@@ -301,3 +301,48 @@ def test_a_wrong_parameter_is_named(params: dict[str, object], said: str) -> Non
         parse_params(load_strategy("sma_cross"), params)
 
     assert said in str(caught.value)
+
+
+def test_a_strategy_is_all_the_files_beside_it_that_it_imports(tmp_path: Path) -> None:
+    """Whoever approved of it approved of those too; what it does not import is not it."""
+    owl = tmp_path / "owl.py"
+    owl.write_text(f"def late():\n    from owl_parts import eyes\n{GOOD}")
+    parts = tmp_path / "owl_parts"
+    parts.mkdir()
+    (parts / "__init__.py").write_text("")
+    (parts / "eyes.py").write_text("import owl_size\n")
+    (tmp_path / "owl_size.py").write_text("SIZE = 1\n")
+    (tmp_path / "stranger.py").write_text("")
+    before = load_strategy(str(owl)).source_sha256
+
+    (tmp_path / "stranger.py").write_text("SIZE = 2\n")
+
+    assert before == load_strategy(str(owl)).source_sha256
+
+    for path in (parts / "__init__.py", parts / "eyes.py", tmp_path / "owl_size.py"):
+        kept = path.read_text()
+        path.write_text(f"{kept}# another\n")
+
+        assert before != load_strategy(str(owl)).source_sha256, path.name
+
+        path.write_text(kept)
+
+    assert before == load_strategy(str(owl)).source_sha256
+
+
+def test_a_strategy_of_a_package_is_the_modules_of_it_that_it_imports(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By whatever name: a relative one too."""
+    package = tmp_path / "owls_of_a_package"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    (package / "owl.py").write_text(f"from . import feathers\n{GOOD}")
+    (package / "feathers.py").write_text("COUNT = 1\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    use = "owls_of_a_package.owl:NightOwl"
+    before = load_strategy(use).source_sha256
+
+    (package / "feathers.py").write_text("COUNT = 2\n")
+
+    assert before != load_strategy(use).source_sha256

@@ -348,6 +348,73 @@ def test_a_difference_that_lasts_holds_and_one_that_is_gone_does_not() -> None:
     assert () == bench.held
 
 
+def unanswered_order(bench: ListingBench) -> None:
+    """Send an order of which nothing is heard."""
+    bench.venue.query = lambda name, now: None  # type: ignore[method-assign]
+    bench.order(Side.BUY, 1, 50)
+    bench.venue.held_back.clear()
+
+
+def ten_are_missing(bench: ListingBench) -> None:
+    """Let the venue have less money than our books."""
+    account = bench.venue.account
+
+    def less() -> AccountView:
+        found = account()
+        assert found.net_flow is not None
+        return msgspec.structs.replace(found, net_flow=found.net_flow - 10)
+
+    bench.reconciler.venue = less
+
+
+def test_money_that_is_missing_is_missing_while_it_cannot_be_looked_for() -> None:
+    """An order in flight, which may have moved some, is no evidence that it is there again."""
+    bench = ListingBench(Policy.REFUSE)
+    ten_are_missing(bench)
+    bench.look()
+    bench.look()
+    (held,) = bench.held
+    assert "balance_drift" in held
+
+    unanswered_order(bench)
+    bench.look()
+
+    assert (held,) == bench.held
+
+
+def test_a_position_that_differs_does_while_an_order_may_have_made_it() -> None:
+    """One in flight on the same side explains as much; it had not left when that was seen."""
+    bench = ListingBench(Policy.REFUSE)
+    bench.venue.engine.submit(limit_order("w", "web-1", Side.BUY, 1, 101), NOW)
+    bench.trade(100)
+    bench.venue.held_back.clear()
+    bench.look()
+    bench.look()
+    held = [each for each in bench.held if "external_position" in each]
+    assert held
+
+    unanswered_order(bench)
+    bench.look()
+
+    assert held == [each for each in bench.held if "external_position" in each]
+
+
+def test_money_is_taken_over_by_a_look_at_it_and_no_other() -> None:
+    """What was seen before an order was in flight is in the books by then."""
+    bench = ListingBench(Policy.ADOPT)
+    ten_are_missing(bench)
+    before = bench.books.ledger.cash
+    bench.look()
+    bench.look()
+    assert before - 10 == bench.books.ledger.cash
+
+    unanswered_order(bench)
+    for _ in range(3):
+        bench.look()
+
+    assert before - 10 == bench.books.ledger.cash
+
+
 def test_an_order_that_is_not_ours_is_never_cancelled() -> None:
     """Whatever the policy: a name that only looks like ours is somebody else's."""
     bench = ListingBench(Policy.CANCEL)

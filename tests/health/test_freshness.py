@@ -65,6 +65,19 @@ def test_one_stale_symbol_leaves_the_others_alone():
     assert freshness.silent
 
 
+def test_bars_that_are_made_good_after_a_silence_are_as_old_as_they_were_missed():
+    """Only one that the next is not overdue after ends it: the others are from before."""
+    freshness = freshness_of({BTC: make_bar(BTC, START, 1.0)})
+    now = START + 60 * MINUTE
+    freshness.check(now)
+
+    old, newest = make_bar(BTC, START + MINUTE, 2.0), make_bar(BTC, START + 59 * MINUTE, 3.0)
+
+    assert [] == freshness.fresh([old], now)
+    assert freshness.silent
+    assert [(newest, 0)] == freshness.fresh([newest], now)
+
+
 def test_a_bar_makes_its_own_symbol_fresh_and_says_how_long_it_was_not():
     """The set of stale symbols stays the same object, so whoever looks into it sees the change."""
     last: dict[str, Bar] = {}

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 from resumed_world import Disk, Process
 from session_world import BTC, instruments_of, make_spec, on_bars, walk
 
@@ -13,7 +14,7 @@ from actors.opening import differences
 from actors.spec import SessionSpec
 from brokers.contract import Survey
 from feeds.memory import MemoryFeed
-from messages import ExecutionPolicy, OrderType, Side, Tick
+from messages import ExecutionPolicy, Fill, Liquidity, OrderType, Side, Tick
 from strategies import Desk
 
 LOW = Decimal(50)
@@ -55,3 +56,25 @@ def test_a_trade_on_its_way_when_a_process_died_explains_the_account() -> None:
         on_their_way += len(again.fills_on_their_way)
         assert [] == differences(again, Survey(held)), f"cut at batch {batch}"
     assert on_their_way, "no process died between the two"
+
+
+def test_a_trade_while_nobody_ran_may_have_its_fee_in_a_coin_of_the_venues_own() -> None:
+    """Such a fee is none of the account's money, so the account is explained without it."""
+    disk = Disk()
+    before = Process(resting(), disk).run().assembly.broker.account()
+    session = Process(resting(), disk).session
+    assert isinstance(before.net_flow, Decimal)
+    order = session.assembly.books.orders.live()[0].request
+    book = (BTC, order.position_side)
+    paid = order.quantity * LOW
+    held = msgspec.structs.replace(
+        before,
+        positions={book: order.quantity},
+        open_orders=before.open_orders - {order.client_order_id},
+        net_flow=before.net_flow - paid,
+    )
+    names = ("T1", order.order_id, order.client_order_id, order.strategy, BTC)
+    terms = (order.side, order.position_side, order.quantity, LOW)
+    fill = Fill(*names, *terms, Decimal("0.01"), "BNB", Liquidity.MAKER, 1)
+
+    assert [] == differences(session, Survey(held, (fill,)))

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Sequence
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.runtime import SimulatedClock
-from actors.runtime.clock import NEVER, next_midnight
+from actors.runtime import Pacer, SimulatedClock
+from actors.runtime.clock import NEVER, monotonic_s, next_midnight
 from actors.runtime.entropy import DefaultTape, RecordedTape, SeededTape, session_entropy
 from actors.runtime.stall import StallWatch
 
@@ -104,6 +105,24 @@ def test_live_sessions_are_named_by_the_machine() -> None:
 
     assert len(names) == 20
     assert all(len(name) == 10 and int(name, 16) >= 0 for name in names)
+
+
+def test_a_machine_that_sleeps_lets_time_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was true before it slept is as old as that: session time is not where it stopped."""
+    hours_ms = 8 * 3_600_000
+    pacer = Pacer(1.0)
+    pacer.begin(DAY)
+    awake_s, at_s = time.clock_gettime, monotonic_s()
+
+    # Linux's: the boot clock goes on while the machine sleeps, the other two stand still.
+    def after_sleeping(clock: int) -> float:
+        return awake_s(clock) + (hours_ms / 1000 if clock == time.CLOCK_BOOTTIME else 0.0)
+
+    monkeypatch.setattr(time, "clock_gettime", after_sleeping)
+
+    assert pacer.session_ms(0) >= DAY + hours_ms
+    assert pacer.delay_s(DAY + hours_ms) == 0.0
+    assert monotonic_s() - at_s >= hours_ms / 1000
 
 
 def test_a_loop_that_does_not_beat_is_reported_once() -> None:

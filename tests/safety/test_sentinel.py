@@ -367,6 +367,32 @@ def test_a_process_is_not_ended_while_its_kill_is_not_on_the_disk(
     assert ended
 
 
+def test_one_kill_on_the_disk_is_enough_to_end_the_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of many that came while a disk hung some are latched by nobody: they are the same kill."""
+    RELEASED.clear()
+    monkeypatch.setattr("actors.sentinel.KILL_LAST_RESORT_S", 0.3)
+    ended: list[list[str]] = []
+
+    def act(house: House) -> None:
+        wait_until_stuck(house)
+        house.inbox.submit(request_kill())
+        house.inbox.hand_over(request_kill())
+        try:
+            house.until(lambda: ended)
+        finally:
+            RELEASED.add(None)
+
+    def last_resort() -> None:
+        ended.append(holds_on_disk(tmp_path))
+        RELEASED.add(None)
+
+    live_in(tmp_path, stuck_at(4, out_of_reach), act=act, last_resort=last_resort)
+
+    assert ["kill"] == ended[0]
+
+
 @pytest.mark.parametrize("where", ["constructor", "snapshot"])
 def test_a_strategy_that_hangs_elsewhere_is_stopped_too(tmp_path: Path, where: str) -> None:
     """In its constructor when it is restarted, in its snapshot when another one restarts."""

@@ -15,6 +15,7 @@ from messages import Cause, OrderEvent, OrderStatus, ReasonCode, Side
 from state.orders import (
     DuplicateOrder,
     IllegalTransition,
+    KeptOrders,
     Order,
     OrderStore,
     OverFill,
@@ -193,6 +194,38 @@ def test_a_trade_is_booked_once() -> None:
     assert store.book_once("T1")
     assert store.book_once("T2")
     assert not store.book_once("T1")
+
+
+def test_the_trades_of_a_live_order_are_never_forgotten() -> None:
+    """After a restart the venue tells all of them once more, however many came in between."""
+    store = OrderStore(trade_ids_max=4)
+    first = make_fill(Side.BUY, "0.25", "100", order_id="0")
+    assert store.book_once(first.trade_id)
+    resting = make_sent(store=store, number=0)
+    resting.apply(OrderEvent.FILLED_PARTLY, T0, first)
+
+    for number in range(100):
+        assert store.book_once(f"another-{number}")
+        again = OrderStore(trade_ids_max=4)
+        again.restore(msgspec.json.decode(msgspec.json.encode(store.kept()), type=KeptOrders))
+
+        assert not store.book_once(first.trade_id)
+        assert not again.book_once(first.trade_id)
+
+    resting.apply(OrderEvent.CANCELLED, T0)
+    assert [True] * 20 == [store.book_once(f"later-{number}") for number in range(20)]
+    assert first.trade_id not in store.booked
+
+
+def test_payments_are_remembered_however_many_trades_come() -> None:
+    """A start is told of all of them since the session began."""
+    store = OrderStore(trade_ids_max=4)
+    assert store.pay_once("funding:1")
+
+    assert [True] * 100 == [store.book_once(f"T{number}") for number in range(100)]
+
+    assert "funding:1" in store.paid
+    assert not store.pay_once("funding:1")
 
 
 @given(st.lists(st.integers(0, 40), max_size=300), st.integers(1, 20))

@@ -42,6 +42,7 @@ def fill(
     *,
     price: str = "100",
     fee: str = "1",
+    fee_currency: str = "USDT",
     name: str = "tg-a-1",
     side: Side = Side.BUY,
 ) -> Fill:
@@ -57,7 +58,7 @@ def fill(
         D(quantity),
         D(price),
         D(fee),
-        "USDT",
+        fee_currency,
         Liquidity.TAKER,
         1,
     )
@@ -78,6 +79,16 @@ def test_equal_accounts_do_not_differ() -> None:
     one = view({BTC: "1"}, "tg-a", "900", fees=D(1), funding=D(0))
 
     assert [] == diff(one, one)
+
+
+def test_the_fee_of_a_missed_trade_in_another_currency_is_none_of_the_accounts_money() -> None:
+    """A venue that takes its fees in a coin of its own leaves the account's money as it is."""
+    local = view(net_flow="1000", fees=D(0), currency="USDT")
+    venue = view({BTC: "1"}, net_flow="900", fees=D(0))
+
+    found = diff(local, venue, unbooked=[fill(fee="0.25", fee_currency="BNB")], is_own=own)
+
+    assert [K.MISSING_FILL] == kinds(found)
 
 
 def test_a_trade_that_is_not_booked_is_named_once_and_explains_what_follows() -> None:
