@@ -22,7 +22,7 @@ TORTURE_CCXT := $(TORTURE) --venue binanceusdm
 .DEFAULT_GOAL := help
 
 help:
-	@echo "make run     a paper session on packaged data, offline, in under a minute"
+	@echo "make run     a paper session on packaged data, in about a minute; the first one installs, too"
 	@echo "make test    the test suite, sealed off from the network"
 	@echo "make check   format, lint, types, floors, seams, then the tests"
 	@echo "make torture kill sessions everywhere, once and twice, and at random, with ccxt too (long)"

@@ -17,6 +17,7 @@ import re
 import tomllib
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -216,15 +217,22 @@ def load_instruments(path: Path, *, currency: str = DEFAULT_CURRENCY) -> dict[st
             table = InstrumentTable.model_validate(fields)
             found[symbol] = instrument_of(symbol, table, currency)
         except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            field = ".".join(str(part) for part in first["loc"])
-            reason = first["msg"].removeprefix("Value error, ")
-            raise InstrumentError(
-                f"{path}: [{symbol}] {field}: found {first['input']!r}: {reason}"
-            ) from None
+            raise InstrumentError(f"{path}: [{symbol}] {_problem(error)}") from None
         except InstrumentError as error:
             raise type(error)(f"{path}: {error}") from None
     return found
+
+
+def _problem(error: ValidationError) -> str:
+    first = error.errors(include_url=False)[0]
+    field = ".".join(str(part) for part in first["loc"])
+    reason = first["msg"].removeprefix("Value error, ")
+    if first["type"] == "extra_forbidden":
+        known = list(InstrumentTable.model_fields)
+        near = get_close_matches(field, known, n=1)
+        meant = f"did you mean {near[0]!r}?" if near else f"expected one of: {', '.join(known)}"
+        reason = f"there is no such key; {meant}"
+    return f"{field}: found {first['input']!r}: {reason}"
 
 
 def instrument_of(
@@ -264,6 +272,8 @@ def instrument_of(
 def _read(path: Path) -> dict[str, Any]:
     try:
         text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise InstrumentError(f"{path}: no such file") from None
     except (OSError, UnicodeDecodeError) as error:
         raise InstrumentError(f"{path}: cannot be read: {error}") from error
     try:

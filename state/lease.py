@@ -27,7 +27,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 FILE: Final = "daemon.lock"
 LIVE: Final = "live"
@@ -168,6 +168,17 @@ def is_lease_held(path: Path) -> bool:
     return False
 
 
+def live_leases(account: str, environ: Mapping[str, str]) -> list[tuple[str, Holder | None]]:
+    """Return the venue and the holder of every lease that a live daemon of ``account`` has now."""
+    end = f"-{quote(account, safe='')}.lock"
+    found = sorted(_live_leases_folder(environ).glob("*.lock"))
+    return [
+        (unquote(path.name.removesuffix(end)), read_holder(path))
+        for path in found
+        if path.name.endswith(end) and is_lease_held(path)
+    ]
+
+
 def lease_files(
     account_folder: Path, mode: str, venue: str, account: str, environ: Mapping[str, str]
 ) -> tuple[Path, ...]:
@@ -180,10 +191,14 @@ def lease_files(
     own = account_folder / FILE
     if mode != LIVE:
         return (own,)
+    name = f"{quote(venue, safe='')}-{quote(account, safe='')}.lock"
+    return own, _live_leases_folder(environ) / name
+
+
+def _live_leases_folder(environ: Mapping[str, str]) -> Path:
     state = environ.get("XDG_STATE_HOME", "")
     folder = Path(state) if Path(state).is_absolute() else Path.home() / ".local" / "state"
-    name = f"{quote(venue, safe='')}-{quote(account, safe='')}.lock"
-    return own, folder / "tidegate" / "leases" / name
+    return folder / "tidegate" / "leases"
 
 
 def read_holder(path: Path) -> Holder | None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
@@ -65,6 +67,8 @@ def refuse_real_credentials_in_automation(
 def offline_findings(configuration: Configuration, *, asks: bool) -> Iterator[Finding]:
     """Yield what can be said of the venue without asking it."""
     venue = configuration.settings.venue
+    if venue.adapter is Adapter.CCXT and venue.exchange is not None:
+        yield from _known_exchange(venue.exchange)
     yield from _address(venue)
     if configuration.settings.session.mode == SHADOW:
         yield passed("venue", "needs no credentials and is asked for public market data alone")
@@ -126,6 +130,21 @@ def _accepts(configuration: Configuration, *, goes_on: bool) -> Accepts:
         goes_on or takes(MismatchKind.STRAY_ORDER),
         goes_on or takes(MismatchKind.EXTERNAL_POSITION),
     )
+
+
+def _known_exchange(name: str) -> Iterator[Finding]:
+    """Yield a failure where ccxt, which is not imported for this, has no such exchange."""
+    package = find_spec("ccxt")
+    if package is None:
+        return  # which the venue itself says
+    folders = [Path(folder, "abstract") for folder in package.submodule_search_locations or ()]
+    known = [path.stem for folder in folders for path in folder.glob("[a-z]*.py")]
+    if name not in known:
+        near = get_close_matches(name, known, n=1)
+        meant = f"; did you mean {near[0]!r}?" if near else ""
+        yield failed(
+            "venue.exchange", f"found {name!r}, expected an id of ccxt, as binanceusdm{meant}"
+        )
 
 
 def _address(venue: VenueSettings) -> Iterator[Finding]:

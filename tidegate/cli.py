@@ -82,7 +82,11 @@ class FrontDoor(TyperGroup):
 app = typer.Typer(
     cls=FrontDoor,
     name="tidegate",
-    help="A trading daemon of supervised actors: replay, paper, and the audit of both.",
+    help=(
+        "A trading daemon of supervised actors: replay, paper, shadow and live sessions, and the "
+        "audit of each.\n\nTo begin: `tidegate init`, then `tidegate trade`. To stop all risk: "
+        "`tidegate kill`."
+    ),
     no_args_is_help=False,
     add_completion=False,
     rich_markup_mode=None,

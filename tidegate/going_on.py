@@ -15,7 +15,8 @@ from actors.resuming import Left, ResumeDamaged, ResumeRefused, left_in
 from actors.spec import SessionSpec
 from state.manifest import ManifestError, SessionStatus, file_sha256, load_manifest, seal
 from tidegate.archive import LATEST, MANIFEST, Recorded, recorded_sessions, resolve
-from tidegate.exits import StartRefused, UsageRefused, Wanting
+from tidegate.exits import Exit, StartRefused, UsageRefused, Wanting
+from tidegate.output import say_document
 from tidegate.rebuilding import rebuild
 
 
@@ -121,6 +122,12 @@ def whole_again(recorded: Recorded | None) -> Iterator[None]:
         raise
 
 
-def say_ended(recorded: Recorded) -> None:
+def say_ended(recorded: Recorded, *, as_json: bool) -> None:
     """Say that there is nothing to go on with."""
-    sys.stderr.write(f"tidegate: session {recorded.manifest.session_id} has ended\n")
+    session_id, status = recorded.manifest.session_id, SessionStatus.ENDED.value
+    if as_json:
+        say_document({"session_id": session_id, "status": status, "exit_code": int(Exit.DONE)})
+        return
+    sys.stderr.write(
+        f"tidegate: session {session_id} has ended: nothing to go on with; --new starts one\n"
+    )

@@ -162,8 +162,14 @@ def _in_dialect(
     terms = msgspec.structs.replace(terms, at_once=wanted.market)
     make = _alpaca if wanted.dialect == ALPACA else _binanceusdm
     try:
-        authority = TestAuthority(truth.with_name("tls"))
         host = _opened(truth, lambda: make(terms, truth, secrets, Faults(script), wanted))
+        try:
+            # Only by whoever has the truth log: the clients of an exchange that runs already
+            # trust the certificate that is there.
+            authority = TestAuthority(truth.with_name("tls"))
+        except BaseException:
+            host.log.close()
+            raise
     except (AuthorityUnavailable, NotListable) as refused:
         raise UsageRefused(f"--dialect {wanted.dialect}: {refused}") from None
     files = {

@@ -73,7 +73,7 @@ def trade_session(
                 refuse_beside_open_orders(controls.spec, abandon=abandon)
                 instead = said_of_left(controls.spec)
             if older is not None and left is None:
-                say_ended(older)
+                say_ended(older, as_json=as_json)
                 return Exit.DONE
             # The session has not begun, so nothing of it is late.
             controls.inbox.pulse.rest(PREFLIGHT_S)

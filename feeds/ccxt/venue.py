@@ -309,5 +309,13 @@ def rows_of(name: str, answer: object) -> list[Row]:
 def _said(name: str, error: Exception) -> str:
     """Return what ccxt says in one line, without the page of HTML that some venues answer with."""
     first = (str(error).splitlines() or [""])[0].split("<")[0].strip()[:240]
-    text = first or type(error).__name__
+    text = (first or type(error).__name__) + _cause(error)
     return text if text.startswith(name) else f"{name}: {type(error).__name__}: {text}"
+
+
+def _cause(error: Exception) -> str:
+    """Return why nobody was reached: of a failed connection ccxt itself tells the address only."""
+    cause = error.__cause__
+    if not isinstance(cause, OSError):
+        return ""
+    return f" ({': '.join(filter(None, (type(cause).__name__, str(cause))))})"

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from state.lease import Holder, Lease, lease_files
 from tidegate.control.client import Place, find, place_of
 from tidegate.control.daemon import (
     Daemon,
@@ -74,6 +75,29 @@ def test_no_daemon_is_one_clear_line(tmp_path: Path) -> None:
     """Which account, and where it was looked for."""
     with pytest.raises(Wanting, match=r"no daemon runs for the paper account 'main' in .*runs"):
         find(Place(tmp_path / "runs", "paper", "main"))
+
+
+def test_a_live_daemon_of_the_account_in_another_folder_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever kills in the wrong folder learns at once whom; of another account nothing."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    place = Place(tmp_path / "wrong", "live", "main")
+    files = lease_files(tmp_path / "right", "live", "venue@127.0.0.1:1", "main", os.environ)
+    lease = Lease(files, Holder(4711, "here", 0, "l-1"))
+    try:
+        with pytest.raises(Wanting) as running:
+            find(place)
+        with pytest.raises(Wanting) as other:
+            find(Place(tmp_path / "wrong", "live", "other"))
+    finally:
+        lease.release()
+    with pytest.raises(Wanting) as ended:
+        find(place)
+
+    assert "runs in another folder: at venue@127.0.0.1:1 (pid 4711 on here" in str(running.value)
+    assert "kill -USR1" in str(running.value)
+    assert ["another folder" in str(each.value) for each in (other, ended)] == [False, False]
 
 
 def test_a_daemon_that_died_is_said_to_have_died(tmp_path: Path) -> None:

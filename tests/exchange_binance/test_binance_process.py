@@ -105,6 +105,32 @@ async def test_a_process_with_a_market_of_its_own_is_traded_on(tmp_path: Path) -
     assert 0o600 == mode(told["secret_file"])
 
 
+def test_a_second_exchange_that_is_refused_leaves_the_first_ones_certificate(
+    tmp_path: Path,
+) -> None:
+    """It would be trusted by nobody any more, and go on serving."""
+    data = f"{bars(tmp_path / 'bars.csv')}@{BTC}"
+    started, said = serving(tmp_path, data)
+    told = json.loads(said)
+    before = Path(told["ca_file"]).read_bytes()
+    second = subprocess.run(
+        [sys.executable, "-m", "tidegate", "venue", "--dialect", "binanceusdm", "--data", data],
+        cwd=tmp_path,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    after = Path(told["ca_file"]).read_bytes()
+    started.send_signal(signal.SIGTERM)
+    started.communicate(timeout=30)
+
+    assert 5 == second.returncode
+    assert "another exchange writes this truth log" in second.stderr
+    assert before == after
+
+
 @pytest.mark.parametrize(
     ("content", "wrong"),
     [

@@ -131,6 +131,22 @@ def test_the_dry_run_of_a_venue_names_what_is_missing() -> None:
         )
 
 
+@pytest.mark.parametrize(
+    ("exchange", "expected"),
+    [
+        ("binanceusdn", ["found 'binanceusdn', expected an id of ccxt", "mean 'binanceusdm'?"]),
+        ("binanceusdm", []),
+    ],
+)
+def test_an_exchange_that_ccxt_does_not_know_fails(exchange: str, expected: list[str]) -> None:
+    """Its name was mistyped; nothing else that would be said of it leads there."""
+    configure(CONFIGURATION.replace("binanceusdm", exchange))
+    detail = found_in(checked()).get("venue.exchange", ("", ""))[1]
+
+    assert bool(expected) == bool(detail)
+    assert [] == [part for part in expected if part not in detail]
+
+
 def test_a_certificate_that_is_not_there_fails() -> None:
     """Before any connection fails for it."""
     configure(CONFIGURATION + 'loopback_port = 8443\nloopback_ca = "none.pem"\n')

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from random import Random
@@ -170,7 +171,12 @@ def test_a_session_that_came_to_its_end_has_ended(house: House) -> None:
 
     done = house.run("trade", "--resume")
 
-    assert (0, [f"tidegate: session {house.session.name} has ended"]) == (done.code, done.problems)
+    said = (
+        f"tidegate: session {house.session.name} has ended: nothing to go on with; --new starts one"
+    )
+    assert (0, [said]) == (done.code, done.problems)
+    document = {"session_id": house.session.name, "status": "ended", "exit_code": 0}
+    assert document == json.loads(house.run("trade", "--resume", "--json").out)
     assert before == entries_of(house.session)
 
 

@@ -214,6 +214,8 @@ def test_a_file_of_instruments_is_read(tmp_path: Path) -> None:
         ('["BTC/USD:BTC"]\n', ["BTC/USD:BTC", "inverse"]),
         ('BTC = "x"\n', ["BTC", "'x'", "table"]),
         ("[BTC\n", ["line 1"]),
+        ("[BTC]\nlotstep = '1'\n", ["[BTC]", "lotstep", "did you mean 'lot_step'?"]),
+        ("[BTC]\nzzz = '1'\n", ["no such key", "expected one of: currency, price_tick"]),
     ],
 )
 def test_a_bad_file_is_refused_with_one_line(tmp_path: Path, text: str, parts: list[str]) -> None:
@@ -231,5 +233,5 @@ def test_a_bad_file_is_refused_with_one_line(tmp_path: Path, text: str, parts: l
 
 def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
     """A missing file is an instrument error like any other."""
-    with pytest.raises(InstrumentError, match=r"gone\.toml: cannot be read"):
+    with pytest.raises(InstrumentError, match=r"gone\.toml: no such file"):
         load_instruments(tmp_path / "gone.toml")

@@ -14,6 +14,10 @@ sys.path.append(str(Path(__file__).parents[1] / "ccxt_broker"))
 from capture_venue import Reply, Sent
 from strangers_house import visiting
 
+from feeds.ccxt.reach import Reach
+from feeds.ccxt.venue import open_venue
+from feeds.history import VenueTrouble
+
 Hook = Callable[[Sent], Any]
 
 PAGE = Reply("<html>a page</html>")
@@ -89,3 +93,13 @@ def test_a_stream_that_is_left_elsewhere_is_named_and_not_dialled(tmp_path: Path
     assert 0 == result.exit_code, result.output
     assert [] == visit.dialect.said
     assert ["filled"] == [row["status"] for row in visit.rows("orders")][:1]
+
+
+async def test_market_data_that_nobody_gives_names_why_and_where() -> None:
+    """The venue's own address alone would have a rehearsal look as if it went there."""
+    async with open_venue(Reach("binanceusdm", loopback_port=9)) as venue:
+        with pytest.raises(VenueTrouble) as trouble:
+            await venue.load(["BTC/USDT:USDT"], "1m")
+
+    assert "ClientConnectorError: Cannot connect to host" in str(trouble.value)
+    assert "('127.0.0.1', 9)" in str(trouble.value)

@@ -14,7 +14,7 @@ def register(app: typer.Typer) -> None:
     """Add the commands to ``app``."""
     group = typer.Typer(help="Show the configuration and its schema.", no_args_is_help=False)
 
-    @group.command("show")
+    @group.command("show", short_help="Print the merged configuration, and whence each key is.")
     def show(config: ConfigFiles = None, as_json: Json = False) -> None:
         """
         Print the merged configuration and which source each key has; secrets are masked.

@@ -95,7 +95,7 @@ Mode = Annotated[
 def register(app: typer.Typer) -> None:
     """Add the command to ``app``."""
 
-    @app.command("replay", cls=ManyValues)
+    @app.command("replay", cls=ManyValues, short_help="Replay history through the real actors.")
     def replay(
         data: Data = None,
         strategy: StrategyName = None,

@@ -55,7 +55,7 @@ def register(app: typer.Typer) -> None:
     @app.command(
         "trade",
         cls=ManyValues,
-        short_help="Run the daemon: a paper session at real time, or faster.",
+        short_help="Run the daemon: a paper, shadow or live session.",
     )
     def trade(
         config: ConfigFiles = None,
@@ -71,9 +71,11 @@ def register(app: typer.Typer) -> None:
         as_json: Json = False,
     ) -> int:
         """
-        Run the daemon: a paper session over recorded or synthetic data, at --speed times real time.
+        Run the daemon: one session, on paper, as a shadow or live.
 
-        It ends by itself when the data does; Ctrl-C ends it sooner, with all its artifacts.
+        On paper over recorded or synthetic data, at --speed times real time, it ends by itself
+        when the data does. Ctrl-C ends any session in order, with all its files: exit code 130, 4
+        while it is killed; --resume goes on with it.
         """
         from tidegate.command_line import CommandLine
         from tidegate.config import load

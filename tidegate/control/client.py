@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from state.lease import LIVE
+from state.lease import LIVE, live_leases
 from tidegate.control.daemon import (
     Daemon,
     DaemonUnreadable,
@@ -177,7 +177,7 @@ def find(place: Place) -> Daemon:
         same = [each for each in running_daemons(place.runs_dir) if each.account == place.account]
         if len(same) == 1 and place.mode != LIVE:
             return same[0]
-        raise Wanting(f"no daemon runs for {place}{_others(place)}")
+        raise Wanting(f"no daemon runs for {place}{_others(place)}{_elsewhere(place)}")
     if not daemon.runs():
         session = f"; its last session is {daemon.session_id}" if daemon.session_id else ""
         raise Wanting(
@@ -194,6 +194,22 @@ def _others(place: Place) -> str:
         if (daemon.mode, daemon.account) != (place.mode, place.account)
     ]
     return f"; others run here: {', '.join(others)}" if others else ""
+
+
+def _elsewhere(place: Place) -> str:
+    """Name the live daemons of the account that have their sessions in another folder."""
+    if place.mode != LIVE:
+        return ""
+    found = [
+        f"at {venue} ({holder or 'by somebody'})"
+        for venue, holder in live_leases(place.account, os.environ)
+    ]
+    if not found:
+        return ""
+    return (
+        f"; a live daemon of account {place.account!r} runs in another folder: {', '.join(found)}: "
+        "go there, or `kill -USR1 PID` kills it (not its positions)"
+    )
 
 
 def client_for(socket_path: Path | None, files: Sequence[Path]) -> Client:
