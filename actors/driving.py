@@ -28,15 +28,14 @@ def fire(session: Session, until: int) -> bool:
 
 def keep_killing(session: Session, upto: int) -> None:
     """
-    Let a kill at a venue elsewhere look at what is left, although a turn is not over yet.
+    Let a kill look at what is left, although a turn is not over yet.
 
     It is put on record: nothing else in the journal says that time went on here.
     """
-    assembly, witness = session.assembly, session.witness
-    assert witness is not None, "where the venue is in this process, its kill is soon over"
-    witness.clock_read(upto, IN_A_TURN)
-    assembly.kill.look_on()
-    while assembly.kill.running and fire(session, upto):
+    kill = session.assembly.kill
+    session.read_clock(upto, IN_A_TURN)
+    kill.look_on()
+    while kill.running and fire(session, upto):
         pass
 
 

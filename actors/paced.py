@@ -67,7 +67,6 @@ class PacedDriver:
         self.on_progress = on_progress
         self.stopped_at: Place | None = None
         """Where ``stop`` ended it."""
-        session.assembly.desk.place = lambda: str(session.place)
         self._kept = -1
         self._arrival: Arrival | None = None
         self._unwritten = False
@@ -435,9 +434,9 @@ class PacedDriver:
 
     async def _let_pass(self, until: int) -> None:
         """Let the time ``until`` come, and put it on record if anything is due by then."""
-        clock, witness = self.session.assembly.clock, self._witness
-        if witness is not None and clock.next_timer_at <= until:
-            witness.clock_read(until, AT_THE_END)
+        clock = self.session.assembly.clock
+        if clock.next_timer_at <= until:
+            self.session.read_clock(until, AT_THE_END)
             while self._fire(until):
                 await self.commit()
         clock.advance(until)
@@ -464,16 +463,10 @@ class PacedDriver:
         assembly = self.session.assembly
         if not assembly.kill.running:
             return
-        if self._witness is not None:
-            upto, seq = self.pacer.session_ms(assembly.clock.now), self.session.journal.seq
-            if seq != self._looked_on or assembly.clock.next_timer_at <= upto:
-                keep_killing(self.session, upto)
-                self._looked_on = self.session.journal.seq
-            return
-        assembly.kill.look_on()
-        while assembly.kill.running:
-            if not self._fire(self.pacer.session_ms(assembly.clock.now)):
-                return
+        upto, seq = self.pacer.session_ms(assembly.clock.now), self.session.journal.seq
+        if seq != self._looked_on or assembly.clock.next_timer_at <= upto:
+            keep_killing(self.session, upto)
+            self._looked_on = self.session.journal.seq
 
     def _fire(self, until: int) -> bool:
         """Fire the earliest timer not later than ``until``; what follows is still to be settled."""

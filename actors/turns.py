@@ -49,6 +49,7 @@ from messages import (
     KILL_HOLD,
     Adoption,
     Bar,
+    ClockRead,
     FundingRate,
     FundingSettled,
     Hold,
@@ -265,6 +266,12 @@ class Session:
         self.turn(arrival, max(arrival[0].timestamp + self.spec.feed.timeframe_ms, now))
         self.turns += 1
         self.bars += len(arrival)
+
+    def read_clock(self, upto: int, occasion: str) -> None:
+        """Put on record that timers due by ``upto`` go off here: see ``ClockRead``."""
+        now, source = self._clock.now, f"venue:{self.assembly.broker.name}"
+        read = ClockRead(now, upto, occasion)
+        self.journal.append(now, source, "", str(self.place), read)
 
     def _record(self, message: Message, place: str) -> None:
         self.journal.append(self._clock.now, "feed", "", place, message)
