@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from actors.runtime import Cell
     from actors.turns import Session
 
 IN_A_TURN: Final = "kill"
@@ -43,11 +44,17 @@ def leave_behind(session: Session) -> None:
     """
     Stop, before the end, every strategy that has more to do than anybody waits for.
 
-    What it remembers is kept first: that is what it goes on from, should the session go on. One
-    that is between two incarnations does nothing anyway, and what is queued for it is no backlog.
+    How much that is depends on the machine, so where it was is on record. What it still had to hear
+    the next process tells it, if there is one. One that is between two incarnations does nothing
+    anyway, and what is queued for it is no backlog.
     """
-    supervisor = session.assembly.supervisor
     for cell in session.assembly.dispatcher.strangers():
         if cell.runs and len(cell.mailbox):
-            supervisor.keep_state(cell)
-            supervisor.retire(cell, "it has not kept up, and the session ends")
+            leave(session, cell)
+
+
+def leave(session: Session, cell: Cell) -> None:
+    """Leave one strategy behind at this very place; what it remembers is kept."""
+    supervisor = session.assembly.supervisor
+    supervisor.leave(cell, "it has not kept up, and the session ends", str(session.place))
+    supervisor.keep_state(cell)

@@ -338,7 +338,7 @@ class PacedDriver:
         try:
             while not dispatcher.settle_for(self._slice_is_over):
                 if self._is_ending():
-                    return
+                    leave_behind(self.session)
                 if self.inbox.owes:
                     await self._acknowledge()
                 else:
@@ -450,10 +450,14 @@ class PacedDriver:
             await self.commit()
 
     async def wind_down(self) -> None:
-        """Do what there is to do before the end, for a while; stop a strategy that has more."""
+        """
+        Do what there is to do before the end.
+
+        Where a strategy was left behind it is no end: somebody has stopped it before.
+        """
         await self.commit()
-        leave_behind(self.session)
-        await self.commit()
+        if self.stopped_at is None and self.session.leaves_behind:
+            self.stopped_at = self.session.place
 
     def _slice_is_over(self) -> bool:
         return monotonic_s() > self._slice_until_s

@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Final
 
-from actors.driving import AT_THE_END, IN_A_TURN, fire, keep_killing, leave_behind
+from actors.driving import AT_THE_END, IN_A_TURN, fire, keep_killing, leave
 from actors.keeping import Keeper
 from actors.outcomes import COMPLETED, INPUT_REFUSED, INTERRUPTED
 from actors.places import Place
 from actors.playback import Errands, ToldAgain, as_brought
 from actors.runtime.clock import NEVER
-from actors.tape import Arrival, Command, End, Failure, Reading, Start, Tape
+from actors.tape import Arrival, Command, End, Failure, Leaving, Reading, Start, Tape
 from actors.turns import Session
 from brokers.recorded import RecordedBroker
 from feeds.contract import Group, LiveFeed
@@ -82,8 +82,8 @@ class Redriver:
         if self.is_left or self._is_over:
             return
         self.commit()
-        leave_behind(session)
-        self.commit()
+        if otherwise == COMPLETED and session.leaves_behind:
+            self._is_stopped, otherwise = True, INTERRUPTED
         outcome, exit_code = session.outcome(otherwise)
         end = self._end if self._is_stopped else None
         session.finish(outcome, exit_code, None if end is None else end.place)
@@ -389,6 +389,17 @@ class Redriver:
         self.tape.readings.popleft()
         keep_killing(self.session, reading.read.upto)
 
+    def _leaving_due(self) -> Leaving | None:
+        """Return the strategy that was left behind here, if one was."""
+        leavings = self.tape.leavings
+        if not leavings or self._within or leavings[0].seq != self.session.journal.seq + 1:
+            return None
+        return leavings[0] if self._is_at(leavings[0].place) else None
+
+    def _leave_behind(self, leaving: Leaving) -> None:
+        self.tape.leavings.popleft()
+        leave(self.session, self.session.assembly.dispatcher.cells[leaving.actor])
+
     def _failure_waits(self, until: int) -> Failure | None:
         """Return the next failure of a live feed, if what is settled here hears of it."""
         amid = self.session.place.amidst()
@@ -438,6 +449,9 @@ class Redriver:
             return lambda: self._look_on(reading)
         if self.is_left:
             return None
+        leaving = self._leaving_due()
+        if leaving is not None:
+            return lambda: self._leave_behind(leaving)
         failure = self._next_failure(now, session.place)
         if failure is not None and failure.at == now:
             return lambda: self._fail(failure)

@@ -292,6 +292,11 @@ class Session:
         return self.recovery.is_unaccounted
 
     @property
+    def leaves_behind(self) -> bool:
+        """Return whether a strategy that had not kept up was stopped, with what it has to hear."""
+        return any(cell.state is CellState.LEFT for cell in self._dispatcher.strangers())
+
+    @property
     def place(self) -> Place:
         """Return where it is, exactly; no handler may be running."""
         handled = 0

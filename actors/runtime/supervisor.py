@@ -158,14 +158,27 @@ class Supervisor:
         """Stop one child, unless it is; what is queued for it becomes dead letters, or waits."""
         if cell.state is CellState.STOPPED:
             return
+        is_told = cell.state is CellState.LEFT
         if waits:
             cell.become(CellState.STOPPED)
         else:
             self._retire(cell, CellState.STOPPED)
+        if not is_told:
+            self._say_stopped(cell, reason)
+
+    def leave(self, cell: Cell, reason: str, place: str) -> None:
+        """
+        Let one child do no more, from ``place`` on; what is queued for it, and what comes, waits.
+
+        Whether it waits for the next process of the session is decided when everything stops.
+        """
+        cell.become(CellState.LEFT)
+        self._say_stopped(cell, reason, place)
+
+    def _say_stopped(self, cell: Cell, reason: str, origin: Origin = None) -> None:
         now = self.dispatcher.clock.now
-        self.dispatcher.publish(
-            "supervisor", ActorStopped(cell.name, now, cell.incarnation, reason)
-        )
+        stopped = ActorStopped(cell.name, now, cell.incarnation, reason)
+        self.dispatcher.publish("supervisor", stopped, origin)
 
     # -- failure: the Guardian's duties
 
