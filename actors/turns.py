@@ -72,6 +72,9 @@ from state.register import STOPPING
 
 PROGRESS_EVERY = 4096
 
+MIDNIGHT = "session|midnight"
+"""The name of the timer that keeps strategies' states."""
+
 
 class SessionError(Exception):
     """A session that cannot be put together; the message says why."""
@@ -224,7 +227,7 @@ class Session:
                 )
         assembly.kill.go_on()
         self._mark("start")
-        clock.call_at(next_midnight(clock.now), self._snapshot_at_midnight)
+        clock.call_at(next_midnight(clock.now), self._snapshot_at_midnight, MIDNIGHT)
         if self._recorded is not None:
             self._recorded = None
             self.recovery.look(clock.now)
@@ -321,7 +324,7 @@ class Session:
 
     def _snapshot_at_midnight(self, at: int) -> None:
         self.take_snapshots()
-        self.assembly.clock.call_at(next_midnight(at), self._snapshot_at_midnight)
+        self.assembly.clock.call_at(next_midnight(at), self._snapshot_at_midnight, MIDNIGHT)
 
     def take_snapshots(self) -> None:
         """Have every running strategy journal its durable state."""

@@ -273,7 +273,8 @@ class Supervisor:
             "supervisor",
             ActorRestarting(cell.name, clock.now, cell.incarnation, action.delay_s),
         )
-        clock.call_at(clock.now + round(action.delay_s * 1000), lambda _at: self._restart(cell))
+        at = clock.now + round(action.delay_s * 1000)
+        clock.call_at(at, lambda _at: self._restart(cell), f"restart|{cell.name}")
 
     def keep_state(self, cell: Cell) -> None:
         """Have ``cell``'s durable state journaled; a failure of that is a failure of the actor."""
@@ -345,8 +346,7 @@ class Supervisor:
         hold = self.dispatcher.holds.view()[hold_id]
         if changed:
             self.dispatcher.publish("supervisor", HoldPlaced(hold))
-            if hold.until is not None:
-                self.dispatcher.clock.call_at(hold.until, lambda _at: self._lift_at_end(hold))
+            self._await_end(hold)
         if hold.mode is not HoldMode.BLOCK:
             self.answered += self.dispatcher.drain(hold.mode)
         return hold
@@ -355,8 +355,12 @@ class Supervisor:
         """Put a hold of an earlier session in force again, as it was; nothing has started yet."""
         self.dispatcher.holds.place(hold)
         self.dispatcher.publish("supervisor", HoldPlaced(hold))
+        self._await_end(hold)
+
+    def _await_end(self, hold: Hold) -> None:
         if hold.until is not None:
-            self.dispatcher.clock.call_at(hold.until, lambda _at: self._lift_at_end(hold))
+            name = f"hold|{hold.hold_id}"
+            self.dispatcher.clock.call_at(hold.until, lambda _at: self._lift_at_end(hold), name)
 
     def _lift_at_end(self, hold: Hold) -> None:
         # Only the very hold that was to end then, not a newer one of the same id; and what is
