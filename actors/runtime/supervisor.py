@@ -274,7 +274,9 @@ class Supervisor:
             ActorRestarting(cell.name, clock.now, cell.incarnation, action.delay_s),
         )
         at = clock.now + round(action.delay_s * 1000)
-        clock.call_at(at, lambda _at: self._restart(cell), f"restart|{cell.name}")
+        # Those of one instant are restarted in the order in which they started.
+        order = next(index for index, spec in enumerate(self.specs) if spec.name == cell.name)
+        clock.call_at(at, lambda _at: self._restart(cell), f"restart|{order:04}")
 
     def keep_state(self, cell: Cell) -> None:
         """Have ``cell``'s durable state journaled; a failure of that is a failure of the actor."""
