@@ -32,6 +32,7 @@ from actors.runtime.clock import LOOK_UP_S, NEVER, monotonic_s, rung_within
 from actors.runtime.garbage import Rests
 from actors.runtime.limits import (
     CHECK_PATIENCE_S,
+    LAST_PATIENCE_S,
     LAST_READINGS,
     REMOTE_PATIENCE_S,
     SETTLE_SLICE_S,
@@ -339,6 +340,8 @@ class PacedDriver:
             while not dispatcher.settle_for(self._slice_is_over):
                 if self._is_ending():
                     leave_behind(self.session)
+                    if self._witness is not None and self._is_ending(patience_s=LAST_PATIENCE_S):
+                        return  # a venue elsewhere may have more and more to say
                 if self.inbox.owes:
                     await self._acknowledge()
                 else:
@@ -350,13 +353,13 @@ class PacedDriver:
         finally:
             self.session.is_settling = False
 
-    def _is_ending(self) -> bool:
+    def _is_ending(self, patience_s: float = 0.0) -> bool:
         """Return whether the end was asked for so long ago that nobody's backlog is waited for."""
         if not self.stop():
             return False
         if self._stopping_s is None:
             self._stopping_s = monotonic_s()
-        return monotonic_s() - self._stopping_s > STOP_PATIENCE_S
+        return monotonic_s() - self._stopping_s > STOP_PATIENCE_S + patience_s
 
     async def hear_out(self) -> None:
         """Take what a venue elsewhere has to say until it has said it all, or for a while."""
