@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from actors.runtime import Cell
     from actors.turns import Session
 
 IN_A_TURN: Final = "kill"
@@ -28,15 +29,14 @@ def fire(session: Session, until: int) -> bool:
 
 def keep_killing(session: Session, upto: int) -> None:
     """
-    Let a kill at a venue elsewhere look at what is left, although a turn is not over yet.
+    Let a kill look at what is left, although a turn is not over yet.
 
     It is put on record: nothing else in the journal says that time went on here.
     """
-    assembly, witness = session.assembly, session.witness
-    assert witness is not None, "where the venue is in this process, its kill is soon over"
-    witness.clock_read(upto, IN_A_TURN)
-    assembly.kill.look_on()
-    while assembly.kill.running and fire(session, upto):
+    kill = session.assembly.kill
+    session.read_clock(upto, IN_A_TURN)
+    kill.look_on()
+    while kill.running and fire(session, upto):
         pass
 
 
@@ -44,11 +44,17 @@ def leave_behind(session: Session) -> None:
     """
     Stop, before the end, every strategy that has more to do than anybody waits for.
 
-    What it remembers is kept first: that is what it goes on from, should the session go on. One
-    that is between two incarnations does nothing anyway, and what is queued for it is no backlog.
+    How much that is depends on the machine, so where it was is on record. What it still had to hear
+    the next process tells it, if there is one. One that is between two incarnations does nothing
+    anyway, and what is queued for it is no backlog.
     """
-    supervisor = session.assembly.supervisor
     for cell in session.assembly.dispatcher.strangers():
         if cell.runs and len(cell.mailbox):
-            supervisor.keep_state(cell)
-            supervisor.retire(cell, "it has not kept up, and the session ends")
+            leave(session, cell)
+
+
+def leave(session: Session, cell: Cell) -> None:
+    """Leave one strategy behind at this very place; what it remembers is kept."""
+    supervisor = session.assembly.supervisor
+    supervisor.leave(cell, "it has not kept up, and the session ends", str(session.place))
+    supervisor.keep_state(cell)

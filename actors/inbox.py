@@ -171,7 +171,13 @@ class Inbox:
     # -- the session's thread
 
     def open(self, session: Session) -> None:
-        """Stand before ``session``, which runs in this thread's event loop."""
+        """
+        Stand before ``session``, which runs in this thread's event loop.
+
+        Whoever comes from now on is taken at a place that the journal names, be it in the middle
+        of the start: a kill file waits for nobody.
+        """
+        session.assembly.desk.place = lambda: str(session.place)
         self._loop = asyncio.get_running_loop()
         self._bell = asyncio.Event()
         self.session = session

@@ -201,7 +201,7 @@ class Keeper:
         mark = (cell.incarnation + (not cell.runs), cell.handled + cell.dead + cell.refused)
         if self._seen.get(cell.name) == mark:
             return None
-        if not cell.runs:
+        if not cell.is_whole:
             self._seen[cell.name] = mark
             return self._between_incarnations(cell)
         found: list[bytes] = []

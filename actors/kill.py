@@ -50,6 +50,9 @@ RISK: Final = "risk"
 EXECUTION: Final = "execution"
 """The actors that a kill's orders and cancels go through."""
 
+TIMER: Final = "kill"
+"""The name of its timers."""
+
 AFTER_DRAINED: Final = tuple(KillStage)[2:]
 """The stages of a kill that come after the answers to what was waiting."""
 
@@ -257,7 +260,7 @@ class KillSwitch:
         self._heard = True
         clock = self.supervisor.dispatcher.clock
         kill_id = self._kill_id
-        clock.call_at(clock.now, lambda _at: self._look_on(kill_id))
+        clock.call_at(clock.now, lambda _at: self._look_on(kill_id), TIMER)
 
     def _look_on(self, kill_id: str) -> None:
         self._heard = False
@@ -273,7 +276,9 @@ class KillSwitch:
         clock = self.supervisor.dispatcher.clock
         clock.cancel(self._next_look)
         kill_id = self._kill_id
-        self._next_look = clock.call_at(clock.now + delay_ms, lambda _at: self._look(kill_id))
+        self._next_look = clock.call_at(
+            clock.now + delay_ms, lambda _at: self._look(kill_id), TIMER
+        )
 
     def _look(self, kill_id: str) -> None:
         if not self.running or kill_id != self._kill_id:

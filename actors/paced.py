@@ -32,6 +32,7 @@ from actors.runtime.clock import LOOK_UP_S, NEVER, monotonic_s, rung_within
 from actors.runtime.garbage import Rests
 from actors.runtime.limits import (
     CHECK_PATIENCE_S,
+    LAST_PATIENCE_S,
     LAST_READINGS,
     REMOTE_PATIENCE_S,
     SETTLE_SLICE_S,
@@ -67,7 +68,6 @@ class PacedDriver:
         self.on_progress = on_progress
         self.stopped_at: Place | None = None
         """Where ``stop`` ended it."""
-        session.assembly.desk.place = lambda: str(session.place)
         self._kept = -1
         self._arrival: Arrival | None = None
         self._unwritten = False
@@ -339,7 +339,9 @@ class PacedDriver:
         try:
             while not dispatcher.settle_for(self._slice_is_over):
                 if self._is_ending():
-                    return
+                    leave_behind(self.session)
+                    if self._witness is not None and self._is_ending(patience_s=LAST_PATIENCE_S):
+                        return  # a venue elsewhere may have more and more to say
                 if self.inbox.owes:
                     await self._acknowledge()
                 else:
@@ -351,13 +353,13 @@ class PacedDriver:
         finally:
             self.session.is_settling = False
 
-    def _is_ending(self) -> bool:
+    def _is_ending(self, patience_s: float = 0.0) -> bool:
         """Return whether the end was asked for so long ago that nobody's backlog is waited for."""
         if not self.stop():
             return False
         if self._stopping_s is None:
             self._stopping_s = monotonic_s()
-        return monotonic_s() - self._stopping_s > STOP_PATIENCE_S
+        return monotonic_s() - self._stopping_s > STOP_PATIENCE_S + patience_s
 
     async def hear_out(self) -> None:
         """Take what a venue elsewhere has to say until it has said it all, or for a while."""
@@ -435,9 +437,9 @@ class PacedDriver:
 
     async def _let_pass(self, until: int) -> None:
         """Let the time ``until`` come, and put it on record if anything is due by then."""
-        clock, witness = self.session.assembly.clock, self._witness
-        if witness is not None and clock.next_timer_at <= until:
-            witness.clock_read(until, AT_THE_END)
+        clock = self.session.assembly.clock
+        if clock.next_timer_at <= until:
+            self.session.read_clock(until, AT_THE_END)
             while self._fire(until):
                 await self.commit()
         clock.advance(until)
@@ -451,10 +453,14 @@ class PacedDriver:
             await self.commit()
 
     async def wind_down(self) -> None:
-        """Do what there is to do before the end, for a while; stop a strategy that has more."""
+        """
+        Do what there is to do before the end.
+
+        Where a strategy was left behind it is no end: somebody has stopped it before.
+        """
         await self.commit()
-        leave_behind(self.session)
-        await self.commit()
+        if self.stopped_at is None and self.session.leaves_behind:
+            self.stopped_at = self.session.place
 
     def _slice_is_over(self) -> bool:
         return monotonic_s() > self._slice_until_s
@@ -464,16 +470,10 @@ class PacedDriver:
         assembly = self.session.assembly
         if not assembly.kill.running:
             return
-        if self._witness is not None:
-            upto, seq = self.pacer.session_ms(assembly.clock.now), self.session.journal.seq
-            if seq != self._looked_on or assembly.clock.next_timer_at <= upto:
-                keep_killing(self.session, upto)
-                self._looked_on = self.session.journal.seq
-            return
-        assembly.kill.look_on()
-        while assembly.kill.running:
-            if not self._fire(self.pacer.session_ms(assembly.clock.now)):
-                return
+        upto, seq = self.pacer.session_ms(assembly.clock.now), self.session.journal.seq
+        if seq != self._looked_on or assembly.clock.next_timer_at <= upto:
+            keep_killing(self.session, upto)
+            self._looked_on = self.session.journal.seq
 
     def _fire(self, until: int) -> bool:
         """Fire the earliest timer not later than ``until``; what follows is still to be settled."""

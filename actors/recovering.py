@@ -105,7 +105,7 @@ class Recovery:
                 assembly.supervisor.lift(RECOVERING_HOLD, "reconciler", agreed)
                 self._reached("trading")
                 return
-        assembly.clock.call_at(at + RECOVERY_LOOK_MS, self.look)
+        assembly.clock.call_at(at + RECOVERY_LOOK_MS, self.look, "recovery")
 
     @property
     def is_unaccounted(self) -> bool:

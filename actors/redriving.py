@@ -8,16 +8,15 @@ very place at which it came: see ``actors.reexecution``.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from operator import itemgetter
 from typing import TYPE_CHECKING, Final
 
-from actors.driving import AT_THE_END, IN_A_TURN, fire, keep_killing, leave_behind
+from actors.driving import AT_THE_END, IN_A_TURN, fire, keep_killing, leave
 from actors.keeping import Keeper
 from actors.outcomes import COMPLETED, INPUT_REFUSED, INTERRUPTED
 from actors.places import Place
 from actors.playback import Errands, ToldAgain, as_brought
 from actors.runtime.clock import NEVER
-from actors.tape import Arrival, Command, End, Failure, Reading, Start, Tape
+from actors.tape import Arrival, Command, End, Failure, Leaving, Reading, Start, Tape
 from actors.turns import Session
 from brokers.recorded import RecordedBroker
 from feeds.contract import Group, LiveFeed
@@ -83,8 +82,8 @@ class Redriver:
         if self.is_left or self._is_over:
             return
         self.commit()
-        leave_behind(session)
-        self.commit()
+        if otherwise == COMPLETED and session.leaves_behind:
+            self._is_stopped, otherwise = True, INTERRUPTED
         outcome, exit_code = session.outcome(otherwise)
         end = self._end if self._is_stopped else None
         session.finish(outcome, exit_code, None if end is None else end.place)
@@ -168,7 +167,6 @@ class Redriver:
                 if session.place.fired is not None:
                     clock.advance(self._next_time())  # it went on while nothing happened
                 self.commit()
-                self._look_once_more()
                 return False
             elif due >= at:
                 return True
@@ -208,15 +206,13 @@ class Redriver:
         return True
 
     def _what_followed(self, at: int) -> None:
-        """Settle what followed while the disk was written, and look at a kill."""
+        """Settle what followed while the disk was written."""
         assembly = self.session.assembly
         clock, dispatcher = assembly.clock, assembly.dispatcher
         if dispatcher.busy or dispatcher.pending:
             due = min(clock.next_timer_at, at)
             clock.advance(min(self._next_time(), max(clock.now, due)))
             self.commit()
-        if assembly.kill.running and self._command_waits(until=NEVER) is not None:
-            self._keep_killing()  # which may let time run ahead of the data
 
     def _has_come(self) -> bool:
         """Let in what a venue elsewhere said next, or settle what it has said; return whether."""
@@ -281,51 +277,13 @@ class Redriver:
                 # What came in between is acknowledged at once.
                 if self.is_left or self._leaves_while_writing():
                     return False
-                self._keep_killing()
             return not self.is_left
         finally:
             self.session.is_settling = False
 
     def _is_enough(self) -> bool:
         """Return whether something happened here, in the middle of things."""
-        if self.session.witness is not None:
-            return self._leaves()
-        return self._time_has_moved()
-
-    def _time_has_moved(self) -> bool:
-        """Return whether time went on here: only a kill lets it."""
-        assembly = self.session.assembly
-        return assembly.kill.running and self._next_time() > assembly.clock.now
-
-    def _keep_killing(self) -> None:
-        assembly = self.session.assembly
-        if self.session.witness is not None:
-            return  # where one looked on, the journal says so
-        assembly.kill.look_on()
-        while assembly.kill.running and not self._is_still():
-            if not self._fire(self._next_time()):
-                return
-
-    def _look_once_more(self) -> None:
-        """Let a kill look on before the end where it did, though no time had passed for it."""
-        kill, following = self.session.assembly.kill, self.session.journal.seq + 1
-        if self.session.witness is None and kill.running and following in self.tape.steps:
-            kill.look_on()
-            self.commit()
-
-    def _is_still(self) -> bool:
-        """Return whether no timer went off any more before the next thing that came in."""
-        tape, start = self.tape, self._until_start
-        queues = (tape.market, tape.commands, tape.checks, tape.failures)
-        coming = [(queue[0].seq, queue[0].place) for queue in queues if queue]
-        if start is not None and start.place is not None:
-            coming.append((start.seq, start.place))
-        elif self._end is not None and self._end.place is not None:
-            coming.append((self._end.seq, self._end.place))
-        if not coming:
-            return False
-        _, place = min(coming, key=itemgetter(0))
-        return place.fired is not None and place.fired <= self.session.assembly.clock.fired
+        return self.session.witness is not None and self._leaves()
 
     def _fire(self, until: int) -> bool:
         return fire(self.session, until)
@@ -372,11 +330,10 @@ class Redriver:
 
     def _read_again(self, reading: Reading) -> None:
         session = self.session
-        clock, witness = session.assembly.clock, session.witness
-        assert witness is not None, "only a venue elsewhere is waited for"
+        clock = session.assembly.clock
         self.tape.readings.popleft()
         clock.advance(reading.read.at)
-        witness.clock_read(reading.read.upto, AT_THE_END)
+        session.read_clock(reading.read.upto, AT_THE_END)
         while not self.is_left and self._fire(reading.read.upto):
             self.commit()
         if not self.is_left:
@@ -432,6 +389,17 @@ class Redriver:
         self.tape.readings.popleft()
         keep_killing(self.session, reading.read.upto)
 
+    def _leaving_due(self) -> Leaving | None:
+        """Return the strategy that was left behind here, if one was."""
+        leavings = self.tape.leavings
+        if not leavings or self._within or leavings[0].seq != self.session.journal.seq + 1:
+            return None
+        return leavings[0] if self._is_at(leavings[0].place) else None
+
+    def _leave_behind(self, leaving: Leaving) -> None:
+        self.tape.leavings.popleft()
+        leave(self.session, self.session.assembly.dispatcher.cells[leaving.actor])
+
     def _failure_waits(self, until: int) -> Failure | None:
         """Return the next failure of a live feed, if what is settled here hears of it."""
         amid = self.session.place.amidst()
@@ -481,6 +449,9 @@ class Redriver:
             return lambda: self._look_on(reading)
         if self.is_left:
             return None
+        leaving = self._leaving_due()
+        if leaving is not None:
+            return lambda: self._leave_behind(leaving)
         failure = self._next_failure(now, session.place)
         if failure is not None and failure.at == now:
             return lambda: self._fail(failure)

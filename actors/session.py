@@ -375,6 +375,8 @@ async def _to_the_end(
     # Nobody comes in any more, and who came before is heard before it is said how it ended.
     inbox.shut()
     await driver.wind_down()
+    if otherwise == COMPLETED and driver.stopped_at is not None:
+        otherwise = INTERRUPTED
     outcome, exit_code = session.outcome(otherwise)
     passing("session.ending")
     session.finish(outcome, exit_code, driver.stopped_at)

@@ -18,6 +18,7 @@ from brokers.contract import News
 from messages import (
     AccountRead,
     ActorFailed,
+    ActorStopped,
     Bar,
     CallFailed,
     ClockRead,
@@ -67,6 +68,7 @@ _INPUTS: Final = tuple(
         JournalChecked,
         MarketSeen,
         ActorFailed,
+        ActorStopped,
     )
 )
 
@@ -143,6 +145,15 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
+class Leaving:
+    """A strategy that had not kept up was left behind."""
+
+    seq: int
+    place: Place
+    actor: str
+
+
+@dataclass(frozen=True, slots=True)
 class Reading:
     """One reading of the clock that nothing else in the journal tells of."""
 
@@ -170,6 +181,7 @@ class Tape:
     arrivals: deque[Arrival] = field(default_factory=deque)
     market: deque[Seen] = field(default_factory=deque)
     failures: deque[Failure] = field(default_factory=deque)
+    leavings: deque[Leaving] = field(default_factory=deque)
     readings: deque[Reading] = field(default_factory=deque)
     checks: deque[Check] = field(default_factory=deque)
     records: dict[int, Message] = field(default_factory=dict)
@@ -243,6 +255,10 @@ def _take(tape: Tape, entry: Entry) -> None:
             if place is not None:  # else a handler did, and does so again
                 failure = Failure(seq, at, place, message.error, message.traceback)
                 tape.failures.append(failure)
+        case ActorStopped():
+            place = Place.of(entry.causation)
+            if place is not None:  # else it was stopped with everybody
+                tape.leavings.append(Leaving(seq, place, message.actor))
         case SessionEnded():
             stopped = message.outcome == INTERRUPTED
             place = _place_of(entry) if stopped else Place.of(entry.causation)

@@ -49,6 +49,7 @@ from messages import (
     KILL_HOLD,
     Adoption,
     Bar,
+    ClockRead,
     FundingRate,
     FundingSettled,
     Hold,
@@ -70,6 +71,9 @@ from state.money import exact, use_exact_context
 from state.register import STOPPING
 
 PROGRESS_EVERY = 4096
+
+MIDNIGHT = "session|midnight"
+"""The name of the timer that keeps strategies' states."""
 
 
 class SessionError(Exception):
@@ -223,7 +227,7 @@ class Session:
                 )
         assembly.kill.go_on()
         self._mark("start")
-        clock.call_at(next_midnight(clock.now), self._snapshot_at_midnight)
+        clock.call_at(next_midnight(clock.now), self._snapshot_at_midnight, MIDNIGHT)
         if self._recorded is not None:
             self._recorded = None
             self.recovery.look(clock.now)
@@ -266,6 +270,12 @@ class Session:
         self.turns += 1
         self.bars += len(arrival)
 
+    def read_clock(self, upto: int, occasion: str) -> None:
+        """Put on record that timers due by ``upto`` go off here: see ``ClockRead``."""
+        now, source = self._clock.now, f"venue:{self.assembly.broker.name}"
+        read = ClockRead(now, upto, occasion)
+        self.journal.append(now, source, "", str(self.place), read)
+
     def _record(self, message: Message, place: str) -> None:
         self.journal.append(self._clock.now, "feed", "", place, message)
 
@@ -283,6 +293,11 @@ class Session:
     def is_unaccounted(self) -> bool:
         """Return whether the venue is still to be asked about something before anything opens."""
         return self.recovery.is_unaccounted
+
+    @property
+    def leaves_behind(self) -> bool:
+        """Return whether a strategy that had not kept up was stopped, with what it has to hear."""
+        return any(cell.state is CellState.LEFT for cell in self._dispatcher.strangers())
 
     @property
     def place(self) -> Place:
@@ -309,7 +324,7 @@ class Session:
 
     def _snapshot_at_midnight(self, at: int) -> None:
         self.take_snapshots()
-        self.assembly.clock.call_at(next_midnight(at), self._snapshot_at_midnight)
+        self.assembly.clock.call_at(next_midnight(at), self._snapshot_at_midnight, MIDNIGHT)
 
     def take_snapshots(self) -> None:
         """Have every running strategy journal its durable state."""

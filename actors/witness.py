@@ -36,7 +36,6 @@ from messages import (
     Bar,
     CallFailed,
     Cause,
-    ClockRead,
     FundingRate,
     Message,
     MinimumOrder,
@@ -172,10 +171,6 @@ class Witness:
             return
         self._record(said, place)
         self._deliver(said)
-
-    def clock_read(self, upto: int, occasion: str) -> None:
-        """Put on record that timers due by ``upto`` go off here."""
-        self._record(ClockRead(self._clock.now, upto, occasion), self.place())
 
     def _record(self, message: Message, place: str = "") -> None:
         self._dispatcher.journal.append(self._clock.now, self._source, "", place, message)

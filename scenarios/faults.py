@@ -302,7 +302,7 @@ class FaultyBroker(PaperBroker):
             self._heard = len(self.told)
             self.deliver_late(late.report)
 
-        self.clock.call_at(max(late.at, self.clock.now), arrive)
+        self.clock.call_at(max(late.at, self.clock.now), arrive, "venue")
 
     @property
     def owes(self) -> bool:

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from actors.outcomes import INTERRUPTED
 from actors.resuming import Left, ResumeDamaged, ResumeRefused, left_in
 from actors.spec import SessionSpec
 from state.manifest import ManifestError, SessionStatus, file_sha256, load_manifest, seal
@@ -71,6 +72,7 @@ def left_of(recorded: Recorded, spec: SessionSpec) -> Left | None:
     """
     status, manifest = recorded.manifest.status, recorded.folder / MANIFEST
     if status is SessionStatus.ENDED:
+        _refuse_older_stop(recorded, recorded.manifest.outcome)
         return None
     try:
         left = left_in(recorded.folder, spec)
@@ -102,7 +104,24 @@ def left_of(recorded: Recorded, spec: SessionSpec) -> Left | None:
             if path.suffix in {".csv", ".md", ".ndjson"}
         },
     )
+    _refuse_older_stop(recorded, left.ended.outcome)
     return None
+
+
+def _refuse_older_stop(recorded: Recorded, outcome: str) -> None:
+    """
+    Refuse to take a session for ended that was interrupted: an older Tidegate has stopped it.
+
+    Ours leave one that was interrupted to be gone on with. That one kept states of after its end,
+    of actors that had been stopped: over these nothing can begin. It did not end, either: what it
+    held is still there.
+    """
+    if outcome == INTERRUPTED and recorded.manifest.mode != "replay":
+        raise StartRefused(
+            f"start-up refused: session {recorded.manifest.session_id} was interrupted by an older "
+            "Tidegate, which kept nothing to go on from; look at what it held (`tidegate report "
+            f"{recorded.manifest.session_id}`); --new begins a new session beside it"
+        )
 
 
 @contextmanager

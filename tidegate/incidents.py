@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final
@@ -171,9 +171,7 @@ def scenario_of(
         near += [entry for entry in settlements(near, entries) if entry.seq > last.seq]
         last = near[-1]
     kind = type(event.message).__name__
-    steps = sorted(
-        (*_steps(entries[: last.seq], start), *between_bars(entries[: last.seq], start)), key=_at
-    )
+    steps = steps_of(entries[: last.seq], start)
     if len(steps) > ROWS_MAX:
         raise UsageRefused(
             f"found {len(steps)} quotes, trades and commands before the event, expected at most "
@@ -247,12 +245,18 @@ def _market(feed: BarFeed, start: int, until: int) -> dict[str, Any]:
     return {symbol: {"rows": found} for symbol, found in rows.items()}
 
 
-def _steps(entries: Iterable[Entry], start: int) -> Iterator[dict[str, Any]]:
+def steps_of(entries: Sequence[Entry], start: int) -> list[dict[str, Any]]:
+    """Return what came from outside, in the order in which it came, with times from ``start``."""
+    found = (*_steps(entries, start), *between_bars(entries, start))
+    return [step for _, step in sorted(found, key=lambda each: (_at(each[1]), each[0]))]
+
+
+def _steps(entries: Iterable[Entry], start: int) -> Iterator[tuple[int, dict[str, Any]]]:
     refused = {
         entry.message.command_id for entry in entries if isinstance(entry.message, CommandRefused)
     }
     starts, unsent = 0, set[str]()
-    stopped_at: int | None = None
+    stopped: Entry | None = None
     for entry in entries:
         message, at = entry.message, f"{entry.ts - start}ms"
         if isinstance(message, ExecutionReport):
@@ -262,14 +266,15 @@ def _steps(entries: Iterable[Entry], start: int) -> Iterator[dict[str, Any]]:
                 unsent.discard(message.order_id)
         if isinstance(message, SessionStarted):
             starts += 1
-            if starts > 1 and stopped_at is None:
-                yield _power_cut(entry.ts - start, is_order_waiting=bool(unsent))
-            elif stopped_at is not None:
-                down = {"down": f"{entry.ts - stopped_at}ms"} if entry.ts > stopped_at else {}
-                yield {"at": f"{stopped_at - start}ms", "stop": {"restart": True, **down}}
-            stopped_at = None
+            if starts > 1 and stopped is None:
+                yield entry.seq, _power_cut(entry.ts - start, is_order_waiting=bool(unsent))
+            elif stopped is not None:
+                down = {"down": f"{entry.ts - stopped.ts}ms"} if entry.ts > stopped.ts else {}
+                stop = {"at": f"{stopped.ts - start}ms", "stop": {"restart": True, **down}}
+                yield stopped.seq, stop
+            stopped = None
         elif isinstance(message, HoldPlaced) and _is_of_a_stop(message.hold):
-            stopped_at = entry.ts
+            stopped = entry
         elif isinstance(message, OperatorCommand):
             plain = msgspec.to_builtins(message)
             names = ("verb", "by", "reason", "scope", "hold_id", "flatten", "unlatch")
@@ -279,9 +284,9 @@ def _steps(entries: Iterable[Entry], start: int) -> Iterator[dict[str, Any]]:
             if message.command_id in refused:
                 command["refused"] = True
             when = "commit" if entry.causation.startswith("disk:") else "after"
-            yield {"at": at, "when": when, "command": command}
-    if stopped_at is not None:
-        yield {"at": f"{stopped_at - start}ms", "stop": {}}
+            yield entry.seq, {"at": at, "when": when, "command": command}
+    if stopped is not None:
+        yield stopped.seq, {"at": f"{stopped.ts - start}ms", "stop": {}}
 
 
 def _is_of_a_stop(hold: Hold) -> bool:

@@ -47,8 +47,12 @@ class MarketOnRecord:
         return {}
 
 
-def between_bars(entries: Iterable[Entry], start: int) -> Iterator[dict[str, Any]]:
-    """Yield the step of every quote and trade that a live feed brought, in time from ``start``."""
+def between_bars(entries: Iterable[Entry], start: int) -> Iterator[tuple[int, dict[str, Any]]]:
+    """
+    Yield (entry, step) of every quote and trade that a live feed brought.
+
+    The steps' times are from ``start``.
+    """
     for entry in entries:
         if not isinstance(entry.message, MarketSeen):
             continue
@@ -57,7 +61,7 @@ def between_bars(entries: Iterable[Entry], start: int) -> Iterator[dict[str, Any
             if isinstance(seen, Quote):
                 sizes = {"bid_size": seen.bid_size, "ask_size": seen.ask_size}
                 quote = {"symbol": seen.symbol, "bid": seen.bid, "ask": seen.ask, **sizes}
-                yield {"at": at, "quote": quote}
+                yield entry.seq, {"at": at, "quote": quote}
             elif isinstance(seen, Tick):
                 tick = {"symbol": seen.symbol, "price": seen.price, "size": seen.size}
-                yield {"at": at, "tick": tick}
+                yield entry.seq, {"at": at, "tick": tick}

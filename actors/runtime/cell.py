@@ -81,6 +81,7 @@ class CellState(StrEnum):
     RUNNING = "running"
     RESTARTING = "restarting"
     QUARANTINED = "quarantined"
+    LEFT = "left"
     STOPPED = "stopped"
 
 
@@ -195,6 +196,11 @@ class Cell:
     def runs(self) -> bool:
         """Return whether the actor handles messages."""
         return self.state is CellState.RUNNING
+
+    @property
+    def is_whole(self) -> bool:
+        """Return whether its actor is what came of all that it was told: it runs, or is left."""
+        return self.state in (CellState.RUNNING, CellState.LEFT)
 
     def stats(self) -> CellStats:
         """Return the counts."""

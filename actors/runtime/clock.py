@@ -3,7 +3,8 @@ The only source of time, and of sleep.
 
 Session time is int milliseconds UTC. In simulation it moves only when the system is
 quiescent, straight to the next timer or feed event; live it follows the machine's clock but
-never runs backwards. Timers are kept by the clock in both, in order of (time, arming).
+never runs backwards. Timers are kept by the clock in both, in order of (time, name, arming): by
+their names before all, since the process that goes on with a session arms them in another order.
 """
 
 from __future__ import annotations
@@ -36,8 +37,12 @@ class Clock(Protocol):
     fired: int
     """How many timers have gone off, those left out that look at the machine."""
 
-    def call_at(self, at: int, callback: TimerCallback) -> int:
-        """Arm a timer and return its handle; one in the past fires at the next chance."""
+    def call_at(self, at: int, callback: TimerCallback, name: str) -> int:
+        """
+        Arm a timer and return its handle; one in the past fires at the next chance.
+
+        Its ``name`` is the same in every process of a session.
+        """
 
     def cancel(self, handle: int) -> None:
         """Disarm a timer; unknown or fired handles are ignored."""
@@ -50,8 +55,8 @@ class SimulatedClock:
     """
     Time that jumps.
 
-    ``advance`` moves it forward only; ``pop_due`` gives timers in order of time and, among
-    equals, of arming.
+    ``advance`` moves it forward only; ``pop_due`` gives timers in order of time, among equals of
+    name, and of one name in the order of arming.
     """
 
     __slots__ = ("_cancelled", "_heap", "_serial", "fired", "next_timer_at", "now")
@@ -61,7 +66,7 @@ class SimulatedClock:
         self.now = now
         self.next_timer_at = NEVER
         self.fired = 0
-        self._heap: list[tuple[int, int, TimerCallback]] = []
+        self._heap: list[tuple[int, str, int, TimerCallback]] = []
         self._cancelled: set[int] = set()
         self._serial = 0
 
@@ -70,16 +75,16 @@ class SimulatedClock:
         if to > self.now:
             self.now = to
 
-    def call_at(self, at: int, callback: TimerCallback) -> int:
+    def call_at(self, at: int, callback: TimerCallback, name: str) -> int:
         """Arm a timer and return its handle."""
         self._serial += 1
-        heapq.heappush(self._heap, (at, self._serial, callback))
+        heapq.heappush(self._heap, (at, name, self._serial, callback))
         self.next_timer_at = self._heap[0][0]
         return self._serial
 
     def cancel(self, handle: int) -> None:
         """Disarm a timer; unknown or fired handles are ignored."""
-        if any(serial == handle for _, serial, _ in self._heap):
+        if any(serial == handle for _, _, serial, _ in self._heap):
             self._cancelled.add(handle)
             self._uncover()
 
@@ -87,7 +92,7 @@ class SimulatedClock:
         """Take the earliest timer not later than ``until``."""
         if self.next_timer_at > until:
             return None
-        at, _, callback = heapq.heappop(self._heap)
+        at, _, _, callback = heapq.heappop(self._heap)
         self.fired += 1
         self._uncover()
         return at, callback
@@ -100,8 +105,8 @@ class SimulatedClock:
         what is due then would get a later one, past what was to happen between.
         """
         heap = self._heap
-        while heap and heap[0][1] in self._cancelled:
-            self._cancelled.discard(heapq.heappop(heap)[1])
+        while heap and heap[0][2] in self._cancelled:
+            self._cancelled.discard(heapq.heappop(heap)[2])
         self.next_timer_at = heap[0][0] if heap else NEVER
 
 

@@ -466,7 +466,8 @@ class Dispatcher:
                 del self._timers[key]
                 self.tell(cell, Wake(cell.name, timer.key, generation, at), "timer")
 
-        self._timers[key] = (self.clock.call_at(timer.at, fire), generation)
+        name = f"{cell.name}|{timer.key}"
+        self._timers[key] = (self.clock.call_at(timer.at, fire, name), generation)
 
     def deliver(self, cell: Cell, message: Message, origin: Origin) -> None:
         """Hand one message to one receiver, to completion, or into its mailbox if it must wait."""

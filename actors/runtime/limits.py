@@ -59,6 +59,9 @@ LAST_READINGS = 4
 STOP_PATIENCE_S = 2.0
 """A session that was asked to end works off what strategies still have to hear for this long."""
 
+LAST_PATIENCE_S = 2.0
+"""After that it works off what everybody else has to hear; of a venue elsewhere for this long."""
+
 KILL_FLATTEN_ORDERS_MAX = 64
 """Orders that one kill may send to close one position; what is left then needs a person."""
 

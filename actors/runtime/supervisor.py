@@ -158,14 +158,27 @@ class Supervisor:
         """Stop one child, unless it is; what is queued for it becomes dead letters, or waits."""
         if cell.state is CellState.STOPPED:
             return
+        is_told = cell.state is CellState.LEFT
         if waits:
             cell.become(CellState.STOPPED)
         else:
             self._retire(cell, CellState.STOPPED)
+        if not is_told:
+            self._say_stopped(cell, reason)
+
+    def leave(self, cell: Cell, reason: str, place: str) -> None:
+        """
+        Let one child do no more, from ``place`` on; what is queued for it, and what comes, waits.
+
+        Whether it waits for the next process of the session is decided when everything stops.
+        """
+        cell.become(CellState.LEFT)
+        self._say_stopped(cell, reason, place)
+
+    def _say_stopped(self, cell: Cell, reason: str, origin: Origin = None) -> None:
         now = self.dispatcher.clock.now
-        self.dispatcher.publish(
-            "supervisor", ActorStopped(cell.name, now, cell.incarnation, reason)
-        )
+        stopped = ActorStopped(cell.name, now, cell.incarnation, reason)
+        self.dispatcher.publish("supervisor", stopped, origin)
 
     # -- failure: the Guardian's duties
 
@@ -260,7 +273,10 @@ class Supervisor:
             "supervisor",
             ActorRestarting(cell.name, clock.now, cell.incarnation, action.delay_s),
         )
-        clock.call_at(clock.now + round(action.delay_s * 1000), lambda _at: self._restart(cell))
+        at = clock.now + round(action.delay_s * 1000)
+        # Those of one instant are restarted in the order in which they started.
+        order = next(index for index, spec in enumerate(self.specs) if spec.name == cell.name)
+        clock.call_at(at, lambda _at: self._restart(cell), f"restart|{order:04}")
 
     def keep_state(self, cell: Cell) -> None:
         """Have ``cell``'s durable state journaled; a failure of that is a failure of the actor."""
@@ -332,8 +348,7 @@ class Supervisor:
         hold = self.dispatcher.holds.view()[hold_id]
         if changed:
             self.dispatcher.publish("supervisor", HoldPlaced(hold))
-            if hold.until is not None:
-                self.dispatcher.clock.call_at(hold.until, lambda _at: self._lift_at_end(hold))
+            self._await_end(hold)
         if hold.mode is not HoldMode.BLOCK:
             self.answered += self.dispatcher.drain(hold.mode)
         return hold
@@ -342,8 +357,12 @@ class Supervisor:
         """Put a hold of an earlier session in force again, as it was; nothing has started yet."""
         self.dispatcher.holds.place(hold)
         self.dispatcher.publish("supervisor", HoldPlaced(hold))
+        self._await_end(hold)
+
+    def _await_end(self, hold: Hold) -> None:
         if hold.until is not None:
-            self.dispatcher.clock.call_at(hold.until, lambda _at: self._lift_at_end(hold))
+            name = f"hold|{hold.hold_id}"
+            self.dispatcher.clock.call_at(hold.until, lambda _at: self._lift_at_end(hold), name)
 
     def _lift_at_end(self, hold: Hold) -> None:
         # Only the very hold that was to end then, not a newer one of the same id; and what is

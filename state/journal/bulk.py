@@ -39,7 +39,7 @@ class SqliteSink:
 
     def write_lines(self, first: int, lines: bytes) -> None:
         """Add one batch of lines."""
-        self._connection.execute(schema.INSERT, (first, lines, schema.cut_points(lines)))
+        self._connection.execute(schema.INSERT, (first, lines, *schema.cut(lines, first)))
         self._unsettled += len(lines)
         if self._unsettled >= SETTLE_BYTES:
             self._unsettled = 0

@@ -344,9 +344,9 @@ class DurableJournal:
         most = COMMIT_ENTRIES if self._states is None else len(self._pending)
         entries, self._pending = self._pending[:most], self._pending[most:]
         lines = encode_lines(entries)
-        points = schema.cut_points(lines)
+        points, sums = schema.cut(lines, self.durable_seq + 1)
         passing("journal.encoded")
-        batch: tuple[object, ...] = (self.durable_seq + 1, lines, points)
+        batch: tuple[object, ...] = (self.durable_seq + 1, lines, points, sums)
         statement = schema.INSERT
         answered = len(self._keepers)
         written = len(lines)

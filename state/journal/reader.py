@@ -74,16 +74,17 @@ def read_journal(path: Path, *, after: int = 0) -> Generator[Entry]:
 def newest_of(path: Path, kind: type[M]) -> M | None:
     """Return the newest message of a class in a live journal, found from its end; or ``None``."""
     mark = f'{{"type":"{kind.__name__}",%'
-    query = "SELECT line FROM journal WHERE line LIKE ? ORDER BY seq DESC LIMIT 1"
+    query = "SELECT seq FROM journal WHERE line LIKE ? ORDER BY seq DESC LIMIT 1"
     try:
         with closing(open_to_read(path)) as connection:
             found = connection.execute(query, (mark,)).fetchone()
     except sqlite3.Error as error:
         raise schema.explained(error, path) from error
-    if found is None:
+    line = None if found is None else line_at(path, found[0])
+    if line is None:
         return None
     try:
-        message = decode_line(found[0].encode()).message
+        message = decode_line(line).message
     except (msgspec.DecodeError, UnicodeError) as error:
         raise JournalDamaged(f"{path}: the newest {kind.__name__} cannot be read") from error
     assert isinstance(message, kind), "its line begins with its class"
@@ -235,11 +236,7 @@ def _sqlite_lines(path: Path, after: int) -> Generator[bytes]:
     expected = after
     try:
         with closing(open_to_read(path)) as connection:
-            connection.text_factory = bytes
-            rows = connection.execute(
-                "SELECT seq, line FROM journal WHERE seq > ? ORDER BY seq", (after,)
-            )
-            for seq, line in rows:
+            for seq, line in schema.lines_after(connection, path, after):
                 expected += 1
                 if seq != expected:
                     raise JournalDamaged(f"{path}: expected entry {expected}, found {seq}")

@@ -13,6 +13,7 @@ import pytest
 
 from messages import PortfolioMarked
 from state import fact_snapshots
+from state.journal import schema
 from state.journal.reader import read_journal
 from state.lease import SessionLease
 from state.manifest import SessionStatus, load_manifest, seal
@@ -33,6 +34,12 @@ def crashed(tidegate: Tidegate, process: Process, at: str) -> Path:
     assert died.returncode == -signal.SIGKILL, died.stderr
     (folder,) = Path("runs/paper/sessions").iterdir()
     return folder
+
+
+def rewrite(journal: sqlite3.Connection, seq: int, line: str) -> None:
+    """Change an entry as somebody would who wants it to be believed: with its checksum."""
+    told = (line, schema.sum_of(seq, line.encode()), seq)
+    journal.execute("UPDATE journal SET line = ?, sum = ? WHERE seq = ?", told)
 
 
 def listed(tidegate: Tidegate) -> dict[str, Any]:
@@ -68,7 +75,7 @@ def test_a_changed_decision_before_the_crash_is_named(tidegate: Tidegate, proces
         assert changed != line
         for (guard,) in journal.execute(GUARDS).fetchall():
             journal.execute(f"DROP TRIGGER {guard}")  # nothing of ours changes a journal
-        journal.execute("UPDATE journal SET line = ? WHERE seq = ?", (changed, seq))
+        rewrite(journal, seq, changed)
     journal.close()
 
     verified = tidegate("verify", "latest")
@@ -86,7 +93,7 @@ def test_a_journal_that_cannot_be_read_is_no_fault_of_ours(
     with sqlite3.connect(folder / "journal.sqlite") as journal:
         for (guard,) in journal.execute(GUARDS).fetchall():
             journal.execute(f"DROP TRIGGER {guard}")  # nothing of ours changes a journal
-        journal.execute("UPDATE journal SET line = ? WHERE seq = 9", (line,))
+        rewrite(journal, 9, line)
     journal.close()
 
     verified = tidegate("verify", "latest")
@@ -218,3 +225,29 @@ def test_a_session_that_cannot_be_read_is_listed_all_the_same(
         path.write_bytes(b"no journal")
 
     assert "crashed" == listed(tidegate)["status"]
+
+
+def test_a_digit_that_the_disk_has_changed_is_damage_to_everybody(
+    tidegate: Tidegate, process: Process
+) -> None:
+    """Not a difference: verify names the entry, the start is refused, and the session sealed."""
+    folder = crashed(tidegate, process, "journal.committed:40")
+    path = folder / "journal.sqlite"
+    with closing(sqlite3.connect(path)) as journal:
+        seq, line = journal.execute(
+            'SELECT seq, line FROM journal WHERE line LIKE \'%"quantity":"0.1%\' LIMIT 1'
+        ).fetchone()
+        journal.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    content = bytearray(path.read_bytes())
+    at = content.index(line.encode()) + line.encode().index(b'"quantity":"0.1') + 14
+    content[at] = ord("9")
+    path.write_bytes(content)
+
+    verified = tidegate("verify", "latest")
+    refused = tidegate("trade", "--resume", "--speed", 0)
+
+    assert verified.exit_code == 1, verified.output
+    assert f"entry {seq} is not what was written" in verified.stdout
+    assert refused.exit_code == 5, refused.output
+    assert f"entry {seq} is not what was written" in refused.output
+    assert load_manifest(folder / "manifest.json").status is SessionStatus.DAMAGED

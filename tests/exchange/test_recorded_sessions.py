@@ -43,6 +43,7 @@ from messages import (
     VenueReport,
 )
 from scenarios.exchange.truth import Comparison
+from state.journal import schema
 from state.journal.reader import read_journal
 
 pytestmark = pytest.mark.exhaustive
@@ -166,7 +167,8 @@ def changed(rehearsed: Rehearsed, seq: int, line: bytes) -> None:
         rows = file.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall()
         for (guard,) in rows:
             file.execute(f"DROP TRIGGER {guard}")
-        file.execute("UPDATE journal SET line = ? WHERE seq = ?", (line.decode(), seq))
+        told = (line.decode(), schema.sum_of(seq, line), seq)
+        file.execute("UPDATE journal SET line = ?, sum = ? WHERE seq = ?", told)
     file.close()
 
 

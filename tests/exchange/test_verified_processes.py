@@ -18,6 +18,7 @@ from messages import IN_DOUBT_HOLDS, ExecutionReport, HoldPlaced, OrderStatus
 from scenarios.exchange.log import read_truth
 from scenarios.exchange.truth import Comparison
 from scenarios.runner import run_scenario
+from state.journal import schema
 from state.journal.reader import read_journal
 
 pytestmark = pytest.mark.exhaustive
@@ -118,7 +119,8 @@ def one_fee_changed(journal: Path) -> int:
         line = json.loads(text)
         line["data"]["fill"]["fee"] = "77"
         changed = json.dumps(line, separators=(",", ":"))
-        file.execute("UPDATE journal SET line = ? WHERE seq = ?", (changed, seq))
+        told = (changed, schema.sum_of(seq, changed.encode()), seq)
+        file.execute("UPDATE journal SET line = ?, sum = ? WHERE seq = ?", told)
     file.close()
     return int(seq)
 

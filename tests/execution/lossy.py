@@ -174,7 +174,9 @@ class LossyBench(Bench):
             elif isinstance(effect, SetTimer):
                 if effect.key in self._armed:
                     self.clock.cancel(self._armed[effect.key])
-                self._armed[effect.key] = self.clock.call_at(effect.at, self._waker(effect.key))
+                self._armed[effect.key] = self.clock.call_at(
+                    effect.at, self._waker(effect.key), effect.key
+                )
 
     def _waker(self, key: str) -> Callable[[int], None]:
         return lambda at: self.take(Wake("execution", key, 1, at))

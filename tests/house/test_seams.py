@@ -59,7 +59,7 @@ BROKEN = {
 
 SOUND = {
     "a clock that is handed in": "def f(clock): return clock.time()",
-    "a timer of our own clock": "def f(clock): clock.call_at(1, done)",
+    "a timer of our own clock": "def f(clock): clock.call_at(1, done, name)",
     "a method of the same name": "def f(desk): return desk.sleep()",
     "a task of a group": "async def f(group): group.create_task(g())",
     "a handler that counts": "try:\n    f()\nexcept OSError:\n    failures += 1",

@@ -310,7 +310,7 @@ async def test_a_second_writer_is_the_end_of_the_first(path: Path) -> None:
     append(journal)
     await journal.commit()
     with closing(schema.connect(path)) as intruder:
-        intruder.execute("INSERT INTO journal VALUES (2, '{}')")
+        intruder.execute("INSERT INTO journal VALUES (2, '{}', x'00')")
     append(journal)
 
     with pytest.raises(JournalFailed, match="UNIQUE constraint failed"):

@@ -54,7 +54,7 @@ def check(path: Path) -> int:
         "UPDATE journal SET seq = 99 WHERE seq = 3",
         "DELETE FROM journal WHERE seq = 20",
         "DELETE FROM journal",
-        "REPLACE INTO journal VALUES (3, '{}')",
+        "REPLACE INTO journal VALUES (3, '{}', x'00')",
     ],
 )
 def test_rows_are_only_ever_added(journal: Path, statement: str) -> None:
@@ -75,7 +75,7 @@ def test_columns_refuse_values_of_another_type(journal: Path) -> None:
         closing(schema.connect(journal)) as connection,
         pytest.raises(sqlite3.IntegrityError, match="cannot store BLOB value in TEXT column"),
     ):
-        connection.execute("INSERT INTO journal VALUES (21, x'00')")
+        connection.execute("INSERT INTO journal VALUES (21, x'00', x'00')")
 
 
 def test_an_older_file_is_brought_up_to_date_with_its_rows(journal: Path) -> None:
@@ -87,7 +87,7 @@ def test_an_older_file_is_brought_up_to_date_with_its_rows(journal: Path) -> Non
         notes = connection.execute("SELECT count(*) FROM note").fetchone()
 
     assert (len(schema.MIGRATIONS), len(schema.MIGRATIONS) + 1, (0,)) == (found, now, notes)
-    with pytest.raises(SchemaTooNew, match=r"tables are of version 3, this Tidegate knows up to 2"):
+    with pytest.raises(SchemaTooNew, match=r"tables are of version 4, this Tidegate knows up to 3"):
         list(read_journal(journal))
     assert len(rows) == 20
 

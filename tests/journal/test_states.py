@@ -55,7 +55,9 @@ def old_file(path: Path, count: int) -> None:
             b'"missing":1}}\n' % seq
             for seq in range(1, count + 1)
         )
-        connection.execute(schema.INSERT, (1, lines, schema.cut_points(lines)))
+        connection.executemany(
+            "INSERT INTO journal VALUES (?, ?)", enumerate(lines.decode().splitlines(), 1)
+        )
 
 
 async def test_states_are_on_the_disk_with_the_entries_after_which_they_hold(path: Path) -> None:
@@ -241,7 +243,7 @@ async def test_entries_stay_append_only_and_states_never_go_back(path: Path) -> 
     append(journal, 3)
     await journal.close()
     lines = b'{"seq":2}\n'
-    batch = (2, lines, schema.cut_points(lines), False, *schema.pack_states({}))
+    batch = (2, lines, *schema.cut(lines, 2), False, *schema.pack_states({}))
     with closing(schema.connect(path)) as connection:
         with pytest.raises(sqlite3.IntegrityError, match="UNIQUE"):
             connection.execute(schema.INSERT_WITH_STATES, batch)

@@ -44,6 +44,7 @@ from messages import (
     Side,
     Tick,
 )
+from state.journal import schema
 from state.journal.reader import read_journal
 from strategies.contract import Intents
 from strategies.sma_cross import SmaCross, SmaCrossParams
@@ -338,4 +339,6 @@ def change(journal: Path, seq: int, what: str, into: str) -> None:
         for (guard,) in file.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'"):
             file.execute(f"DROP TRIGGER {guard}")
         (line,) = file.execute("SELECT line FROM journal WHERE seq = ?", (seq,)).fetchone()
-        file.execute("UPDATE journal SET line = ? WHERE seq = ?", (line.replace(what, into), seq))
+        line = line.replace(what, into)
+        told = (line, schema.sum_of(seq, line.encode()), seq)
+        file.execute("UPDATE journal SET line = ?, sum = ? WHERE seq = ?", told)

@@ -19,14 +19,23 @@ from feeds.ccxt.reach import Reach
 from feeds.ccxt.venue import ccxt_source
 from feeds.live.feed import VenueFeed
 from feeds.live.venue import FeedClock, Stream
-from messages import MarketSeen, Quote, Tick
+from messages import (
+    CommandVerb,
+    Hold,
+    HoldMode,
+    HoldPlaced,
+    MarketSeen,
+    OperatorCommand,
+    Quote,
+    Tick,
+)
 from scenarios.runner import run_scenario
 from state.journal.entry import make_entry
 from tidegate import recorded_market
 from tidegate.archive import resolve
 from tidegate.compose import compose
 from tidegate.config import load
-from tidegate.incidents import write_incident
+from tidegate.incidents import steps_of, write_incident
 from tidegate.running import session_logs, session_spec
 from tidegate.verification import verify
 
@@ -157,7 +166,25 @@ def test_quotes_and_trades_keep_their_order() -> None:
     quote, tick = Quote(BTC, 5, 1.0, 2.0, 3.0, 4.0), Tick(BTC, 5, 1.5, 0.5)
     entry = make_entry(1, 7, "feed", "", "turn:0:0@0+0", MarketSeen(7, (quote, tick)))
 
-    steps = list(recorded_market.between_bars([entry], 0))
+    steps = steps_of([entry], 0)
 
     assert ["quote", "tick"] == [next(name for name in step if name != "at") for step in steps]
     assert [{"7ms"}] * 2 == [{step["at"]} for step in steps]
+
+
+def test_what_came_at_one_instant_comes_in_the_order_in_which_it_came() -> None:
+    """The last quote is seen before the stop that came in its millisecond, after a command."""
+    command = OperatorCommand("operator", 7, "s-C1", CommandVerb.STOP_NEW_ORDERS, "test", "drill")
+    hold = Hold("stopping:interrupted", "the session ends", HoldMode.BLOCK, "supervisor", 7)
+    quote = MarketSeen(7, (Quote(BTC, 5, 1.0, 2.0, 3.0, 4.0),))
+    said = [(command, "turn:0:0"), (quote, "turn:0:0@0+0"), (HoldPlaced(hold), "")]
+    entries = [
+        make_entry(seq, 7, "test", "", place, message)
+        for seq, (message, place) in enumerate(said, 1)
+    ]
+
+    steps = steps_of(entries, 0)
+
+    assert ["command", "quote", "stop"] == [
+        next(name for name in step if name not in ("at", "when")) for step in steps
+    ]

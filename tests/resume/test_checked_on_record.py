@@ -136,7 +136,7 @@ def test_a_session_that_never_opens_again_waits_as_long_the_second_time(
 
     def look(recovery: Recovery, at: int) -> None:
         looks.append(at)
-        recovery._assembly.clock.call_at(at + RECOVERY_LOOK_MS, recovery.look)
+        recovery._assembly.clock.call_at(at + RECOVERY_LOOK_MS, recovery.look, "recovery")
 
     die(spec_of(tmp_path), BARS - 5)
     monkeypatch.setattr(Recovery, "look", look)

@@ -20,6 +20,7 @@ DAY = 86_400_000
 commands = st.lists(
     st.one_of(
         st.tuples(st.just("arm"), st.integers(0, 50)),
+        st.tuples(st.just("arm early"), st.integers(0, 50)),
         st.tuples(st.just("cancel"), st.integers(0, 20)),
         st.tuples(st.just("due"), st.integers(0, 60)),
     ),
@@ -28,29 +29,34 @@ commands = st.lists(
 
 
 @given(commands)
-def test_timers_come_in_order_of_time_and_among_equals_of_arming(
+def test_timers_come_in_order_of_time_then_of_name_then_of_arming(
     script: Sequence[tuple[str, int]],
 ) -> None:
     """Against a plain list: what is due, what was cancelled, and when the next one is."""
     clock = SimulatedClock()
-    model: list[tuple[int, int]] = []
+    model: list[tuple[int, str, int]] = []
     handles: list[int] = []
+    fired: list[tuple[int, str, int]] = []
     for verb, number in script:
-        if verb == "arm":
-            handles.append(clock.call_at(number, lambda at: at))
-            model.append((number, handles[-1]))
+        if verb.startswith("arm"):
+            name, serial = ("a" if verb == "arm early" else "b"), len(handles) + 1
+            armed = (number, name, serial)
+            handles.append(
+                clock.call_at(number, lambda _at, armed=armed: fired.append(armed), name)
+            )
+            model.append((number, name, handles[-1]))
         elif verb == "cancel" and number < len(handles):
             clock.cancel(handles[number])
-            model = [one for one in model if one[1] != handles[number]]
+            model = [one for one in model if one[2] != handles[number]]
         elif verb == "due":
             due = [one for one in sorted(model) if one[0] <= number]
-            fired = []
+            fired.clear()
             while (one := clock.pop_due(number)) is not None:
-                fired.append(one[0])
+                one[1](one[0])
 
-            assert [at for at, _ in due] == fired
+            assert due == fired
             model = [one for one in model if one not in due]
-        earliest = min((at for at, _ in model), default=NEVER)
+        earliest = min((at for at, _, _ in model), default=NEVER)
 
         # A cancelled timer is not even announced: who waits for it would get a later one.
         assert earliest == clock.next_timer_at

@@ -468,7 +468,7 @@ def test_an_effect_that_no_actor_may_return_is_a_failure_of_that_actor() -> None
     assert world.life("abc-1-1")[-1] == "filled"
 
 
-def test_timers_fire_in_order_of_time_then_of_arming() -> None:
+def test_timers_fire_in_order_of_time_then_of_name() -> None:
     """A gap over midnight fires what is due at its own time, before the bar after it."""
     script = Script()
     world = make_world(flat(BTC, 3), script.spec())
@@ -479,9 +479,9 @@ def test_timers_fire_in_order_of_time_then_of_arming() -> None:
     def note(name: str) -> Callable[[int], object]:
         return lambda now: fired.append((name, now))
 
-    for name, when in (("late", at + 1), ("first", at), ("second", at)):
-        clock.call_at(when, note(name))
+    for name, when in (("a late one", at + 1), ("second", at), ("first", at)):
+        clock.call_at(when, note(name), name)
     world.run()
 
-    assert fired == [("first", at), ("second", at), ("late", at + 1)]
+    assert fired == [("first", at), ("second", at), ("a late one", at + 1)]
     assert not [m for m in world.entries if isinstance(m.message, Wake)]

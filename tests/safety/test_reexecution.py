@@ -81,13 +81,14 @@ def run(
     commands: dict[int, Request] | None = None,
     within: dict[int, Request] | None = None,
     stop_after: int = BARS,
+    inbox: Inbox | None = None,
 ) -> Path:
     """
     Run a session and return its journal.
 
     ``commands`` come after a bar, ``within`` while the order of a bar is written to the disk.
     """
-    inbox = Inbox()
+    inbox = inbox or Inbox()
     seen = [0]
 
     def progressed(bars: int) -> None:
@@ -150,8 +151,14 @@ def _die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def run_dying(folder: Path, at: str, commands: dict[int, Request] = COMMANDS) -> Path:
-    """Run a session whose process dies at a crash point, go on with it, return its journal."""
+def run_dying(
+    folder: Path, at: str, commands: dict[int, Request] = COMMANDS, inbox: Inbox | None = None
+) -> Path:
+    """
+    Run a session whose process dies at a crash point, go on with it, return its journal.
+
+    It is gone on with behind ``inbox``.
+    """
     child = os.fork()
     if not child:
         try:
@@ -166,10 +173,23 @@ def run_dying(folder: Path, at: str, commands: dict[int, Request] = COMMANDS) ->
     left = left_in(folder / "runs" / "paper" / "sessions" / SESSION, spec)
 
     async def main() -> Path:
-        result = await resume_paper(spec, left, speed=0)
+        result = await resume_paper(spec, left, speed=0, inbox=inbox)
         return result.out / "journal.sqlite"
 
     return anyio.run(main)
+
+
+class Hasty(Inbox):
+    """A door at which somebody stands before the session has started: the kill file does."""
+
+    def __init__(self, *requests: Request) -> None:
+        super().__init__()
+        self.requests = requests
+
+    def open(self, session: Session) -> None:
+        super().open(session)
+        for request in self.requests:
+            self.submit(request)
 
 
 @pytest.mark.parametrize("speed", [0.0, 60_000.0], ids=["at once", "paced"])
@@ -197,6 +217,38 @@ def test_commands_that_come_while_the_disk_writes_are_taken_again_there(tmp_path
         if isinstance(entry.message, OperatorCommand)
     ]
     assert any(place is not None and place.on_disk for place in places)
+    check_same(tmp_path, journal)
+
+
+HASTY = {
+    "kill": (Request(verb=CommandVerb.KILL, by="kill_file", reason="it is there"),),
+    "kill twice": (
+        Request(verb=CommandVerb.KILL, by="kill_file"),
+        Request(verb=CommandVerb.KILL, by="signal:SIGUSR1", flatten=True),
+    ),
+    "pause and stop": (
+        Request(verb=CommandVerb.PAUSE, by="test", for_s=300),
+        Request(verb=CommandVerb.STOP_NEW_ORDERS, by="test"),
+    ),
+}
+"""What somebody wants of a session whose actors have not started."""
+
+
+@pytest.mark.parametrize("requests", HASTY.values(), ids=HASTY)
+@pytest.mark.parametrize("goes_on", [False, True], ids=["new", "gone on with"])
+def test_commands_that_come_while_a_session_starts_are_taken_again_there(
+    tmp_path: Path, requests: tuple[Request, ...], *, goes_on: bool
+) -> None:
+    """A kill file that is there before the start is in force, has its place, and is compared."""
+    if goes_on:
+        journal = run_dying(tmp_path, "journal.committed:14", {}, Hasty(*requests))
+    else:
+        journal = run(spec_of(tmp_path), inbox=Hasty(*requests), commands={33: COMMANDS[33]})
+
+    entries = [e for e in read_journal(journal) if isinstance(e.message, OperatorCommand)]
+    started = max(e.seq for e in read_journal(journal) if isinstance(e.message, SessionStarted))
+    assert started < entries[0].seq < started + 20
+    assert all(Place.of(entry.causation) is not None for entry in entries)
     check_same(tmp_path, journal)
 
 

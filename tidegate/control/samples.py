@@ -10,11 +10,12 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from actors.runtime import CellState
 from tidegate.control.record import CLOSED, HALF_OPEN, OPEN, Record
 from tidegate.control.sight import Seen
 
 LANES = ("system", "reduce", "open", "data")
-ACTOR_STATES = ("starting", "running", "restarting", "quarantined", "stopped")
+ACTOR_STATES = tuple(state.value for state in CellState)
 CIRCUIT_STATES = (CLOSED, OPEN, HALF_OPEN)
 
 Sample = tuple[tuple[str, ...], float]
