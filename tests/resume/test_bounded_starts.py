@@ -25,7 +25,7 @@ from state import fact_snapshots
 from state.fact_snapshots import FACTS_PART, snapshot_of
 from state.facts import Facts
 from state.journal import Entry, JournalDamaged, decode_line, schema
-from state.journal.reader import read_journal, read_lines, read_states
+from state.journal.reader import line_at, read_journal, read_lines, read_states
 from state.register import RECOVERING_HOLD
 
 
@@ -120,7 +120,9 @@ def test_damage_that_the_projections_find_first_is_damage(
     left = left_in(folder_of(runs), spec_of(runs))
     alter(runs, "UPDATE journal SET line = 'unreadable' WHERE seq = 9")
     try:
-        with pytest.raises(JournalDamaged, match=r"journal\.sqlite: an entry: "):
+        with pytest.raises(
+            JournalDamaged, match=r"journal\.sqlite: entry 9 is not what was written"
+        ):
             anyio.run(partial(resume_paper, spec_of(runs), left, speed=60_000))
     finally:
         checked.set()
@@ -151,11 +153,11 @@ def of_another_journal(runs: Path) -> None:
     """Let the entry after which it holds be another one than it says."""
     facts = nothing(runs)
     fact_snapshots.restore_facts(facts, snapshot_in(runs))
-    alter(
-        runs,
-        'UPDATE journal SET line = replace(line, \'"source":"\', \'"source":"x\') '
-        f"WHERE seq = {facts.seq}",
-    )
+    line = line_at(journal_of(runs), facts.seq)
+    assert line is not None
+    other = line.replace(b'"source":"', b'"source":"x')
+    told = (other.decode(), schema.sum_of(facts.seq, other))
+    alter(runs, f"UPDATE journal SET line = ?, sum = ? WHERE seq = {facts.seq}", values=told)
 
 
 @pytest.mark.parametrize("damage", [stale, of_another_version, corrupted, of_another_journal])
