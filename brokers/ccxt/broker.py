@@ -37,6 +37,7 @@ from brokers.ccxt.limits import (
     ACCOUNT_SHARE,
     ACCOUNT_SOON_S,
     ACCOUNT_TRIES_MAX,
+    ALONE_MAX_S,
     CHECK_AFTER_S,
     CLOCK_EVERY_S,
     CLOSING_S,
@@ -306,6 +307,8 @@ class CcxtBroker:
 
     async def refresh(self) -> None:
         """Ask what the venue holds until no news comes in the middle of it, so often."""
+        if self._at.calls.lanes.alone_s > ALONE_MAX_S:
+            return  # nobody waits for that in vain: what was read last grows old
         for _ in range(ACCOUNT_TRIES_MAX):
             before = self._standing.news
             found = await self._at.surveyor.read()

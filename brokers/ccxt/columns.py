@@ -222,6 +222,8 @@ class Capabilities:
     clock_codes: frozenset[str] = frozenset()
     """The same, because our time is off."""
     unknown_order_codes: frozenset[str] = frozenset()
+    order_limit_codes: frozenset[str] = frozenset()
+    """Codes of a limit on orders alone: cancels and questions are neither counted nor refused."""
     credentials: Mapping[str, str] = field(default_factory=lambda: KEY_AND_SECRET)
     optional_credentials: frozenset[str] = frozenset()
     """Credentials that only some venues of the row want."""
