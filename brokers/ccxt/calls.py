@@ -174,7 +174,7 @@ class Calls:
         """Cancel an order, by our id where the venue can."""
         row, exchange = self.row, self.client.exchange
         venue_id: str | None = order.venue_id or None
-        params = self._apart(order)
+        params = {**self._apart(order), **self._kind(order)}
         if order.became:
             venue_id, params = order.became, {}
         elif row.cancel_parameter:
@@ -273,6 +273,14 @@ class Calls:
     def _apart(self, order: KnownOrder) -> dict[str, Any]:
         apart = self.row.triggers.apart
         return {apart: True} if order.waits and apart else {}
+
+    def _kind(self, order: KnownOrder) -> Mapping[str, str]:
+        """Return what says of which kind an order is, where a cancel on spot needs it."""
+        kind = self.row.triggers.spot_kind
+        return kind if order.waits and kind and self._is_spot(order.symbol) else {}
+
+    def _is_spot(self, symbol: str) -> bool:
+        return bool(self.client.exchange.market(symbol).get("spot"))
 
     # -- trades and the account
 

@@ -190,7 +190,12 @@ BYBIT: Final = Capabilities(
     price_digits=None,
     fee_in_base=True,
     money=Money.UNKNOWN,
-    triggers=LISTED,
+    triggers=Triggers(
+        "stopLossPrice",
+        "takeProfitPrice",
+        spot_kind={"orderFilter": "tpslOrder"},
+        spot_kinds=({"orderFilter": "tpslOrder"}, {"orderFilter": "StopOrder"}),
+    ),
     weights=Weights(600, 5.0, create=10, cancel=10, read=10),
     dead_man=None,
     remembers_ms=24 * HOUR_MS,

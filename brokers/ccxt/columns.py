@@ -91,7 +91,9 @@ class Triggers:
     ``stop`` and ``target`` name the parameter that carries the price, ``trail`` the one that
     carries percent. ``apart`` is the parameter that reads and cancels need where such orders have
     an endpoint of their own, empty where they have not. What triggers there becomes an order of the
-    other kind: ``becomes`` is the field of the venue's answer with that order's id.
+    other kind: ``becomes`` is the field of the venue's answer with that order's id. On spot a
+    cancel may have to say of which kind its order is: ``spot_kinds`` are the parameters of each
+    kind that waits, ``spot_kind`` those of ours; ccxt says that it is none.
     """
 
     stop: str = ""
@@ -99,6 +101,8 @@ class Triggers:
     trail: str = ""
     apart: str = ""
     becomes: str = ""
+    spot_kind: Mapping[str, str] = field(default_factory=dict)
+    spot_kinds: tuple[Mapping[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

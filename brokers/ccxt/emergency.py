@@ -200,12 +200,16 @@ class CcxtEmergency:
             asks.append(exchange.cancel_all_orders)
         elif kind is CancelAll.SYMBOL:
             for symbol, waits in sorted({(order.symbol, order.waits) for order in orders}):
-                params = self._apart(waits=waits)
-                asks.append(partial(exchange.cancel_all_orders, symbol, params))
+                asks += [
+                    partial(exchange.cancel_all_orders, symbol, params)
+                    for params in self._kinds(symbol, waits=waits)
+                ]
         else:
             for order in orders:
-                params = self._apart(waits=order.waits)
-                asks.append(partial(exchange.cancel_order, order.order_id, order.symbol, params))
+                asks += [
+                    partial(exchange.cancel_order, order.order_id, order.symbol, params)
+                    for params in self._kinds(order.symbol, waits=order.waits)
+                ]
         troubles: list[Trouble] = []
         room = anyio.CapacityLimiter(WORKERS["cancel"])
 
@@ -266,6 +270,14 @@ class CcxtEmergency:
     async def shut(self) -> None:
         """Close the connections."""
         await self._client.close()
+
+    def _kinds(self, symbol: str, *, waits: bool) -> list[dict[str, Any]]:
+        """Return with what to cancel in a market: each kind of order there by itself."""
+        params = self._apart(waits=waits)
+        market = self._client.exchange.markets.get(symbol)
+        is_spot = market is not None and bool(market.get("spot"))
+        kinds = self._row.triggers.spot_kinds if is_spot else ()
+        return [params, *({**params, **kind} for kind in kinds)]
 
     def _apart(self, *, waits: bool) -> dict[str, Any]:
         apart = self._row.triggers.apart
