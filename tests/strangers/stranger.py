@@ -116,7 +116,7 @@ class Books:
         at_once: bool = False,
         waits: str = "",
     ) -> Order:
-        """Take an order; it trades at once where its price permits, and rests or waits where not."""
+        """Take an order; it trades at once where it may, and rests or waits where not."""
         number = str(1_000 + len(self.orders))
         limit = None if price in (None, "", "0", 0) else Decimal(str(price))
         order = Order(
