@@ -110,7 +110,7 @@ async def test_a_venue_that_wants_to_be_left_alone_does_not_keep_a_session_from_
         await broker.connect()
         broker._at.calls.lanes.left_alone(3_600.0)
         client = broker._at.client
-        broker._clock = replace(CLOCK, sleep_s=sleep)
+        broker._at.timers._clock = replace(CLOCK, sleep_s=sleep)
         await within(30.0, broker.close)
 
     assert [limits.CLOSING_S] == slept
