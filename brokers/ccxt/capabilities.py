@@ -215,6 +215,9 @@ BYBIT: Final = Capabilities(
     rights=RightsCall.BYBIT,
 )
 
+OKX_ALGOS: Final = ("conditional", "oco", "trigger", "move_order_stop", "iceberg", "twap")
+"""Kinds of orders that OKX keeps apart, each in a list of its own; a session places none."""
+
 OKX: Final = replace(
     BYBIT,
     venue="okx",
@@ -226,7 +229,7 @@ OKX: Final = replace(
     look_up=LookUp.ORDER,
     look_up_parameter="clientOrderId",
     cancel_parameter="clientOrderId",
-    triggers=Triggers(),
+    triggers=Triggers(strange=tuple({"trigger": True, "ordType": kind} for kind in OKX_ALGOS)),
     trades_span_ms=0,
     settle_parameter="",
     orders_page=100,

@@ -93,7 +93,8 @@ class Triggers:
     an endpoint of their own, empty where they have not. What triggers there becomes an order of the
     other kind: ``becomes`` is the field of the venue's answer with that order's id. On spot a
     cancel may have to say of which kind its order is: ``spot_kinds`` are the parameters of each
-    kind that waits, ``spot_kind`` those of ours; ccxt says that it is none.
+    kind that waits, ``spot_kind`` those of ours; ccxt says that it is none. ``strange`` are the
+    parameters of lists of orders that wait and are never ours: an emergency reads them too.
     """
 
     stop: str = ""
@@ -103,6 +104,7 @@ class Triggers:
     becomes: str = ""
     spot_kind: Mapping[str, str] = field(default_factory=dict)
     spot_kinds: tuple[Mapping[str, str], ...] = ()
+    strange: tuple[Mapping[str, object], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Orders that wait for a price on spot, at a stranger's: cancelled, told of, and emptied."""
+"""Orders that wait for a price, at venues that keep them apart: cancelled, told of, emptied."""
 
 from __future__ import annotations
 
@@ -14,9 +14,11 @@ from bybit_words import Bybit
 from capture_venue import CLOCK, SECRETS, Capture, Desk, serving, trading
 from ccxt_house import NAME, order
 from stranger import Books, Market
+from strangers_house import KINDS
 
 from brokers.ccxt.address import CcxtAddress
 from brokers.ccxt.calls import Calls
+from brokers.ccxt.capabilities import OKX_ALGOS
 from brokers.ccxt.emergency import CcxtEmergency
 from brokers.ccxt.lanes import Lane
 from messages import OrderEvent, OrderType, Side
@@ -88,4 +90,35 @@ async def test_an_emergency_cancels_whatever_waits_on_spot(
             await emergency.shut()
 
     assert 3 == len(resting)
+    assert [] == books.open()
+
+
+@pytest.mark.parametrize("one_by_one", [False, True])
+async def test_an_emergency_finds_what_waits_in_lists_of_its_own(
+    one_by_one: bool, tmp_path: Path
+) -> None:
+    """
+    A session places none of them at OKX, but whoever owns the account may have.
+
+    Unlisted they would stay, and the account would be called empty.
+    """
+    dialect, market = KINDS["okx"]
+    books = Books(market)
+    books.place("", "buy", 5, "46000")
+    for kind in OKX_ALGOS:
+        books.place("", "sell", 5, waits=kind)
+    capture = Capture(dialect(books).answer)
+    async with serving(capture, tmp_path) as (port, ca):
+        address = CcxtAddress("okx", secrets=SECRETS, loopback_port=port, loopback_ca=ca)
+        emergency = CcxtEmergency(address, CLOCK)
+        try:
+            assert await emergency.connect() is None
+            resting = await emergency.resting()
+            assert isinstance(resting, list)
+            assert [] == list(await emergency.cancel(resting, one_by_one=one_by_one))
+            assert [] == await emergency.resting()
+        finally:
+            await emergency.shut()
+
+    assert [False, *[True] * len(OKX_ALGOS)] == [each.waits for each in resting]
     assert [] == books.open()
