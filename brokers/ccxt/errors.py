@@ -67,6 +67,9 @@ what it got.
 """
 
 HTTP_BANNED: Final = 418
+BAN_MS: Final = 120_000
+"""How long a ban is taken to last that does not say so: the shortest one at Binance."""
+
 RATE_LIMITS: Final = frozenset({"DDoSProtection", "RateLimitExceeded"})
 NEVER_CONNECTED: Final = frozenset(
     {
@@ -178,9 +181,10 @@ def judged(error: BaseException, row: Capabilities, redact: Redactor) -> Failure
         or BY_CLASS.get(name, ReasonCode.VENUE_REJECTED)
     )
     if too_often or name in RATE_LIMITS or reason is ReasonCode.VENUE_RATE_LIMITED:
-        wait_ms = retry_after_ms(stamp)
+        too_many = _too_many(row, stamp, code)
+        wait_ms = retry_after_ms(stamp) or (BAN_MS if too_many is TooMany.BANNED else 0)
         told = Cause(ReasonCode.VENUE_RATE_LIMITED, f"retry_after_ms={wait_ms} {detail}")
-        return Refused(told, code, wait_ms, too_many=_too_many(row, stamp, code))
+        return Refused(told, code, wait_ms, too_many=too_many)
     return Refused(Cause(reason, detail), code, is_clock=is_clock)
 
 
