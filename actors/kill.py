@@ -21,6 +21,7 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any, Final
 
+from actors.evidence import position_text, positions_in, waits_in
 from actors.execution import Books
 from actors.runtime import Origin, Supervisor, limits
 from brokers.contract import VenueSilent
@@ -42,7 +43,7 @@ from messages import (
     is_kill,
 )
 from state.ledger import Position
-from state.money import ZERO, plain
+from state.money import ZERO
 from state.orders import Order
 from state.reconciliation import AccountView
 
@@ -117,6 +118,7 @@ class KillSwitch:
         self._orders = 0
         self._sent: Counter[PositionKey] = Counter()
         self._overdue: Left | None = None
+        self._said_waits = ""
         self._flatten_again = False
 
     # -- trigger
@@ -195,6 +197,7 @@ class KillSwitch:
             self._stages.pop(stage, None)
         self._deadline = self.stopwatch.elapsed_ms() + limits.KILL_CONFIRM_MS
         self._overdue = None
+        self._said_waits = ""
         self._run(running=True)
         self._attempt = 0
         self._cancel(self._to_cancel())
@@ -287,6 +290,8 @@ class KillSwitch:
             return
         if self.stopwatch.elapsed_ms() >= self._deadline:
             self._say_overdue()
+        else:
+            self._say_waits()
         self._attempt += 1
         delay = limits.KILL_FIRST_LOOK_MS * 2 ** min(self._attempt - 1, 32)
         self._again(min(delay, limits.KILL_LOOK_MS_MAX))
@@ -414,7 +419,7 @@ class KillSwitch:
             if order.request.reduce_only
         }
         orders = tuple(sorted(view.open_orders))
-        positions = _positions(view)
+        positions = positions_in(view)
         stay = [] if self._flatten else [name for name in orders if name in protective]
         if len(stay) < len(orders) or (self._flatten and positions):
             return False
@@ -434,6 +439,16 @@ class KillSwitch:
 
     # -- evidence
 
+    def _say_waits(self) -> None:
+        """Report what is waited for, and until when, as soon as there is such a thing."""
+        waits = self._waits()
+        if waits and waits != self._said_waits:
+            left, silence = self._left()
+            self._publish_report(left, confirmed=False, detail=f"still asking{silence}")
+
+    def _waits(self) -> str:
+        return waits_in(self.supervisor.dispatcher.holds.view().values())
+
     def _say_overdue(self) -> None:
         """Report what is left, past the deadline, and again whenever that is something else."""
         left, silence = self._left()
@@ -448,10 +463,10 @@ class KillSwitch:
         """Return what the venue has, or what our books have; the text says so if it is silent."""
         view = self._asked()
         if not isinstance(view, str):
-            return (tuple(sorted(view.open_orders)), _positions(view)), ""
+            return (tuple(sorted(view.open_orders)), positions_in(view)), ""
         orders = tuple(order.request.client_order_id for order in self.books.orders.live())
         positions = tuple(
-            _position(p.symbol, p.position_side.value, p.quantity)
+            position_text(p.symbol, p.position_side.value, p.quantity)
             for p in self.books.ledger.positions()
             if p.quantity
         )
@@ -459,6 +474,8 @@ class KillSwitch:
 
     def _publish_report(self, left: Left, *, confirmed: bool, detail: str = "") -> None:
         orders, positions = left
+        self._said_waits = "" if confirmed else self._waits()
+        detail = "; ".join(filter(None, (detail, self._said_waits)))
         self.report = KillReport(
             "kill",
             self.supervisor.dispatcher.clock.now,
@@ -485,14 +502,3 @@ class KillSwitch:
 
     def _publish(self, message: Message) -> None:
         self.supervisor.dispatcher.publish("kill", message, self._origin)
-
-
-def _positions(view: AccountView) -> tuple[str, ...]:
-    return tuple(
-        _position(symbol, side.value, quantity)
-        for (symbol, side), quantity in sorted(view.positions.items())
-    )
-
-
-def _position(symbol: str, side: str, quantity: Decimal) -> str:
-    return f"{symbol} {side} {plain(quantity)}"

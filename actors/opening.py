@@ -138,8 +138,8 @@ def differences(session: Session, survey: Survey) -> list[Mismatch]:
         lambda name: books.orders.by_client_id(name) is not None,
     )
     # The news of these is there already, and is taken first thing.
-    known = books.orders.paid
-    unpaid = [paid for paid in survey.payments if paid.payment_id not in known]
+    paid = books.orders.payments
+    unpaid = [each for each in survey.payments if not paid.has(each.payment_id, each.timestamp)]
     local = with_payments(local, unpaid)
     found = diff(local, survey.account, unbooked=missing, is_own=is_own)
     return [mismatch for mismatch in found if mismatch.kind not in SETTLE_THEMSELVES]

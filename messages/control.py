@@ -73,6 +73,9 @@ KILL_HOLD = "kill"
 RISK_HOLDS = "risk:"
 """How the ids of holds begin that a guard placed."""
 
+RATE_LIMIT_HOLDS = "rate-limit:"
+"""How the ids of holds begin by which a tool is left alone that asked for it; they have an end."""
+
 STRATEGY_PAUSES = "pause-trading:"
 """How the ids of holds begin that a strategy asked for itself."""
 

@@ -216,7 +216,7 @@ class Facts:
         side = PositionSide(booked.position_side)
         self.ledger.book_funding(booked.strategy, booked.symbol, side, booked.amount, booked.at)
         if booked.payment_id:  # one payment may be borne by several
-            self.orders.pay_once(booked.payment_id)
+            self.orders.payments.add(booked.payment_id, booked.at)
 
     def _on_adopted(self, adopted: AccountAdopted) -> None:
         booking = adopt(adopted.adoption, self.ledger, self.orders, self.outside)

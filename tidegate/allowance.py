@@ -24,10 +24,10 @@ class AccountsAllowance:
         """Return when it is a question's turn."""
         lanes = lanes_at(self.exchange, self.account)
         if lanes is not None:
-            await lanes.turn(Lane.READ, lanes.allowance.weights.read)
+            turn = await lanes.turn(Lane.READ, lanes.allowance.weights.read)
             # Its weight is used; it keeps no place among those that are under way at one time,
             # for nobody tells when it is over.
-            lanes.over()
+            lanes.over(turn)
 
     def left_alone(self, wait_s: float) -> None:
         """Let nobody ask the venue for so long, the broker included."""

@@ -176,6 +176,7 @@ class Emergency:
         resting = await self.venue.resting()
         if isinstance(resting, Trouble):
             found.append(resting)
+            self._told(found)  # what comes next may have to wait: for as long as the venue has said
         else:
             outcome.resting = resting
         held = await self.venue.held()

@@ -137,7 +137,7 @@ class OutsideHands:
     def take_payment(self, payment: VenuePayment) -> Iterable[Effect]:
         """Book funding that the venue has paid or taken, once."""
         books = self._books
-        if not books.orders.pay_once(payment.payment_id):
+        if not books.orders.payments.add(payment.payment_id, payment.timestamp):
             return ()
         booked = book_payment(books.ledger, payment)
         return (*booked, valuation(books.ledger, self._board, self._clock.now, "fill"))

@@ -21,6 +21,7 @@ from actors.runtime import Actor, Clock, Effect, Effects, SetTimer
 from actors.runtime.cell import Handler
 from messages import (
     EVERYTHING,
+    RATE_LIMIT_HOLDS,
     CircuitClosed,
     CircuitOpened,
     DataStale,
@@ -39,7 +40,6 @@ FEED = "feed"
 """The tool that the session's market data comes from."""
 
 CIRCUIT_HOLD = "circuit:"
-RATE_LIMIT_HOLD = "rate-limit:"
 STALE_HOLD = "stale:"
 ABANDONED_HOLD = "abandoned:health"
 """What the supervisor holds when Health itself failed too often: see ``WhenExhausted.HOLD``."""
@@ -215,7 +215,7 @@ class HealthActor(Actor):
         if scope is not None and until > self.state.limits.get(tool, 0):
             self.state.limits[tool] = until
             cause = f"rate limit of {tool}: {report.detail or 'no detail'}"
-            self.ports.hold(RATE_LIMIT_HOLD + tool, cause, HoldMode.BLOCK, scope, until)
+            self.ports.hold(RATE_LIMIT_HOLDS + tool, cause, HoldMode.BLOCK, scope, until)
         return self._rearmed()
 
     def _hold_for(self, opened: CircuitOpened) -> None:

@@ -37,9 +37,8 @@ from brokers.ccxt.limits import (
     ACCOUNT_SHARE,
     ACCOUNT_SOON_S,
     ACCOUNT_TRIES_MAX,
+    ALONE_MAX_S,
     CHECK_AFTER_S,
-    CLOCK_EVERY_S,
-    CLOSING_S,
     JOBS_MAX,
     TRADES_OVERLAP_MS,
 )
@@ -51,6 +50,7 @@ from brokers.ccxt.private_stream import PrivateStream
 from brokers.ccxt.redaction import Redactor
 from brokers.ccxt.standing import Standing
 from brokers.ccxt.survey import Funding, Surveyor, TradeCount, fills_in
+from brokers.ccxt.timers import Timers
 from brokers.ccxt.translate import side_of
 from brokers.contract import News, Survey, VenueUnreachable
 from messages import (
@@ -101,7 +101,6 @@ class CcxtBroker:
         self._checks: dict[str, float] = {}
         self._unsaid = 0
         self._standing = Standing(self.row.weights.account_every_s, clock.monotonic_s)
-        self._is_clock_off = False
         self._began: int | None = None
         self._funding = Funding()
         self._traded_at = 0
@@ -239,7 +238,9 @@ class CcxtBroker:
         client = calls.client
         with readable(self.name, "the account's settings"):
             rules = await prepared(calls, self._symbols)
-        calls.clock_is_off = self._clock_is_off
+        dead_man_s = self.address.dead_man_s
+        timers = Timers(calls, self._clock, self._symbols, dead_man_s, self._troubled)
+        calls.clock_is_off = timers.distrust_clock
         mode = self.address.position_mode
         ordering = Ordering(calls, self.orders, rules, mode, self._clock)
         # Who is only told that there is something to ask has nothing to wait for.
@@ -262,7 +263,7 @@ class CcxtBroker:
             if not isinstance(found, int):
                 raise VenueUnreachable(f"{self.name}: {words(found)}")
             self._began = found
-        return Opened(client, calls, ordering, stream, surveyor)
+        return Opened(client, calls, ordering, stream, surveyor, timers)
 
     async def survey(self) -> Survey:
         """Return what the venue holds, and the trades that this session has not heard of."""
@@ -294,9 +295,8 @@ class CcxtBroker:
             tasks.start_soon(self._at.stream.read)
             tasks.start_soon(self._at.stream.keep)
             tasks.start_soon(self._keep_up)
-            tasks.start_soon(self._keep_time)
-            if self.address.dead_man_s:
-                tasks.start_soon(self._feed_dead_man)
+            tasks.start_soon(self._at.timers.keep_time)
+            tasks.start_soon(self._at.timers.feed_dead_man)
 
     @property
     def is_quiet(self) -> bool:
@@ -306,6 +306,8 @@ class CcxtBroker:
 
     async def refresh(self) -> None:
         """Ask what the venue holds until no news comes in the middle of it, so often."""
+        if self._at.calls.lanes.alone_s > ALONE_MAX_S:
+            return  # nobody waits for that in vain: what was read last grows old
         for _ in range(ACCOUNT_TRIES_MAX):
             before = self._standing.news
             found = await self._at.surveyor.read()
@@ -322,30 +324,14 @@ class CcxtBroker:
             self._report(f"news without end: what the account holds was read {age_s:.0f} s ago")
 
     async def close(self) -> None:
-        """
-        Stop the venue's timer, if that can be done in ``CLOSING_S``, and close the connections.
-
-        A timer that goes on cancels what rests, which harms less than an end that does not come.
-        """
+        """Stop the venue's timer, if that can be done soon, and close the connections."""
         at, self._open = self._open, None
         if at is None:
             return
         try:
-            if self.address.dead_man_s:
-                await self._stop_timer(at.calls)
+            await at.timers.stop_dead_man()
         finally:
             await at.client.close()
-
-    async def _stop_timer(self, calls: Calls) -> None:
-        async with anyio.create_task_group() as tasks:
-
-            async def stop() -> None:
-                await calls.count_down(list(self._symbols), 0)
-                tasks.cancel_scope.cancel()
-
-            tasks.start_soon(stop)
-            await self._clock.sleep_s(CLOSING_S)
-            tasks.cancel_scope.cancel()
 
     @property
     def _at(self) -> Opened:
@@ -472,29 +458,6 @@ class CcxtBroker:
                     self._hand_over(Lane.READ, name, work, self._now)
             if self._standing.is_due(busy=self._at.calls.lanes.share > ACCOUNT_SHARE):
                 await self.refresh()
-
-    def _clock_is_off(self) -> None:
-        self._is_clock_off = True
-
-    async def _keep_time(self) -> None:
-        compared_s = self._clock.monotonic_s()
-        while True:
-            await self._clock.sleep_s(ACCOUNT_SOON_S)
-            if not self._is_clock_off and (self._clock.monotonic_s() - compared_s < CLOCK_EVERY_S):
-                continue
-            compared_s, self._is_clock_off = self._clock.monotonic_s(), False
-            found = await self._at.calls.once(Lane.REDUCE, 1, self._at.client.sync_time)
-            if not isinstance(found, Done):
-                self._troubled(found)
-
-    async def _feed_dead_man(self) -> None:
-        """Put the venue's timer off while this loop lives; when it does not, all is cancelled."""
-        span_s = self.address.dead_man_s
-        while True:
-            found = await self._at.calls.count_down(list(self._symbols), 1000 * span_s)
-            if not isinstance(found, Done):
-                self._troubled(found)
-            await self._clock.sleep_s(span_s / 3)
 
     # -- word of the venue itself
 

@@ -95,7 +95,7 @@ class Calls:
             await self._precedence.clear()
 
     async def _once(self, lane: Lane, weight: int, ask: Ask[T]) -> Done[T] | Failure:
-        await self.lanes.turn(lane, weight)
+        turn = await self.lanes.turn(lane, weight)
         left: list[str] = []
         noting = LEFT.set(left)
         try:
@@ -106,16 +106,17 @@ class Calls:
             failure = judged(error, self.row, self.redact)
             if _is_of_the_reply(error, failure, left):
                 failure = Unknown(words(failure))
+            if isinstance(failure, Refused) and failure.retry_after_ms is not None:
+                # Before its turn is over: whoever is next must know.
+                wait_s = failure.retry_after_ms / 1000 or CALM_S
+                self.lanes.left_alone(wait_s, failure.too_many, turn)
         finally:
             LEFT.reset(noting)
-            self.lanes.over()
+            self.lanes.over(turn)
         if isinstance(failure, Unknown) and not left:
             return NotSent(failure.detail)  # ccxt has failed by itself, before anything was sent
-        if isinstance(failure, Refused):
-            if failure.retry_after_ms is not None:
-                self.lanes.left_alone(failure.retry_after_ms / 1000 or CALM_S)
-            if failure.is_clock:
-                self.clock_is_off()
+        if isinstance(failure, Refused) and failure.is_clock:
+            self.clock_is_off()
         return failure
 
     async def read(self, ask: Ask[T], weight: int | None = None) -> Done[T] | Failure:
@@ -173,7 +174,7 @@ class Calls:
         """Cancel an order, by our id where the venue can."""
         row, exchange = self.row, self.client.exchange
         venue_id: str | None = order.venue_id or None
-        params = self._apart(order)
+        params = {**self._apart(order), **self._kind(order)}
         if order.became:
             venue_id, params = order.became, {}
         elif row.cancel_parameter:
@@ -273,6 +274,14 @@ class Calls:
         apart = self.row.triggers.apart
         return {apart: True} if order.waits and apart else {}
 
+    def _kind(self, order: KnownOrder) -> Mapping[str, str]:
+        """Return what says of which kind an order is, where a cancel on spot needs it."""
+        kind = self.row.triggers.spot_kind
+        return kind if order.waits and kind and self._is_spot(order.symbol) else {}
+
+    def _is_spot(self, symbol: str) -> bool:
+        return bool(self.client.exchange.market(symbol).get("spot"))
+
     # -- trades and the account
 
     async def trades_of_order(
@@ -362,19 +371,23 @@ class Calls:
         return Unknown(f"more trades of {symbol} than can be read")
 
     async def count_down(self, symbols: list[str], span_ms: int) -> Done[Any] | Failure:
-        """Set the venue's dead-man timer to ``span_ms``; 0 stops it."""
+        """
+        Set the venue's dead-man timer to ``span_ms``; 0 stops it.
+
+        In the lane behind cancels: it is none, and must not be the one that tries.
+        """
         exchange = self.client.exchange
         found: Done[Any] | Failure = Done(None)
         if self.row.dead_man is CountdownCall.SCHEDULE and not span_ms:
-            return await self.once(Lane.CANCEL, 1, self._unschedule)
+            return await self.once(Lane.REDUCE, 1, self._unschedule)
         if self.row.dead_man is not CountdownCall.BINANCE_FUTURES:
             return await self.once(
-                Lane.CANCEL, 1, lambda: exchange.cancel_all_orders_after(span_ms)
+                Lane.REDUCE, 1, lambda: exchange.cancel_all_orders_after(span_ms)
             )
         for symbol in symbols:
             asked = {"symbol": exchange.market(symbol)["id"], "countdownTime": span_ms}
             ask = partial(exchange.fapiPrivatePostCountdownCancelAll, asked)
-            found = await self.once(Lane.CANCEL, 1, ask)
+            found = await self.once(Lane.REDUCE, 1, ask)
             if not isinstance(found, Done):
                 return found
         return found

@@ -114,6 +114,7 @@ BINANCEUSDM: Final = Capabilities(
     cancel_all=CancelAll.SYMBOL,
     duplicate_codes=frozenset({"-4116", "-4111"}),
     unknown_order_codes=frozenset({"-2011", "-2013"}),
+    order_limit_codes=frozenset({"-1015"}),
     codes={
         "-2010": ReasonCode.VENUE_REJECTED,
         "-2018": ReasonCode.VENUE_INSUFFICIENT_FUNDS,
@@ -189,7 +190,12 @@ BYBIT: Final = Capabilities(
     price_digits=None,
     fee_in_base=True,
     money=Money.UNKNOWN,
-    triggers=LISTED,
+    triggers=Triggers(
+        "stopLossPrice",
+        "takeProfitPrice",
+        spot_kind={"orderFilter": "tpslOrder"},
+        spot_kinds=({"orderFilter": "tpslOrder"}, {"orderFilter": "StopOrder"}),
+    ),
     weights=Weights(600, 5.0, create=10, cancel=10, read=10),
     dead_man=None,
     remembers_ms=24 * HOUR_MS,
@@ -209,6 +215,9 @@ BYBIT: Final = Capabilities(
     rights=RightsCall.BYBIT,
 )
 
+OKX_ALGOS: Final = ("conditional", "oco", "trigger", "move_order_stop", "iceberg", "twap")
+"""Kinds of orders that OKX keeps apart, each in a list of its own; a session places none."""
+
 OKX: Final = replace(
     BYBIT,
     venue="okx",
@@ -220,7 +229,7 @@ OKX: Final = replace(
     look_up=LookUp.ORDER,
     look_up_parameter="clientOrderId",
     cancel_parameter="clientOrderId",
-    triggers=Triggers(),
+    triggers=Triggers(strange=tuple({"trigger": True, "ordType": kind} for kind in OKX_ALGOS)),
     trades_span_ms=0,
     settle_parameter="",
     orders_page=100,

@@ -91,7 +91,10 @@ class Triggers:
     ``stop`` and ``target`` name the parameter that carries the price, ``trail`` the one that
     carries percent. ``apart`` is the parameter that reads and cancels need where such orders have
     an endpoint of their own, empty where they have not. What triggers there becomes an order of the
-    other kind: ``becomes`` is the field of the venue's answer with that order's id.
+    other kind: ``becomes`` is the field of the venue's answer with that order's id. On spot a
+    cancel may have to say of which kind its order is: ``spot_kinds`` are the parameters of each
+    kind that waits, ``spot_kind`` those of ours; ccxt says that it is none. ``strange`` are the
+    parameters of lists of orders that wait and are never ours: an emergency reads them too.
     """
 
     stop: str = ""
@@ -99,6 +102,9 @@ class Triggers:
     trail: str = ""
     apart: str = ""
     becomes: str = ""
+    spot_kind: Mapping[str, str] = field(default_factory=dict)
+    spot_kinds: tuple[Mapping[str, str], ...] = ()
+    strange: tuple[Mapping[str, object], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,6 +228,8 @@ class Capabilities:
     clock_codes: frozenset[str] = frozenset()
     """The same, because our time is off."""
     unknown_order_codes: frozenset[str] = frozenset()
+    order_limit_codes: frozenset[str] = frozenset()
+    """Codes of a limit on orders alone: cancels and questions are neither counted nor refused."""
     credentials: Mapping[str, str] = field(default_factory=lambda: KEY_AND_SECRET)
     optional_credentials: frozenset[str] = frozenset()
     """Credentials that only some venues of the row want."""

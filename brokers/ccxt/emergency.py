@@ -99,12 +99,12 @@ class CcxtEmergency:
             self._clock_is_off = isinstance(
                 await self._asked("read the venue's clock", self._client.sync_time, 1), Trouble
             )
-        apart = self._row.triggers.apart
+        lists = [({}, False), *((params, True) for params in self._waiting)]
         found: list[RestingOrder] = []
         fetch = self._client.exchange.fetch_open_orders
         for symbol, kind in self._wherever:
-            for waits in (False, True) if apart else (False,):
-                ask = partial(fetch, symbol, params={**kind, **self._apart(waits=waits)})
+            for params, waits in lists:
+                ask = partial(fetch, symbol, params={**kind, **params})
                 # Of a whole account it may weigh more: the venue's own count says so afterwards.
                 weight = self._row.weights.light if symbol else None
                 orders = await self._asked("list the open orders", ask, weight)
@@ -200,12 +200,16 @@ class CcxtEmergency:
             asks.append(exchange.cancel_all_orders)
         elif kind is CancelAll.SYMBOL:
             for symbol, waits in sorted({(order.symbol, order.waits) for order in orders}):
-                params = self._apart(waits=waits)
-                asks.append(partial(exchange.cancel_all_orders, symbol, params))
+                asks += [
+                    partial(exchange.cancel_all_orders, symbol, params)
+                    for params in self._kinds(symbol, waits=waits)
+                ]
         else:
             for order in orders:
-                params = self._apart(waits=order.waits)
-                asks.append(partial(exchange.cancel_order, order.order_id, order.symbol, params))
+                asks += [
+                    partial(exchange.cancel_order, order.order_id, order.symbol, params)
+                    for params in self._kinds(order.symbol, waits=order.waits)
+                ]
         troubles: list[Trouble] = []
         room = anyio.CapacityLimiter(WORKERS["cancel"])
 
@@ -267,9 +271,24 @@ class CcxtEmergency:
         """Close the connections."""
         await self._client.close()
 
+    def _kinds(self, symbol: str, *, waits: bool) -> list[dict[str, Any]]:
+        """Return with what to cancel in a market: each kind of order there by itself."""
+        params = self._apart(waits=waits)
+        market = self._client.exchange.markets.get(symbol)
+        is_spot = market is not None and bool(market.get("spot"))
+        kinds = self._row.triggers.spot_kinds if is_spot else ()
+        return [params, *({**params, **kind} for kind in kinds)]
+
+    @property
+    def _waiting(self) -> list[dict[str, Any]]:
+        """Return with what to ask for each list of orders that wait for a price."""
+        triggers = self._row.triggers
+        apart = [{triggers.apart: True}] if triggers.apart else []
+        return [*apart, *map(dict, triggers.strange)]
+
     def _apart(self, *, waits: bool) -> dict[str, Any]:
-        apart = self._row.triggers.apart
-        return {apart: True} if waits and apart else {}
+        """Return with what to cancel: whatever waits has one endpoint, if it is not that of all."""
+        return self._waiting[0] if waits and self._waiting else {}
 
     async def _asked(
         self, what: str, ask: Callable[[], Awaitable[Any]], weight: int | None = None

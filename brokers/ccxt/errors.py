@@ -18,6 +18,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any, Final
 
 from brokers.ccxt.columns import Capabilities
@@ -65,6 +66,10 @@ What comes of reading a page that is not what was asked for, with a status of su
 what it got.
 """
 
+HTTP_BANNED: Final = 418
+BAN_MS: Final = 120_000
+"""How long a ban is taken to last that does not say so: the shortest one at Binance."""
+
 RATE_LIMITS: Final = frozenset({"DDoSProtection", "RateLimitExceeded"})
 NEVER_CONNECTED: Final = frozenset(
     {
@@ -105,6 +110,14 @@ class NoAnswer(Exception):
     """What came is no answer of a venue: another server, or something between."""
 
 
+class TooMany(Enum):
+    """Of what a venue has had too many, and so what it must not be sent for a while."""
+
+    REQUESTS = "requests"  # all that is asked of it: its advice, until it is a ban
+    ORDERS = "orders"  # only orders: neither cancels nor questions count
+    BANNED = "banned"  # whatever it is, it is not looked at
+
+
 @dataclass(frozen=True, slots=True)
 class NotSent:
     """Nothing has left."""
@@ -117,7 +130,8 @@ class Refused:
     """
     The request came to nothing, for certain.
 
-    ``code`` is the venue's own, ``retry_after_ms`` set where it was asked too often.
+    ``code`` is the venue's own, ``retry_after_ms`` set where it was asked too often, and then
+    ``too_many`` says of what.
     ``is_duplicate``: it has an order of this id already, which is probably ours. ``is_unknown``: it
     has no such order, and that says nothing of what became of one. ``is_clock``: our time is off.
     """
@@ -128,6 +142,7 @@ class Refused:
     is_duplicate: bool = False
     is_unknown: bool = False
     is_clock: bool = False
+    too_many: TooMany = TooMany.REQUESTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +165,7 @@ def judged(error: BaseException, row: Capabilities, redact: Redactor) -> Failure
         return NotSent(detail)
     if name == "OrderNotFound" or code in row.unknown_order_codes:
         return Refused(Cause(ReasonCode.UNKNOWN_ORDER, detail), code, is_unknown=True)
-    too_often = stamp is not None and stamp.status in {418, 429}
+    too_often = stamp is not None and stamp.status in {HTTP_BANNED, 429}
     if stamp is not None and stamp.status >= 500:
         return Unknown(detail)
     if _is_duplicate(row, name, code, words):
@@ -166,10 +181,17 @@ def judged(error: BaseException, row: Capabilities, redact: Redactor) -> Failure
         or BY_CLASS.get(name, ReasonCode.VENUE_REJECTED)
     )
     if too_often or name in RATE_LIMITS or reason is ReasonCode.VENUE_RATE_LIMITED:
-        wait_ms = retry_after_ms(stamp)
+        too_many = _too_many(row, stamp, code)
+        wait_ms = retry_after_ms(stamp) or (BAN_MS if too_many is TooMany.BANNED else 0)
         told = Cause(ReasonCode.VENUE_RATE_LIMITED, f"retry_after_ms={wait_ms} {detail}")
-        return Refused(told, code, wait_ms)
+        return Refused(told, code, wait_ms, too_many=too_many)
     return Refused(Cause(reason, detail), code, is_clock=is_clock)
+
+
+def _too_many(row: Capabilities, stamp: Stamp | None, code: str) -> TooMany:
+    if stamp is not None and stamp.status == HTTP_BANNED:
+        return TooMany.BANNED
+    return TooMany.ORDERS if code in row.order_limit_codes else TooMany.REQUESTS
 
 
 def said(body: str) -> tuple[str, str]:

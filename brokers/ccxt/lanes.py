@@ -6,8 +6,13 @@ What is asked for is sorted into lanes: cancels, orders that reduce, orders that
 Whenever there is room the lowest lane goes first, first come first served within a lane. Each lane
 but the first must leave a share of the allowance untouched, so that a flood of questions can never
 use up what a cancel will need. The venue's own count, where it gives one, is believed where it is
-higher; and while it wants to be left alone nobody goes. Where it takes so many requests at a time
-and no more, whoever has gone is waited for, and then the lowest lane is next.
+higher. Where it takes so many requests at a time and no more, whoever has gone is waited for, and
+then the lowest lane is next.
+
+While the venue wants to be left alone nobody goes, but for cancels: what rests may trade, and a
+venue's word of that kind is advice until it is a ban. So one cancel tries, and the next when that
+was taken. Refused for the same reason, it was the last: all wait then until the end. During a ban
+nobody tries, and where only orders were too many cancels and questions go on as before.
 
 ``Allowance`` is pure: it decides at times that it is told. ``Lanes`` waits, on the clock that is
 handed in. One ``Lanes`` serves every connection of an account: see ``lanes_of``.
@@ -23,6 +28,7 @@ from typing import Final
 from weakref import WeakValueDictionary
 
 from brokers.ccxt.columns import Weights
+from brokers.ccxt.errors import TooMany
 
 LOOK_S: Final = 0.02
 """How often whoever waits looks whether it is its turn."""
@@ -40,6 +46,9 @@ class Lane(IntEnum):
     READ = 3
 
 
+ORDERS: Final = frozenset({Lane.REDUCE, Lane.CREATE})
+"""Lanes of what a venue counts as an order; a cancel is none."""
+
 RESERVED: Final = {Lane.CANCEL: 0, Lane.REDUCE: 5, Lane.CREATE: 15, Lane.READ: 30}
 """Percent of the allowance that a lane leaves to those before it."""
 
@@ -51,6 +60,8 @@ class Turn:
     lane: Lane
     weight: int
     granted: bool = False
+    tries: bool = False
+    """It goes though the venue wants to be left alone."""
 
 
 @dataclass(slots=True)
@@ -62,7 +73,13 @@ class Allowance:
         default_factory=lambda: {lane: deque() for lane in Lane}  # seam: WAITING_MAX in `ask`
     )
     pause_until_s: float = 0.0
+    """Until when nobody goes but a cancel that tries."""
+    orders_until_s: float = 0.0
+    """Until when no order goes; cancels and questions do."""
+    cancels_until_s: float = 0.0
+    """Until when no cancel tries either."""
     under_way: int = 0
+    trying: Turn | None = None
     _spent: deque[tuple[float, int]] = field(default_factory=deque)
     _used: int = 0
 
@@ -87,26 +104,39 @@ class Allowance:
     def grant(self, now_s: float) -> list[Turn]:
         """Let all go that may, the lowest lane first."""
         granted: list[Turn] = []
-        if now_s < self.pause_until_s:
-            return granted
         for lane, turns in self.waiting.items():
             while (
-                turns and self._has_room and self.used(now_s) + turns[0].weight <= self._most(lane)
+                turns
+                and self._may_go(lane, now_s)
+                and self._has_room
+                and self.used(now_s) + turns[0].weight <= self._most(lane)
             ):
                 turn = turns.popleft()
                 turn.granted = True
+                if now_s < self.pause_until_s:
+                    turn.tries, self.trying = True, turn
                 self.under_way += 1
                 self._spend(turn.weight, now_s)
                 granted.append(turn)
-            if turns:
+            if turns and self._may_go(lane, now_s):
                 # Whoever is before the others has not enough: nothing of a later lane may take it.
                 break
         return granted
 
-    def over(self) -> None:
+    def _may_go(self, lane: Lane, now_s: float) -> bool:
+        """Return whether the venue wants to be left alone by a lane no more, or may be tried."""
+        if lane in ORDERS and now_s < self.orders_until_s:
+            return False
+        if now_s >= self.pause_until_s:
+            return True
+        return lane is Lane.CANCEL and self.trying is None and now_s >= self.cancels_until_s
+
+    def over(self, turn: Turn) -> None:
         """Note that a request which had its turn is over."""
         assert self.under_way, "what is over has had its turn"
         self.under_way -= 1
+        if self.trying is turn:
+            self.trying = None
 
     def told(self, used: int, now_s: float) -> None:
         """Take the venue's count of what is used, where it is higher than ours."""
@@ -114,9 +144,26 @@ class Allowance:
         if used > own:
             self._spend(used - own, now_s)
 
-    def left_alone(self, wait_s: float, now_s: float) -> None:
-        """Let nobody go for ``wait_s``."""
-        self.pause_until_s = max(self.pause_until_s, now_s + wait_s)
+    def left_alone(
+        self,
+        wait_s: float,
+        now_s: float,
+        too_many: TooMany = TooMany.REQUESTS,
+        turn: Turn | None = None,
+    ) -> None:
+        """
+        Let nobody go for ``wait_s``, or whoever it is that was ``too_many``; ``turn`` has heard so.
+
+        Others that were under way by then have learned nothing new: only of one that tried it is
+        known that cancels are refused too.
+        """
+        until_s = now_s + wait_s
+        if too_many is TooMany.ORDERS:
+            self.orders_until_s = max(self.orders_until_s, until_s)
+            return
+        self.pause_until_s = max(self.pause_until_s, until_s)
+        if too_many is TooMany.BANNED or (turn is not None and turn.tries):
+            self.cancels_until_s = max(self.cancels_until_s, self.pause_until_s)
 
     @property
     def _has_room(self) -> bool:
@@ -156,9 +203,14 @@ class Lanes:
         """Return what part of the allowance is used."""
         return self.allowance.used(self._now_s()) / self.allowance.weights.per_window
 
-    async def turn(self, lane: Lane, weight: int) -> None:
+    @property
+    def alone_s(self) -> float:
+        """Return how much longer the venue wants to be left alone, in seconds."""
+        return max(0.0, self.allowance.pause_until_s - self._now_s())
+
+    async def turn(self, lane: Lane, weight: int) -> Turn:
         """
-        Return when one of ``weight`` may go in ``lane``; ``over`` is called after it.
+        Return its turn when one of ``weight`` may go in ``lane``; ``over`` is called after it.
 
         Cancelled, it waits no longer, and nothing is over.
         """
@@ -170,23 +222,26 @@ class Lanes:
                 self.allowance.grant(self._now_s())
         except BaseException:
             if turn.granted:
-                self.over()
+                self.over(turn)
             raise
         finally:
             self.allowance.leave(turn)
+        return turn
 
-    def over(self) -> None:
+    def over(self, turn: Turn) -> None:
         """Note that a request which had its turn is over: the next may go."""
-        self.allowance.over()
+        self.allowance.over(turn)
         self.allowance.grant(self._now_s())
 
     def told(self, used: int) -> None:
         """Take the venue's own count."""
         self.allowance.told(used, self._now_s())
 
-    def left_alone(self, wait_s: float) -> None:
-        """Let nobody go for ``wait_s``."""
-        self.allowance.left_alone(wait_s, self._now_s())
+    def left_alone(
+        self, wait_s: float, too_many: TooMany = TooMany.REQUESTS, turn: Turn | None = None
+    ) -> None:
+        """Hear that the venue wants to be left alone for ``wait_s``; see ``Allowance``."""
+        self.allowance.left_alone(wait_s, self._now_s(), too_many, turn)
 
 
 _shared: WeakValueDictionary[tuple[str, str], Lanes] = WeakValueDictionary()

@@ -43,6 +43,10 @@ ACCOUNT_MISSES_MAX: Final = 4
 ACCOUNT_TRIES_MAX: Final = 5
 """How often the account is read anew because news came in the middle of it."""
 
+ALONE_MAX_S: Final = 2.0
+"""For how long at most the account waits to be read while the venue wants to be left alone: a ban
+may last for days, and the end of a session reads it once more."""
+
 STREAM_WAIT_S: Final = 10.0
 """How long an order that opens waits for the private stream to be up."""
 

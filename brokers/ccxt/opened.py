@@ -9,6 +9,7 @@ from brokers.ccxt.client import CcxtClient
 from brokers.ccxt.ordering import Ordering
 from brokers.ccxt.private_stream import PrivateStream
 from brokers.ccxt.survey import Surveyor
+from brokers.ccxt.timers import Timers
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,3 +21,4 @@ class Opened:
     ordering: Ordering
     stream: PrivateStream
     surveyor: Surveyor
+    timers: Timers

@@ -26,6 +26,7 @@ from brokers.ccxt.limits import (
     UNLISTED_MAX,
 )
 from brokers.ccxt.rounding import MarketRules, number
+from brokers.ccxt.stream import texts_in
 from brokers.ccxt.translate import (
     OPEN,
     Unreadable,
@@ -306,9 +307,9 @@ class Ordering:
         return fills
 
     async def _owner(self, symbol: str, trade: Mapping[str, Any]) -> KnownOrder:
-        """Return the order of a trade; a trade names it by the venue's id only."""
+        """Return the order of a trade: by the venue's id, by ours if it has it, or asked for."""
         venue_id = str(trade.get("order") or "")
-        order = self._orders.of_venue(symbol, venue_id)
+        order = self._orders.of_venue(symbol, venue_id) or self._named_in(symbol, trade)
         if order is not None:
             return order
         exchange = self._calls.client.exchange
@@ -322,6 +323,16 @@ class Ordering:
         if isinstance(found, Done):
             self._orders.identify(order, venue_id)
         return order
+
+    def _named_in(self, symbol: str, trade: Mapping[str, Any]) -> KnownOrder | None:
+        """Return the order of ours that a trade names: ccxt leaves that out."""
+        for text in texts_in(trade.get("info")):
+            order = self._orders.named(decoded(text, self._row))
+            # Somebody else's are known by the venue's numbers, which may be of anything.
+            if order is not None and order.order_id and order.symbol == symbol:
+                self._orders.identify(order, str(trade.get("order") or ""))
+                return order
+        return None
 
 
 def lane_of(request: OrderRequest) -> Lane:

@@ -8,12 +8,16 @@ ccxt's class of a venue, made to listen: what it hears and drops is kept, and wh
   ccxt takes it for made, and whoever watches waits for ever.
 - An error that names the request is told to who made it; ccxt keeps it for a future that nobody
   waits for.
+- An error that names what was subscribed to ends that stream; ccxt ends every stream of the line.
+  Where it names none, all are sent again: nobody knows which of them is not there.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextvars import ContextVar
+from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
@@ -33,7 +37,10 @@ FOR_CANDLES: Final[ContextVar[bool]] = ContextVar("for_candles", default=False)
 """Whether what is watched is candles: by then ccxt has only an address and a name of its own."""
 
 REQUESTS_MAX: Final = 1_000
-"""Subscriptions whose request is remembered by its number: more than are ever on their way."""
+"""Subscriptions whose request is remembered: more than are ever on their way, or on a line."""
+
+WORD: Final = re.compile(r"[\w.:/@-]+")
+"""What a venue names channels and markets by."""
 
 
 def listening(base: Any, reach: Reach) -> Any:
@@ -53,6 +60,8 @@ class Listening(Exchange):  # type: ignore[misc]
         self.told_closed: dict[str, set[int]] = {}
         self.subscribing: dict[str, tuple[str, ...]] = {}
         self.candle_urls: set[str] = set()
+        self.named: dict[tuple[str, str], frozenset[str]] = {}
+        self.hearing: Any = None
         super().__init__(given)
 
     # -- questions
@@ -107,7 +116,27 @@ class Listening(Exchange):  # type: ignore[misc]
     def client(self, url: str) -> Any:
         """Return the line to an address, unless a rehearsal does not reach the host."""
         self.refuse_elsewhere(url)
-        return super().client(url)
+        client = super().client(url)
+        if "reject" not in vars(client):
+            client.reject = partial(self.reject_named, client.url, client.reject)
+        return client
+
+    def reject_named(
+        self, url: str, reject: Callable[..., Any], error: Any, message_hash: Any = None
+    ) -> Any:
+        """Do as ``reject``, but of an error that was heard end only the streams that it names."""
+        if message_hash is None and self.hearing is not None:
+            said = {word for text in texts_in(self.hearing) for word in words_in(text)}
+            concerned = [
+                each
+                for (at, each), names in self.named.items()
+                if at == url and names and names <= said
+            ]
+            for each in concerned:
+                reject(error, each)
+            if concerned:
+                return error
+        return reject(error, message_hash)
 
     def watch(
         self,
@@ -145,6 +174,7 @@ class Listening(Exchange):  # type: ignore[misc]
         if FOR_CANDLES.get():
             self.candle_urls.add(url)
         missing = tuple(each for each in hashes if each not in client.subscriptions)
+        self.note_names(url, message, tuple(hashes))
         number = self.safe_string_2(message, "req_id", "id") if message else None
         if number is not None and missing:
             self.subscribing[number] = missing
@@ -158,9 +188,23 @@ class Listening(Exchange):  # type: ignore[misc]
 
         return over
 
+    def note_names(self, url: str, message: Any, hashes: tuple[str, ...]) -> None:
+        """Note by which words each of a request's subscriptions is known to the venue."""
+        asked = message.get("args") if isinstance(message, Mapping) else None
+        if not isinstance(asked, list) or len(asked) != len(hashes):
+            return
+        for each, one in zip(hashes, asked, strict=True):
+            self.named[url, each] = frozenset(texts_in(one))
+        while len(self.named) > REQUESTS_MAX:
+            del self.named[next(iter(self.named))]
+
     def handle_message(self, client: Any, message: Any) -> Any:
         """Hear a message; an error that names a subscription's request goes to who waits for it."""
-        answer = super().handle_message(client, message)
+        self.hearing = message
+        try:
+            answer = super().handle_message(client, message)
+        finally:
+            self.hearing = None
         for number in [each for each in client.rejections if str(each) in self.subscribing]:
             error = client.rejections.pop(number)
             for each in self.subscribing.pop(str(number)):
@@ -180,6 +224,22 @@ class Listening(Exchange):  # type: ignore[misc]
     def take_closed(self, symbol: str) -> set[int]:
         """Return the opens of the candles that were said to be closed since the last call."""
         return self.told_closed.pop(symbol, set())
+
+
+def texts_in(document: Any) -> Iterator[str]:
+    """Yield every text in a document of one or two levels, as messages and their parts are."""
+    if isinstance(document, str):
+        yield document
+    elif isinstance(document, Mapping):
+        for each in document.values():
+            yield from texts_in(each)
+
+
+def words_in(text: str) -> Iterator[str]:
+    """Yield the words of a text, and what stands behind each colon: ``channel:candle1m``."""
+    for word in WORD.findall(text):
+        yield word
+        yield from word.split(":")
 
 
 def retry_after_s(headers: Mapping[str, str]) -> float | None:

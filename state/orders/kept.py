@@ -7,6 +7,7 @@ from decimal import Decimal
 import msgspec
 
 from messages import Cause, OrderRequest, OrderStatus
+from state.orders.payments import KeptPayments
 
 
 class KeptOrder(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -27,12 +28,12 @@ class KeptOrder(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 class KeptOrders(msgspec.Struct, frozen=True):
     """
-    A whole store: what lives, oldest first; what has ended, in order of ending; trade ids.
+    A whole store: what lives, oldest first; what has ended, in order of ending; what is booked.
 
-    The ids of trades and of payments are in two generations each, the older first, each sorted.
+    The trade ids are in two generations, the older first, each sorted.
     """
 
     live: list[KeptOrder]
     finished: list[KeptOrder]
     trades: tuple[list[str], list[str]]
-    payments: tuple[list[str], list[str]]
+    payments: KeptPayments

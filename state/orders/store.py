@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from messages import OrderRequest
 from state.orders.kept import KeptOrders
 from state.orders.order import Order
+from state.orders.payments import BookedPayments
 
 FINISHED_ORDERS_MAX = 4_096
 """
@@ -25,8 +26,8 @@ are never forgotten. A fill of a forgotten order has no order to go to.
 
 PAYMENT_IDS_MAX = 16_384
 """
-Ids of funding payments that are surely remembered. A start is told of all since the session began;
-at a hundred a day these are five months.
+Payments that are surely remembered by id (up to twice as many are); those before them are booked
+by their date, for a start is told of all since the session began.
 """
 
 
@@ -48,8 +49,8 @@ class OrderStore:
         "_finished",
         "_finished_max",
         "_live",
-        "_payments",
         "_trades",
+        "payments",
     )
 
     def __init__(
@@ -57,6 +58,7 @@ class OrderStore:
         *,
         finished_orders_max: int = FINISHED_ORDERS_MAX,
         trade_ids_max: int = TRADE_IDS_MAX,
+        payment_ids_max: int = PAYMENT_IDS_MAX,
     ) -> None:
         """Begin empty."""
         self._by_client: dict[str, Order] = {}
@@ -65,7 +67,7 @@ class OrderStore:
         self._finished: deque[Order] = deque()  # seam: trimmed to finished_max
         self._finished_max = finished_orders_max
         self._trades = RecentIds(trade_ids_max, self._trades_of_live)
-        self._payments = RecentIds(PAYMENT_IDS_MAX)
+        self.payments = BookedPayments(payment_ids_max)
 
     def __len__(self) -> int:
         """Return how many orders are known, finished ones included."""
@@ -124,15 +126,6 @@ class OrderStore:
         """Return the trade ids that are remembered."""
         return self._trades
 
-    def pay_once(self, payment_id: str) -> bool:
-        """Return whether this payment's id is new, and remember it."""
-        return self._payments.add(payment_id)
-
-    @property
-    def paid(self) -> RecentIds:
-        """Return the ids of payments that are remembered."""
-        return self._payments
-
     def _trades_of_live(self) -> set[str]:
         return {trade_id for order in self._live.values() for trade_id in order.trades}
 
@@ -144,7 +137,7 @@ class OrderStore:
             [order.kept() for order in self._live.values()],
             [order.kept() for order in self._finished],
             self._trades.generations(),
-            self._payments.generations(),
+            self.payments.kept(),
         )
 
     def restore(self, kept: KeptOrders) -> None:
@@ -156,7 +149,7 @@ class OrderStore:
         self._live = {order.request.order_id: order for order in live}
         self._finished = deque(finished)  # seam: trimmed to finished_max
         self._trades.restore(kept.trades)
-        self._payments.restore(kept.payments)
+        self.payments.restore(kept.payments)
 
     def _ended(self, order: Order) -> None:
         del self._live[order.request.order_id]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+import pytest
 from binance_house import terms
 from ccxt_house import BTC
 from dialect_house import opened
@@ -13,9 +15,77 @@ from test_ccxt_in_session import FAR, TENTH, messages, session_of
 from actors.commands import Request
 from actors.inbox import Inbox
 from actors.session import run_paper
+from brokers.ccxt.errors import TooMany
+from brokers.ccxt.lanes import Allowance
 from messages import CommandVerb, KillReport, Side
+from scenarios.exchange.faults import FaultScript
 from scenarios.exchange.log import read_truth
-from scenarios.exchange.truth import fold_truth
+from scenarios.exchange.truth import Folded, fold_truth
+
+ASKED_TOO_OFTEN = {"fault": "rate_limit", "on": ["account"], "count": 1, "by": "10s"}
+BANNED = {"fault": "ban", "on": ["account"], "count": 1, "by": "10s"}
+
+
+async def killed_after(fault: dict[str, Any], folder: Path, orders: int = 1) -> Folded:
+    """
+    Have a session's order rest, then the venue's ``fault``, then a kill.
+
+    Return what the venue had two seconds after the kill, which is before the fault's time is over.
+    """
+    script = on_bars(
+        {0: lambda desk: [desk.open(BTC, Side.BUY, TENTH, policy=FAR) for _ in range(orders)]}
+    )
+    inbox = Inbox()
+    found: list[Folded] = []
+    async with opened(folder, venue=terms(BTC)) as exchange:
+        await exchange.server.show(BTC, flat(BTC, 1, 50_000.0))
+
+        def progressed(bars: int) -> None:
+            if bars == 3:
+                given = FaultScript.model_validate({"seed": 1, "faults": [fault]})
+                exchange.server.faults.replace(given)
+            if bars == 14:
+                inbox.submit(Request(verb=CommandVerb.KILL, by="drill"))
+            if bars == 18:
+                found.append(fold_truth(read_truth(exchange.truth / "truth.ndjson")))
+
+        spec = session_of(folder, script, exchange, bars=20)
+        await run_paper(spec, speed=120, inbox=inbox, on_progress=progressed)
+    return found[0]
+
+
+async def test_a_kill_cancels_though_the_venue_wants_to_be_left_alone(tmp_path: Path) -> None:
+    """
+    A question was answered with 429 and a time; within it a kill's cancels go all the same.
+
+    One after the other: each may be the one that the venue refuses.
+    """
+    truth = await killed_after(ASKED_TOO_OFTEN, tmp_path, orders=2)
+
+    assert 2 == len(truth.orders)
+    assert set() == truth.live
+
+
+async def test_without_the_try_a_kills_cancel_waits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The ablation: taken as a ban, the order rests for as long as the venue has said."""
+    alone = Allowance.left_alone
+
+    def banned(self: Allowance, wait_s: float, now_s: float, *_: Any) -> None:
+        alone(self, wait_s, now_s, TooMany.BANNED)
+
+    monkeypatch.setattr(Allowance, "left_alone", banned)
+    truth = await killed_after(ASKED_TOO_OFTEN, tmp_path)
+
+    assert 1 == len(truth.live)
+
+
+async def test_during_a_ban_a_kill_sends_nothing(tmp_path: Path) -> None:
+    """The venue would not look at it, and the ban would last longer."""
+    truth = await killed_after(BANNED, tmp_path)
+
+    assert 1 == len(truth.live)
 
 
 async def test_a_kill_flattens_at_the_exchange(tmp_path: Path) -> None:

@@ -12,11 +12,13 @@ from aiohttp.client_reqrep import ConnectionKey
 
 from brokers.ccxt.capabilities import BINANCEUSDM, TABLE
 from brokers.ccxt.errors import (
+    BAN_MS,
     REFUSALS,
     Failure,
     NotSent,
     Refused,
     Stamp,
+    TooMany,
     Unknown,
     judged,
     said,
@@ -120,6 +122,24 @@ def test_a_definite_no_is_a_rejection_with_a_code(
     assert isinstance(found, Refused)
     assert reason is found.cause.code
     assert str(code) == found.code
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "too_many", "wait_ms"),
+    [
+        (429, -1003, TooMany.REQUESTS, 0),
+        (429, -1015, TooMany.ORDERS, 0),
+        (418, -1003, TooMany.BANNED, BAN_MS),
+    ],
+)
+def test_what_there_was_too_much_of_is_told_apart(
+    status: int, code: int, too_many: TooMany, wait_ms: int
+) -> None:
+    """Orders, requests, or a ban: which without a time of its own is not asked about at once."""
+    found = judge(ccxt.DDoSProtection("x"), status, binance(code))
+
+    assert isinstance(found, Refused)
+    assert (too_many, wait_ms) == (found.too_many, found.retry_after_ms)
 
 
 @pytest.mark.parametrize(

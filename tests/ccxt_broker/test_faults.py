@@ -140,17 +140,17 @@ async def test_an_id_that_the_venue_has_already_is_asked_about_and_not_rejected(
 
 
 async def test_a_rate_limit_is_kept_for_all_and_told_of_the_venue(tmp_path: Path) -> None:
-    """Nobody goes while the venue wants to be left alone."""
+    """Nobody goes while the venue wants to be left alone, but for one cancel that tries."""
     reply = Reply(ERROR % (-1003, "slow down"), 429, {"Retry-After": "3"})
     given = (creates(reply), answers.binanceusdm)
     async with trading("binanceusdm", tmp_path, *given, symbols=(BTC,)) as desk:
         await desk.ordering.submit(order(price="50000"), Lane.CREATE)
         allowance = desk.calls.lanes.allowance
-        cancel = allowance.ask(Lane.CANCEL, 1)
+        read, cancel = allowance.ask(Lane.READ, 1), allowance.ask(Lane.CANCEL, 1)
         begins_s = allowance.pause_until_s - 3.0
 
-        assert [] == allowance.grant(begins_s + 2.9)
-        assert [cancel] == allowance.grant(begins_s + 3.0)
+        assert [cancel] == allowance.grant(begins_s + 2.9)
+        assert [read] == allowance.grant(begins_s + 3.0)
         assert "retry_after_ms=3000" in desk.trouble[0]
 
 

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from brokers.ccxt.columns import Weights
-from brokers.ccxt.lanes import RESERVED, Allowance, Lane, Lanes, lanes_of
+from brokers.ccxt.errors import TooMany
+from brokers.ccxt.lanes import ORDERS, RESERVED, Allowance, Lane, Lanes, lanes_of
 
 HUNDRED = Weights(per_window=100, window_s=60.0)
 
@@ -95,7 +96,7 @@ def test_no_window_spends_more_than_the_allowance(asked: list[tuple[Lane, int, f
 def test_the_lowest_lane_goes_first_and_within_it_who_came_first(lanes: list[Lane]) -> None:
     """After a pause all who wait go in that order."""
     allowance = Allowance(Weights(per_window=10_000, window_s=60.0))
-    allowance.left_alone(1.0, 0.0)
+    allowance.left_alone(1.0, 0.0, TooMany.BANNED)
     turns = [allowance.ask(lane, 1) for lane in lanes]
 
     assert [] == allowance.grant(0.5)
@@ -117,14 +118,102 @@ def test_the_venues_own_count_is_believed_where_it_is_higher() -> None:
     assert [create] == allowance.grant(60.0)
 
 
-def test_while_the_venue_wants_to_be_left_alone_nobody_goes() -> None:
-    """Not a cancel either: a ban would last longer."""
+def test_while_the_venue_wants_to_be_left_alone_only_a_cancel_tries() -> None:
+    """What rests may trade: one cancel goes, and no other until the venue has taken it."""
     allowance = Allowance(HUNDRED)
     allowance.left_alone(2.0, 10.0)
+    others = [allowance.ask(lane, 1) for lane in Lane if lane is not Lane.CANCEL]
+    first, second = allowance.ask(Lane.CANCEL, 1), allowance.ask(Lane.CANCEL, 1)
+
+    assert [first] == allowance.grant(10.5)
+    assert [] == allowance.grant(11.0)
+    allowance.over(first)
+    assert [second] == allowance.grant(11.0)
+    allowance.over(second)
+    assert [] == allowance.grant(11.9)
+    assert others == allowance.grant(12.0)
+
+
+def test_a_cancel_that_tried_in_vain_is_the_last_until_the_end() -> None:
+    """It is refused for the same reason: who goes on asking is banned, and bans are longer."""
+    allowance = Allowance(HUNDRED)
+    allowance.left_alone(60.0, 0.0)
+    first, second = allowance.ask(Lane.CANCEL, 1), allowance.ask(Lane.CANCEL, 1)
+    allowance.grant(1.0)
+    allowance.left_alone(30.0, 2.0, turn=first)  # which does not shorten what it was told before
+    allowance.over(first)
+
+    assert [] == allowance.grant(59.9)
+    assert [second] == allowance.grant(60.0)
+
+
+def test_a_cancel_that_was_under_way_already_is_not_the_try() -> None:
+    """Several are under way when the first is refused: of the later ones nothing is learned."""
+    allowance = Allowance(HUNDRED)
+    before = [allowance.ask(Lane.CANCEL, 1) for _ in range(3)]
+    allowance.grant(0.0)
+    for turn in before:
+        allowance.left_alone(60.0, 0.1, turn=turn)
+        allowance.over(turn)
+    after = allowance.ask(Lane.CANCEL, 1)
+
+    assert [after] == allowance.grant(1.0)
+
+
+def test_during_a_ban_no_cancel_tries() -> None:
+    """The venue looks at nothing, and each request makes the ban longer."""
+    allowance = Allowance(HUNDRED)
+    allowance.left_alone(120.0, 0.0, TooMany.BANNED)
     cancel = allowance.ask(Lane.CANCEL, 1)
 
-    assert [] == allowance.grant(11.9)
-    assert [cancel] == allowance.grant(12.0)
+    assert [] == allowance.grant(119.9)
+    assert [cancel] == allowance.grant(120.0)
+
+
+def test_too_many_orders_keep_no_cancel_and_no_question_waiting() -> None:
+    """A venue that counts orders does not count those; an order that reduces is one, too."""
+    allowance = Allowance(HUNDRED)
+    allowance.left_alone(10.0, 0.0, TooMany.ORDERS)
+    orders = [allowance.ask(lane, 1) for lane in (Lane.REDUCE, Lane.CREATE)]
+    others = [allowance.ask(lane, 1) for lane in (Lane.CANCEL, Lane.CANCEL, Lane.READ)]
+
+    assert others == allowance.grant(1.0)
+    assert orders == allowance.grant(10.0)
+
+
+@given(
+    told=st.lists(
+        st.tuples(st.sampled_from(TooMany), st.floats(0, 90), st.floats(0, 20), st.booleans()),
+        min_size=1,
+        max_size=20,
+    )
+)
+def test_no_ban_is_asked_about_and_each_pause_is_tried_once_in_vain(
+    told: list[tuple[TooMany, float, float, bool]],
+) -> None:
+    """
+    Whatever the venue says and in which order: nothing leaves during a ban, and of orders none
+    while they are too many; a refused try is the last of its pause.
+    """
+    allowance = Allowance(Weights(per_window=10_000, window_s=60.0))
+    now, banned_s, orders_s, vain_s = 0.0, 0.0, 0.0, 0.0
+    for too_many, wait_s, later_s, refused in told:
+        allowance.left_alone(wait_s, now, too_many)
+        banned_s = max(banned_s, now + wait_s) if too_many is TooMany.BANNED else banned_s
+        orders_s = max(orders_s, now + wait_s) if too_many is TooMany.ORDERS else orders_s
+        now += later_s
+        for lane in Lane:
+            allowance.ask(lane, 1)
+        for turn in allowance.grant(now):
+            assert now >= banned_s
+            assert turn.lane not in ORDERS or now >= orders_s
+            if turn.tries:
+                assert turn.lane is Lane.CANCEL
+                assert now >= vain_s
+                if refused:
+                    allowance.left_alone(1.0, now, turn=turn)
+                    vain_s = allowance.pause_until_s
+            allowance.over(turn)
 
 
 async def test_a_flood_of_questions_does_not_delay_a_cancel_or_an_order() -> None:
@@ -179,7 +268,7 @@ async def test_where_one_request_is_taken_at_a_time_the_lowest_lane_is_next() ->
     turns = [allowance.ask(lane, 1) for lane in (Lane.READ, Lane.READ, Lane.CANCEL)]
     first = allowance.grant(0.0)
     none = allowance.grant(1.0)
-    allowance.over()
+    allowance.over(first[0])
     second = allowance.grant(2.0)
 
     assert [turns[2]] == first
@@ -191,10 +280,10 @@ async def test_a_turn_that_is_given_up_does_not_keep_the_others_waiting() -> Non
     """Whoever was cancelled on its way has nothing under way."""
     time = FakeTime()
     lanes = Lanes(Weights(per_window=100, window_s=60.0, at_once=1), time, time.sleep)
-    await lanes.turn(Lane.READ, 1)
+    turn = await lanes.turn(Lane.READ, 1)
     with anyio.move_on_after(0):
         await lanes.turn(Lane.READ, 1)
-    lanes.over()
+    lanes.over(turn)
     await lanes.turn(Lane.READ, 1)
 
     assert 1 == lanes.allowance.under_way

@@ -9,7 +9,7 @@ from typing import Any
 from ccxt_house import BTC, order
 from dialect_house import CLOCK, Desk, address, bar, desk, opened
 
-from actors.runtime.clock import sleep_s, within
+from actors.runtime.clock import monotonic_s, sleep_s, within
 from brokers.ccxt import limits
 from brokers.ccxt.broker import CcxtBroker
 from messages import Cause, OrderEvent, OrderRequest, ReasonCode, VenueReport
@@ -110,8 +110,20 @@ async def test_a_venue_that_wants_to_be_left_alone_does_not_keep_a_session_from_
         await broker.connect()
         broker._at.calls.lanes.left_alone(3_600.0)
         client = broker._at.client
-        broker._clock = replace(CLOCK, sleep_s=sleep)
+        broker._at.timers._clock = replace(CLOCK, sleep_s=sleep)
         await within(30.0, broker.close)
 
     assert [limits.CLOSING_S] == slept
     assert client._session.closed
+
+
+async def test_the_account_is_not_waited_for_while_the_venue_wants_to_be_left_alone(
+    tmp_path: Path,
+) -> None:
+    """A ban may last for days, and whoever ends reads the account once more: not by waiting."""
+    async with desk(tmp_path) as at:
+        at.broker._at.calls.lanes.left_alone(3_600.0)
+        began_s = monotonic_s()
+        await within(30.0, at.broker.refresh)
+
+        assert monotonic_s() - began_s < 30.0

@@ -10,11 +10,11 @@ from markdown_pages import text_of
 
 from actors.agreement import FAILURE_HOLDS, OVERFLOW_HOLDS, RECONCILIATION_HOLD
 from actors.commands import OPERATORS, PAUSE_HOLD, QUARANTINE_HOLDS, STOP_HOLD
-from actors.health.actor import CIRCUIT_HOLD, RATE_LIMIT_HOLD, STALE_HOLD
+from actors.health.actor import CIRCUIT_HOLD, STALE_HOLD
 from actors.health.vitals import VITALS
 from actors.runtime import limits
 from actors.runtime.supervision import ABANDONED_HOLDS
-from messages import KILL_HOLD, RISK_HOLDS, HoldMode, KillStage
+from messages import KILL_HOLD, RATE_LIMIT_HOLDS, RISK_HOLDS, HoldMode, KillStage
 from state.projections.limits import HOLDS_MAX
 from state.projections.safety_summary import HoldEnd, HoldResult
 from state.register import FILE, MARKER, REGISTER_HOLD, STOPPING
@@ -33,7 +33,7 @@ HOLDS = (
     QUARANTINE_HOLDS,
     REGISTER_HOLD,
     CIRCUIT_HOLD,
-    RATE_LIMIT_HOLD,
+    RATE_LIMIT_HOLDS,
     STALE_HOLD,
     *VITALS,
     ABANDONED_HOLDS,

@@ -29,6 +29,7 @@ from messages import (
     ClockRead,
     CommandVerb,
     ExecutionReport,
+    KillReport,
     KillStep,
     NewsMissing,
     OperatorCommand,
@@ -115,6 +116,17 @@ def test_commands_are_taken_again_between_the_news(tmp_path: Path, plan: str, sp
     rehearsed = once(tmp_path, *PLANS[plan], speed=speed, seed=5, commands=dict(COMMANDS))
 
     assert [KILLED] == rehearsed.outcomes
+    rehearsed.check_same()
+
+
+def test_what_a_kill_waits_for_is_reported_again(tmp_path: Path) -> None:
+    """The venue wanted to be left alone, and cancels are lost: the report of that comes again."""
+    limited = {"fault": "rate_limit", "on": ["submit"], "by": "1200s", "after": 2, "count": 1}
+    lost = {"fault": "lose_requests", "on": ["cancel"]}
+    rehearsed = once(tmp_path, limited, lost, speed=600.0, seed=5, commands={6: COMMANDS[16]})
+    reports = [each for each in rehearsed.messages if isinstance(each, KillReport)]
+
+    assert "venue:virtual wants to be left alone until 2024-01-01T" in reports[0].detail
     rehearsed.check_same()
 
 

@@ -150,5 +150,5 @@ def test_a_payment_that_is_told_again_is_booked_once_and_folded_as_booked() -> N
 
     assert [Decimal("-0.02")] == [each.amount for each in world.all(FundingBooked)]
     assert Decimal("0.02") == facts.ledger.funding
-    assert not facts.orders.pay_once("p")
+    assert not facts.orders.payments.add(paid.payment_id, paid.timestamp)
     assert [] == differences(world.session, facts)

@@ -11,7 +11,11 @@ from typing import Any
 import pytest
 from panic_house import BTC, Venue
 
+from actors.runtime.clock import monotonic_s, sleep_s
 from brokers.ccxt import emergency as ccxt_emergency
+from brokers.ccxt.columns import Weights
+from brokers.ccxt.errors import TooMany
+from brokers.ccxt.lanes import lanes_of
 from brokers.contract import VenueUnreachable
 from messages import PositionSide
 from tidegate.emergency import Bounds, Emergency
@@ -243,3 +247,39 @@ async def test_with_symbols_only_theirs_is_touched(venue: Venue) -> None:
 
     assert outcome.is_clean
     assert not venue.truth.live
+
+
+async def test_a_venue_that_wants_the_daemon_to_leave_it_alone_does_not_delay_a_panic(
+    venue: Venue,
+) -> None:
+    """A panic has a connection and an allowance of its own: what the daemon heard is not its."""
+    lanes = lanes_of("binanceusdm", "main", Weights(2_400, 60.0), monotonic_s, sleep_s)
+    lanes.left_alone(3_600.0, TooMany.BANNED)
+    in_trouble(venue)
+
+    outcome = await venue.panic()
+
+    assert outcome.is_clean
+    assert not venue.truth.live
+    assert lanes.alone_s > 0
+
+
+async def test_what_a_panic_waits_for_is_said_before_it_waits(venue: Venue) -> None:
+    """The list of orders was refused for two seconds; nobody looks at a silent screen for them."""
+    in_trouble(venue)
+    venue.faults({"fault": "rate_limit", "on": ["orders"], "count": 1, "by": "2s"})
+    said: list[float] = []
+    began_s = monotonic_s()
+    told = venue.said.append
+
+    class Said(list[str]):
+        def append(self, text: str) -> None:
+            said.append(monotonic_s() - began_s)
+            told(text)
+
+    venue.said = Said()
+    outcome = await venue.panic()
+
+    assert outcome.is_clean
+    assert any("retry_after_ms=2000" in each for each in outcome.troubles)
+    assert said[0] < 2.0

@@ -12,6 +12,7 @@ from safety_world import FAR_BELOW, ONE, STOP_BELOW, Daemon, daemon, silent
 from session_world import BTC, MINUTE, START, Script, closes, flat, on_bars
 
 from actors.execution import ExecutionActor
+from actors.health import HealthPlan
 from actors.kill import KillSwitch
 from actors.runtime import limits
 from messages import (
@@ -31,8 +32,10 @@ from messages import (
     ReasonCode,
     RiskDecision,
     Side,
+    ToolReport,
     Verdict,
 )
+from state.projections.timestamps import iso_ms
 
 CALM = [
     KillStage.LATCHED,
@@ -516,6 +519,34 @@ def test_an_overdue_kill_says_what_our_own_books_know() -> None:
 
     overdue = world.newest_report()
     assert (("tg-abc-1-2",), ("BTC/USDT both 1",)) == (overdue.open_orders, overdue.positions)
+
+
+def test_a_kill_says_at_once_what_it_waits_for_and_until_when() -> None:
+    """
+    A venue that wants to be left alone delays cancels; that is reported long before the deadline.
+
+    Once for each such time, and it stands in what is reported past the deadline, too.
+    """
+    world = daemon(flat(BTC, 8), buys(FAR_BELOW).spec(), health=HealthPlan()).begin().play(2)
+    world.venue.silent = silent()
+    world.venue.deaf = True
+    watch = world.assembly.health
+    assert watch is not None
+    watch.report(
+        ToolReport("venue:paper", ok=False, at=0, detail="http=429", retry_after_ms=600_000)
+    )
+    world.settle()
+    until = world.holds["rate-limit:venue:paper"].until
+    world.kill()
+    world.play(1)
+    first, *later = world.all(KillReport)
+
+    assert until is not None
+    words = f"venue:paper wants to be left alone until {iso_ms(until)}"
+    assert words in first.detail
+    assert "http=429" in first.detail
+    assert first.at - world.all(KillStep)[0].at < limits.KILL_CONFIRM_MS
+    assert [True] == [words in each.detail for each in later]
 
 
 def test_a_venue_that_ignores_cancels_is_asked_again_and_reported() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tracemalloc
 from decimal import Decimal
+from random import Random
 
 import msgspec
 import pytest
@@ -220,12 +221,53 @@ def test_the_trades_of_a_live_order_are_never_forgotten() -> None:
 def test_payments_are_remembered_however_many_trades_come() -> None:
     """A start is told of all of them since the session began."""
     store = OrderStore(trade_ids_max=4)
-    assert store.pay_once("funding:1")
+    assert store.payments.add("funding:1", 1)
 
     assert [True] * 100 == [store.book_once(f"T{number}") for number in range(100)]
 
-    assert "funding:1" in store.paid
-    assert not store.pay_once("funding:1")
+    assert store.payments.has("funding:1", 1)
+    assert not store.payments.add("funding:1", 1)
+
+
+@given(
+    payments=st.integers(0, 200),
+    bound=st.integers(1, 20),
+    later=st.integers(0, 9),
+    seed=st.randoms(),
+)
+def test_payments_push_no_trade_out_of_memory(
+    payments: int, bound: int, later: int, seed: Random
+) -> None:
+    """
+    However many payments come after a fill, the fill that is told again is not booked again.
+
+    Nor is any payment, of whatever age, and none is taken for booked that never was.
+    """
+    store = OrderStore(trade_ids_max=10, payment_ids_max=bound)
+    store.book_once("T0")
+    dates = [8 * number for number in range(payments)]
+    told = sorted(dates, key=lambda at: at + 8 * seed.random() * bound / 2)  # some are listed late
+    new = [store.payments.add(f"funding:{at}", at) for at in told]
+    kept = store.kept()
+    store = OrderStore(trade_ids_max=10, payment_ids_max=bound)
+    store.restore(kept)
+    for number in range(later):
+        store.book_once(f"T{number + 1}")
+
+    assert all(new)
+    assert not store.book_once("T0")
+    assert not any(store.payments.add(f"funding:{at}", at) for at in dates)
+
+
+def test_a_fill_that_is_told_again_after_years_of_payments_is_booked_once() -> None:
+    """At the bounds that are in force: 70,000 payments, each a fact of its own, and again."""
+    store = OrderStore()
+    store.book_once("T1")
+    payments = [(f"funding:{number}", number) for number in range(70_000)]
+
+    assert all(store.payments.add(*each) for each in payments)
+    assert not store.book_once("T1")
+    assert not any(store.payments.add(*each) for each in payments)
 
 
 @given(st.lists(st.integers(0, 40), max_size=300), st.integers(1, 20))

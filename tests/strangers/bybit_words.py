@@ -8,8 +8,13 @@ from capture_venue import Sent
 from stranger import MINUTE, Dialect, Order, Trade, wall_ms
 
 STATES = {"open": "New", "filled": "Filled", "cancelled": "Cancelled"}
+WAITING = {"open": "Untriggered", "filled": "Filled", "cancelled": "Deactivated"}
 BOOKS = {"both": 0, "long": 1, "short": 2}
 OF_INDEX = {str(index): book for book, index in BOOKS.items()}
+
+
+def _state(order: Order) -> str:
+    return (WAITING if order.waits else STATES)[order.status]
 
 
 class Bybit(Dialect):
@@ -83,16 +88,20 @@ class Bybit(Dialect):
                 return self._place(fields)
             case "order/cancel":
                 order = books.find(fields.get("orderId"), fields.get("orderLinkId"))
-                if order is None or not books.cancel(order):
-                    return 110001
+                if order is None or not self._meant(order, fields) or not books.cancel(order):
+                    return 170213 if books.market.spot else 110001
                 return {"orderId": order.id, "orderLinkId": order.client}
             case "order/cancel-all":
-                return {
-                    "list": [{"orderId": each.id} for each in books.open() if books.cancel(each)]
-                }
+                meant = [each for each in books.open() if self._meant(each, fields)]
+                return {"list": [{"orderId": each.id} for each in meant if books.cancel(each)]}
             case "market/kline":
                 return self._candles(fields)
         return None
+
+    def _meant(self, order: Order, fields: dict[str, Any]) -> bool:
+        """Return whether a cancel is for the kind that an order is of: on spot it must say so."""
+        kind = fields.get("orderFilter", "Order")
+        return not self.books.market.spot or kind == (order.waits or "Order")
 
     @staticmethod
     def _asked(orders: list[Order], fields: dict[str, Any]) -> list[Order]:
@@ -101,7 +110,7 @@ class Bybit(Dialect):
         return [
             order
             for order in orders
-            if name in (None, order.client, order.id) and status in (None, STATES[order.status])
+            if name in (None, order.client, order.id) and status in (None, _state(order))
         ]
 
     def _market(self) -> dict[str, Any]:
@@ -125,7 +134,7 @@ class Bybit(Dialect):
 
     def worded(self, order: Order) -> dict[str, Any]:
         """Return an order as the venue writes it."""
-        status = STATES[order.status]
+        status = _state(order)
         if order.status == "open" and order.filled:
             status = "PartiallyFilled"
         return {
@@ -168,6 +177,7 @@ class Bybit(Dialect):
             book=OF_INDEX[str(asked.get("positionIdx", 0))],
             reduce_only=asked.get("reduceOnly") in (True, "true"),
             at_once=asked.get("timeInForce") in ("IOC", "FOK"),
+            waits=asked.get("orderFilter", "StopOrder") if "triggerPrice" in asked else "",
         )
         return {"orderId": order.id, "orderLinkId": order.client}
 

@@ -53,7 +53,12 @@ class Okx(Dialect):
             case _, "account/bills" | "account/bills-archive":
                 return []
             case _, "trade/orders-pending":
-                return [self.worded(order) for order in books.open()]
+                return [self.worded(order) for order in books.open() if not order.waits]
+            case _, "trade/orders-algo-pending":
+                mine = [each for each in books.open() if each.waits == fields["ordType"]]
+                return [self._waiting(order) for order in mine]
+            case "POST", "trade/cancel-algos":
+                return [self._cancel_waiting(each) for each in fields["list"]]
             case _, "trade/orders-history" | "trade/orders-history-archive":
                 return [self.worded(order) for order in books.over()]
             case _, "trade/fills-history" | "trade/fills":
@@ -158,6 +163,24 @@ class Okx(Dialect):
             "sCode": "0" if done else "51400",
             "sMsg": "" if done else "does not exist",
         }
+
+    def _waiting(self, order: Order) -> dict[str, Any]:
+        """Return an order that waits as the venue writes it."""
+        market = self.books.market
+        return {
+            "instType": "SPOT" if market.spot else "SWAP", "instId": market.id, "ordId": "",
+            "algoId": order.id, "algoClOrdId": order.client, "clOrdId": "", "sz": str(order.amount),
+            "ordType": order.waits, "side": order.side, "posSide": "net", "tdMode": "cross",
+            "state": "live", "slTriggerPx": "45000", "slOrdPx": "-1", "tpTriggerPx": "",
+            "tpOrdPx": "", "triggerPx": "", "ordPx": "", "actualSz": "", "actualPx": "",
+            "cTime": str(order.at), "uTime": str(wall_ms()), "ccy": "", "lever": "1", "tag": "",
+        }  # fmt: skip
+
+    def _cancel_waiting(self, asked: dict[str, Any]) -> dict[str, Any]:
+        order = self.books.find(asked.get("algoId"), asked.get("algoClOrdId"))
+        done = order is not None and order.waits and self.books.cancel(order)
+        code = {"sCode": "0", "sMsg": ""} if done else {"sCode": "51400", "sMsg": "no such order"}
+        return {"algoId": asked.get("algoId", ""), "algoClOrdId": "", **code}
 
     def _candles(self, fields: dict[str, Any]) -> list[list[str]]:
         """Return minutes, the newest first: 700 contracts, their coins, and money."""

@@ -58,6 +58,8 @@ class Order:
     at: int
     filled: Decimal = Decimal(0)
     status: str = "open"  # open, filled, cancelled
+    waits: str = ""
+    """What the venue calls its kind, if it waits for a price."""
 
     @property
     def sign(self) -> int:
@@ -112,14 +114,18 @@ class Books:
         book: str = "both",
         reduce_only: bool = False,
         at_once: bool = False,
+        waits: str = "",
     ) -> Order:
-        """Take an order; it trades at once where its price permits, and rests where not."""
+        """Take an order; it trades at once where it may, and rests or waits where not."""
         number = str(1_000 + len(self.orders))
         limit = None if price in (None, "", "0", 0) else Decimal(str(price))
         order = Order(
             number, client, side, Decimal(str(amount)), limit, book, reduce_only, wall_ms()
         )
+        order.waits = waits
         self.orders[number] = order
+        if waits:
+            return order
         if limit is None or (limit - self.price) * order.sign >= 0:
             self.fill(order)
         elif at_once:

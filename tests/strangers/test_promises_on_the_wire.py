@@ -199,6 +199,25 @@ async def test_an_order_is_asked_for_by_our_id_however_it_ended(
         assert asked == {field: sent.fields.get(field) for field in asked}
 
 
+@pytest.mark.parametrize("venue", KINDS)
+async def test_a_trade_of_an_order_whose_answer_was_lost_is_that_orders(
+    venue: str, tmp_path: Path
+) -> None:
+    """
+    The process died before it heard the venue's id: the order is known by ours alone.
+
+    ccxt refuses to ask Bybit for an order by its number: the fill would have been somebody else's.
+    """
+    stranger = answers(venue)
+    symbol = stranger.books.market.symbol
+    async with trading(venue, tmp_path, stranger.answer, symbols=(symbol,)) as desk:
+        desk.orders.add(known(symbol=symbol, price="50000"))
+        stranger.books.place(encoded(NAME, TABLE[venue]), "buy", 7, "50000")
+        fills = await desk.ordering.fills_since(0)
+
+    assert [(NAME, f"o-{NAME}")] == [(fill.client_order_id, fill.order_id) for fill in fills]
+
+
 async def test_a_venue_without_ids_of_ours_is_asked_by_its_own(tmp_path: Path) -> None:
     """Gate's order is known by its number: it is asked for and cancelled by that."""
     async with trading("gate", tmp_path, answers("gate").answer, symbols=(BTC,)) as desk:

@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from candle_house import CASES, POLLED_MS, PRESENT, VENUES, AtWork, at_work
+from candle_house import CASES, POLLED_MS, PRESENT, STEP_MS, VENUES, AtWork, at_work
 from candle_words import SPOT, SWAP
 from market_data_house import bar_at, minute
 from structlog.testing import capture_logs
 
 from feeds.ccxt import differences
-from feeds.live.feed import SILENT_BARS
+from feeds.ccxt.listening import Listening
+from feeds.live.feed import SILENT_BARS, VenueFeed
 from feeds.live.venue import Stream
 from messages import Bar, Quote, Tick
 
@@ -245,6 +246,58 @@ async def test_a_refused_subscription_is_one_line_and_history_is_asked(
     assert 5 <= running.questions
 
 
+NAMED = {"code": "60018", "msg": "Wrong URL or channel:candle1m,instId:BTC-USDT doesn't exist."}
+BUSY = {"code": "60014", "msg": "Requests too frequent"}
+
+
+async def after_an_error(running: AtWork, error: dict[str, str]) -> list[str]:
+    """Have a line of two streams, and an error on it; return the subscriptions after that."""
+    stand = running.stand
+    await running.subscriptions(2)
+    stand.subscribed.clear()
+    (line,) = stand.lines
+    await line.socket.send_json(stand.refusal({}, error))
+    for _ in range(100):
+        await running.time.to(stand.now + STEP_MS)
+    return [topic for _, topic in stand.subscribed]
+
+
+async def test_an_error_that_names_a_stream_ends_no_other_of_its_line(tmp_path: Path) -> None:
+    """The other goes on without a word and without being sent again; the pair is not the swap."""
+    with capture_logs() as logs:
+        async with at_work(CASES["okx"], tmp_path, symbols=(SPOT, SWAP)) as running:
+            again = await after_an_error(running, NAMED)
+            await running.unfinished(PRESENT, SWAP)
+
+    assert [] == again
+    assert [("stream_refused", SPOT)] == [(each["event"], each["symbol"]) for each in logs]
+
+
+async def test_without_the_name_every_stream_of_the_line_would_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The ablation: one symbol that a venue does not stream ends the streams of all."""
+    monkeypatch.setattr(Listening, "note_names", lambda *_: None)
+    with capture_logs() as logs:
+        async with at_work(CASES["okx"], tmp_path, symbols=(SPOT, SWAP)) as running:
+            await after_an_error(running, NAMED)
+
+    assert {("stream_refused", SPOT), ("stream_refused", SWAP)} == {
+        (each["event"], each["symbol"]) for each in logs
+    }
+
+
+async def test_after_an_error_without_a_name_every_stream_is_sent_again(tmp_path: Path) -> None:
+    """Nobody knows which is not there: each is, once it is subscribed to again."""
+    with capture_logs() as logs:
+        async with at_work(CASES["okx"], tmp_path, symbols=(SPOT, SWAP)) as running:
+            again = await after_an_error(running, BUSY)
+
+    assert {"candle1m:BTC-USDT", "candle1m:BTC-USDT-SWAP"} == set(again)
+    assert {SPOT, SWAP} == {each["symbol"] for each in logs}
+    assert {"stream_broken"} == {each["event"] for each in logs}
+
+
 TROUBLE = {
     "okx": {"code": "60014", "msg": "Requests too frequent"},
     "bybit": {"ret_msg": "error:handler not found,topic:kline.1.BTCUSDT"},
@@ -268,6 +321,62 @@ async def test_a_subscription_that_failed_is_sent_again(name: str, tmp_path: Pat
     assert {(running.symbol, "bars")} == {(each["symbol"], each["stream"]) for each in logs}
     words = next(iter(v for k, v in TROUBLE[name].items() if k != "code"))
     assert all(words in each["error"] for each in logs)
+
+
+async def test_without_forgetting_it_a_subscription_that_failed_is_never_sent_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The ablation: ccxt takes it for made, and whoever watches waits for ever."""
+    monkeypatch.setattr(Listening, "about_to_subscribe", lambda *_: lambda _heard: None)
+    with capture_logs() as logs:
+        async with at_work(CASES["okx"], tmp_path, refusals=[BUSY]) as running:
+            await running.time.heard(lambda: logs)
+            for _ in range(400):
+                await running.time.to(running.stand.now + STEP_MS)
+
+    assert [] == running.stand.subscribed
+
+
+async def test_without_its_number_an_error_is_heard_by_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The ablation: ccxt keeps what Kraken says of a request, and nothing is said or sent again."""
+    monkeypatch.setattr("feeds.ccxt.listening.REQUESTS_MAX", 0)
+    with capture_logs() as logs:
+        refusals = [TROUBLE["kraken"]]
+        async with at_work(CASES["kraken"], tmp_path, refusals=refusals) as running:
+            await running.time.heard(lambda: not running.stand.refusals)
+            for _ in range(100):
+                await running.time.to(running.stand.now + STEP_MS)
+
+    assert [] == running.stand.subscribed
+    assert [] == logs
+
+
+async def test_if_any_message_were_a_sign_of_life_candles_could_stay_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The ablation: trades that go on keep a line that has no candles any more."""
+    find = VenueFeed._find_silence
+
+    def of_any(feed: VenueFeed) -> None:
+        own = feed._heard_at
+        feed._heard_at = {(Stream.BARS, name): max(own.values()) for _, name in own}
+        find(feed)
+        feed._heard_at = own
+
+    monkeypatch.setattr(VenueFeed, "_find_silence", of_any)
+    async with at_work(CASES["okx"], tmp_path, Stream.BARS, Stream.TRADES) as running:
+        stand, symbol = running.stand, running.symbol
+        await running.subscriptions(2)
+        stand.fill(range(PRESENT, PRESENT + 9), symbol)
+        for place in range(PRESENT, PRESENT + SILENT_BARS + 2):
+            await stand.send_trade(symbol, minute(place), 100.0, 1.0, place)
+            assert isinstance(await running.next(as_time_passes=False), Tick)
+            await running.time.to(minute(place + 1) + POLLED_MS)
+            await running.groups(1)
+
+    assert 2 == len(stand.subscribed)
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -36,6 +36,7 @@ from messages import (
     SessionStarted,
     StrategyQuarantined,
 )
+from state.projections.timestamps import iso_ms
 from state.register import STOPPING
 from tidegate.control import limits
 
@@ -191,7 +192,9 @@ def _placed(message: HoldPlaced) -> str:
     hold = message.hold
     if hold.hold_id.startswith(STOPPING):
         return ""
-    return f"HELD ({hold.hold_id}, {hold.mode.value}, {hold.scope}) by {hold.set_by}: {hold.cause}"
+    end = "" if hold.until is None else f" until {iso_ms(hold.until)}"
+    place = f"{hold.hold_id}, {hold.mode.value}, {hold.scope}"
+    return f"HELD ({place}) by {hold.set_by}{end}: {hold.cause}"
 
 
 def _lifted(message: HoldLifted) -> str:
@@ -209,7 +212,7 @@ def _report(report: KillReport) -> str:
     word = "confirmed by the venue" if report.confirmed else "NOT CONFIRMED by the venue"
     orders, positions = len(report.open_orders), len(report.positions)
     left = f"{orders} open orders and {positions} positions left"
-    return f"KILL {report.kill_id}: {word}; {left}"
+    return "; ".join(filter(None, (f"KILL {report.kill_id}: {word}", left, report.detail)))
 
 
 def _ended(message: SessionEnded) -> str:
