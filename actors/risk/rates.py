@@ -10,7 +10,7 @@ WINDOW_MS: Final = 60_000
 
 class RateWindow:
     """
-    The times of the newest ``size`` events: whether they all lie within one minute.
+    The times of the newest events, ``size`` at most: whether so many lie within one minute.
 
     A window is half open: what happened exactly a minute ago is outside.
     """
@@ -24,9 +24,13 @@ class RateWindow:
         self._times: deque[int] = deque(maxlen=size)
 
     def note(self, now: int, count: int = 1) -> None:
-        """Take note of ``count`` events at ``now`` (int ms UTC)."""
+        """Take note of ``count`` events at ``now`` (int ms UTC); forget those too long ago."""
+        times = self._times
+        # Or every commit of an hour would carry the times of its busiest minute.
+        while times and now - times[0] >= WINDOW_MS:
+            times.popleft()
         for _ in range(min(count, self.size)):
-            self._times.append(now)
+            times.append(now)
 
     def full(self, now: int) -> bool:
         """Return whether ``size`` events happened in the minute that ends at ``now``."""
