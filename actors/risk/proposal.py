@@ -36,7 +36,7 @@ _CLOSE: Final = IntentAction.CLOSE
 _SYNC: Final = IfAbsent.SYNC
 
 
-class Proposal(msgspec.Struct, frozen=True, gc=False):
+class Proposal(msgspec.Struct, gc=False):
     """
     One intent as it would go out: rounded to the instrument's rules and valued.
 
