@@ -66,6 +66,8 @@ class EquityTrack:
         self.cash = cash
         self.peak = cash
         self.max_drawdown = 0.0
+        self._trough = cash
+        """The lowest value since the peak: nothing above it makes the drawdown larger."""
         self.exposed = 0
         self.due = 0
         self.holdings: dict[tuple[str, str, PositionSide], tuple[str, float, float]] = {}
@@ -90,6 +92,7 @@ class EquityTrack:
             self._hold(fill, booking)
         elif adopted.adoption.transfer:
             self.peak += came
+            self._trough = self.peak
         self.cash = float(adopted.cash)
 
     def _hold(self, fill: Fill, booking: Booking) -> None:
@@ -118,17 +121,16 @@ class EquityTrack:
                 bar = last.get(symbol)
                 price = self._assumed.get(symbol, 0.0) if bar is None else bar.close
                 equity += quantity * price - entry
-            if equity > self.peak:
-                self.peak = equity
-            elif equity < self.peak:
+            if equity > self.peak or equity < self._trough:
                 self._observe(equity)
         if at >= self.due:
             self._sample(at, equity, last)
 
     def _observe(self, equity: float) -> None:
         if equity > self.peak:
-            self.peak = equity
+            self.peak = self._trough = equity
         elif self.peak > 0.0:
+            self._trough = min(self._trough, equity)
             drawdown = 1.0 - equity / self.peak
             if drawdown > self.max_drawdown:
                 self.max_drawdown = drawdown
@@ -167,6 +169,7 @@ class EquityTrack:
     def restore(self, state: Mapping[str, Any], charts: Mapping[str, Any]) -> None:
         """Take back what ``snapshot`` and ``charts`` gave."""
         self.cash, self.peak = float(state["cash"]), float(state["peak"])
+        self._trough = self.peak
         self.max_drawdown, self.exposed = float(state["max_drawdown"]), int(state["exposed"])
         self.holdings = {
             (strategy, symbol, PositionSide(side)): (symbol, float(quantity), float(entry))

@@ -277,12 +277,11 @@ def money(proposal: Proposal, view: RiskView) -> Cause | None:
     if not per_unit or proposal.quantity <= ZERO:
         return None
     need = proposal.quantity * per_unit
-    if proposal.instrument.kind is _SPOT:
-        free, code = view.free_cash(), ReasonCode.CASH_INSUFFICIENT
-    else:
-        free, code = view.free_margin(), ReasonCode.MARGIN_INSUFFICIENT
+    spot = proposal.instrument.kind is _SPOT
+    free = view.free_cash() if spot else view.free_margin()
     if need <= free:
         return None
+    code = ReasonCode.CASH_INSUFFICIENT if spot else ReasonCode.MARGIN_INSUFFICIENT
     return Cause(code, f"need={plain(need)} free={plain(free)}")
 
 

@@ -7,9 +7,10 @@ grows, and the price is the worst one to expect.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
+
+import msgspec
 
 from actors.risk.account import Book
 from actors.risk.view import KINDS, Kind, RiskView
@@ -35,8 +36,7 @@ _CLOSE: Final = IntentAction.CLOSE
 _SYNC: Final = IfAbsent.SYNC
 
 
-@dataclass(slots=True)
-class Proposal:
+class Proposal(msgspec.Struct, gc=False):
     """
     One intent as it would go out: rounded to the instrument's rules and valued.
 

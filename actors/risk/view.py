@@ -14,6 +14,8 @@ from decimal import Decimal
 from enum import IntEnum
 from typing import Any, Final
 
+import msgspec
+
 from actors.board import Board
 from actors.risk.account import AccountWatch, Book
 from actors.risk.limits import RiskLimits
@@ -125,44 +127,22 @@ class RiskMemory:
             self.backoffs[strategy, symbol, OrderFamily(family)] = int(until)
 
 
-class Reservation:
-    """What one order may still do to the account."""
+class Reservation(msgspec.Struct, gc=False):
+    """
+    What one order may still do to the account: ``quantity`` at ``price``.
 
-    __slots__ = (
-        "book",
-        "cash_per_unit",
-        "kind",
-        "price",
-        "quantity",
-        "reducing",
-        "replaces",
-        "root_id",
-        "side",
-    )
+    ``cash_per_unit`` is what each unit may cost.
+    """
 
-    def __init__(
-        self,
-        book: Book,
-        side: Side,
-        quantity: Decimal,
-        price: Decimal,
-        cash_per_unit: Decimal,
-        *,
-        reducing: bool,
-        kind: Kind = _NOW,
-        root_id: str = "",
-        replaces: str = "",
-    ) -> None:
-        """Reserve ``quantity`` at ``price``; ``cash_per_unit`` is what each unit may cost."""
-        self.kind = kind
-        self.root_id = root_id
-        self.replaces = replaces
-        self.book = book
-        self.side = side
-        self.quantity = quantity
-        self.price = price
-        self.cash_per_unit = cash_per_unit
-        self.reducing = reducing
+    book: Book
+    side: Side
+    quantity: Decimal
+    price: Decimal
+    cash_per_unit: Decimal
+    reducing: bool
+    kind: Kind = _NOW
+    root_id: str = ""
+    replaces: str = ""
 
 
 class RiskView:
@@ -409,10 +389,10 @@ class RiskView:
             request.quantity,
             price,
             cash_per_unit,
-            reducing=request.reduce_only,
-            kind=kind,
-            root_id=request.root_id,
-            replaces=request.replaces,
+            request.reduce_only,
+            kind,
+            request.root_id,
+            request.replaces,
         )
         if cash_per_unit:
             self.reserved_cash += request.quantity * cash_per_unit

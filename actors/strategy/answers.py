@@ -38,7 +38,9 @@ class Answers:
 
     def take(self, hook: str, effects: Iterable[Any] | None) -> tuple[Any, ...]:
         """Let a generator run here, before the next hook does; note and return its answer."""
-        said = () if effects is None else listed(self.strategy, effects, hook)
+        if effects is None:
+            return ()
+        said = listed(self.strategy, effects, hook)
         self.said.append(said)
         self._hooks.append(hook)
         return said

@@ -110,6 +110,8 @@ def brief(found: object) -> str:
 
 def listed(strategy: str, effects: Iterable[Any], hook: str = "") -> tuple[Any, ...]:
     """Return what a hook returned as a tuple, cut where it is seen to be too long."""
+    if type(effects) is tuple and len(effects) <= EFFECTS_MAX:
+        return effects  # as nearly always
     try:
         each = iter(effects)
     except TypeError:

@@ -14,6 +14,7 @@ from state.money import ZERO
 _BUY: Final = Side.BUY
 _MARKET: Final = OrderType.MARKET
 _TRAILING: Final = OrderType.TRAILING_STOP
+_BOTH: Final = PositionSide.BOTH
 _LONG: Final = PositionSide.LONG
 _AT_ONCE: Final = (TimeInForce.IOC, TimeInForce.FOK)
 _WHOLE_BPS: Final = Decimal(10_000)
@@ -114,7 +115,7 @@ def _filters(request: OrderRequest, listing: Listing) -> Cause | None:
 def _reducing(request: OrderRequest, position: Position, bound: Decimal) -> Cause | None:
     """Check that what can only reduce has something to reduce; hedge books never turn round."""
     is_buy = request.side is _BUY
-    hedged = position.side is not PositionSide.BOTH
+    hedged = position.side is not _BOTH
     closing = request.reduce_only or (hedged and is_buy is not (position.side is _LONG))
     if not closing:
         return None

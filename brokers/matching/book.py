@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from decimal import Decimal
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
+
+import msgspec
 
 from brokers.matching.orders import WorkingOrder
 from messages import Cause, OrderEvent, ReasonCode
@@ -13,7 +15,7 @@ GENERATION_IDS_MAX: Final = 4_096
 """Finished ids are kept for this many more of them: many times what is ever in flight."""
 
 
-class Ended(NamedTuple):
+class Ended(msgspec.Struct, frozen=True, gc=False):
     """How an order ended: by which event, when (int ms UTC), how much of it was filled, and why."""
 
     event: OrderEvent
@@ -112,6 +114,6 @@ class OrderBook:
 
 
 def _packed(client_order_id: str, ended: Ended) -> list[Any]:
-    event, at, filled, cause = ended
-    packed = [client_order_id, event.value, at, str(filled)]
+    packed = [client_order_id, ended.event.value, ended.at, str(ended.filled)]
+    cause = ended.cause
     return packed if cause is None else [*packed, cause.code.value, cause.detail]

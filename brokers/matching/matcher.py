@@ -143,7 +143,7 @@ class Matcher:
         self, order: WorkingOrder, met: Touch, quantity: Decimal, timestamp: int
     ) -> VenueReport:
         """Fill ``quantity``, or cancel the order if the account cannot bear it."""
-        price, liquidity = met
+        price, liquidity = met.price, met.liquidity
         listing, account, request = order.listing, self._account, order.request
         if self._slippage and order.limit is None:
             price = slipped(price, self._slippage, listing.price_tick, is_buy=order.is_buy)

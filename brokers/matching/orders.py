@@ -45,6 +45,9 @@ WITH_STOP: Final = (
 _MARKET: Final = OrderType.MARKET
 _DAY: Final = TimeInForce.DAY
 _BUY: Final = Side.BUY
+_BOTH: Final = PositionSide.BOTH
+_LONG: Final = PositionSide.LONG
+_AT_MARKET: Final = Stage.AT_MARKET
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,12 +150,11 @@ class WorkingOrder:
         self.best: float | None = None
         # A hedge book cannot turn round: what runs against it closes it, flag or no flag.
         self.closing = request.reduce_only or (
-            position.side is not PositionSide.BOTH
-            and self.is_buy is not (position.side is PositionSide.LONG)
+            position.side is not _BOTH and self.is_buy is not (position.side is _LONG)
         )
         kind = request.order_type
         if kind is _MARKET:
-            self.stage = Stage.AT_MARKET
+            self.stage = _AT_MARKET
         else:
             self.stage = FIRST_STAGE[kind]
             if kind in WITH_LIMIT and request.price is not None:

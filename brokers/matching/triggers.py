@@ -19,7 +19,9 @@ one into the other: ``sign * comparison < 0`` reads "better than" for both.
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Final, NamedTuple
+from typing import Final
+
+import msgspec
 
 from brokers.matching.orders import Level, Stage, WorkingOrder
 from messages import Bar, Liquidity, ReasonCode, TimeInForce
@@ -42,7 +44,7 @@ RESTING: Final = 2
 """The rank of limits and targets, which wait for a price that is good for them."""
 
 
-class Touch(NamedTuple):
+class Touch(msgspec.Struct, frozen=True, gc=False):
     """An execution that the market allows, before slippage: at ``price``, taking or making."""
 
     price: Decimal

@@ -30,6 +30,7 @@ RECORDED = TRANSITIONS[TRANSITIONS[START][OrderEvent.APPROVED]][OrderEvent.JOURN
 # Members of an enum are slow to look up in Python 3.11 (65 ns): the hot path has them by name.
 _FILLED_PARTLY: Final = OrderEvent.FILLED_PARTLY
 _FILLED: Final = OrderEvent.FILLED
+_FILLED_WHOLE: Final = OrderStatus.FILLED
 
 
 class Order:
@@ -188,7 +189,7 @@ class Order:
             self.cause = cause
         if target is not status:
             self.status = target
-            if target is OrderStatus.FILLED and self._on_end is not None:
+            if target is _FILLED_WHOLE and self._on_end is not None:
                 self._on_end(self)
         return target
 

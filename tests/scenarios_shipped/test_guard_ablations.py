@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
+import msgspec
 import pytest
 from ablations import (
     Ablation,
@@ -50,7 +51,7 @@ def of_all_orders(guard: Guard) -> Guard:
         cost = view.cash_per_unit(
             proposal.instrument, proposal.intent.side, proposal.price, reducing=False
         )
-        return guard(replace(proposal, reducing=False, cash_per_unit=cost), view)
+        return guard(msgspec.structs.replace(proposal, reducing=False, cash_per_unit=cost), view)
 
     return severe
 
