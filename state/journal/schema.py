@@ -17,10 +17,9 @@ a file has been through. They run in one transaction, so a file is never between
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from collections.abc import Generator, Mapping, Sequence
-from contextlib import closing, suppress
+from contextlib import closing
 from pathlib import Path
 from struct import pack
 from zlib import crc32
@@ -31,7 +30,7 @@ from messages import SCHEMA_VERSION
 from state.atomic import sync_folder
 from state.journal.entry import decode_line
 from state.journal.errors import JournalDamaged, JournalError, SchemaTooNew
-from state.journal.limits import BUSY_TIMEOUT_S, LIVE_PAGE, LOG_BYTES
+from state.journal.limits import BUSY_TIMEOUT_S, LIVE_PAGE
 
 APPLICATION_ID = 0x54674A31
 """Marks an SQLite file as one of our journals (``TgJ1``); ``file`` and SQLite show it."""
@@ -300,7 +299,6 @@ def open_live(path: Path) -> tuple[sqlite3.Connection, int]:
             last = check_end(connection, path)
         use_write_ahead_log(connection, path)
         migrate(connection)
-        lengthen_log(path)
         sync_folder(path.parent)
     except BaseException as error:
         connection.close()
@@ -323,20 +321,6 @@ def use_write_ahead_log(connection: sqlite3.Connection, path: Path) -> None:
     if mode != "wal":
         raise JournalError(f"{path}: no write-ahead log here (journal mode {mode})")
     connection.execute("PRAGMA wal_autocheckpoint = 0")
-
-
-def lengthen_log(path: Path) -> None:
-    """
-    Let the write-ahead log be as long as it will be, so that commits write over what is there.
-
-    SQLite goes by its frames and their checksums, not by its length: after a crash too it ends
-    where the last whole commit does. SQLite has made it, and holds no locks on it.
-    """
-    # On a disk without that room commits append, as far as they can: no reason not to start.
-    with suppress(OSError), path.with_name(f"{path.name}-wal").open("ab") as log:
-        log.write(bytes(max(0, LOG_BYTES - log.tell())))
-        log.flush()
-        os.fsync(log.fileno())
 
 
 def migrate(connection: sqlite3.Connection, migrations: Sequence[str] = MIGRATIONS) -> int:

@@ -29,7 +29,6 @@ from state.journal import (
     schema,
 )
 from state.journal.durable import DurableJournal
-from state.journal.limits import LOG_BYTES
 from state.journal.reader import read_journal
 
 
@@ -276,9 +275,8 @@ async def test_a_journal_of_a_newer_tidegate_is_refused(path: Path) -> None:
         await DurableJournal.open(path)
 
 
-async def test_a_full_disk_is_the_end(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_full_disk_is_the_end(path: Path) -> None:
     """The waiter gets the error, and everybody after it: nothing more is taken or tried."""
-    monkeypatch.setattr(schema, "LOG_BYTES", 0)
     told: list[JournalFailed] = []
     sink = Remembering()
     journal = await DurableJournal.open(path, sinks=[sink], on_failure=told.append)
@@ -399,7 +397,6 @@ async def test_the_write_ahead_log_is_moved_into_the_file_in_a_quiet_moment(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A moment after the last commit; the next ones then use the same log from its start."""
-    monkeypatch.setattr(schema, "LOG_BYTES", 0)
     monkeypatch.setattr(durable, "CHECKPOINT_PAGES", 20)
     journal = await DurableJournal.open(path)
     log = path.with_name("journal.sqlite-wal")
@@ -428,57 +425,10 @@ async def test_the_write_ahead_log_is_moved_into_the_file_in_a_quiet_moment(
     assert len(stored(path)) == 155
 
 
-async def test_commits_write_over_a_log_that_is_there(path: Path) -> None:
-    """No sync has to wait for the file to become longer, from the first order on."""
-    journal = await DurableJournal.open(path)
-    log = path.with_name("journal.sqlite-wal")
-    sizes = [size_of(log)]
-    for _ in range(20):
-        append(journal, 5)
-        await journal.commit()
-        sizes.append(size_of(log))
-    await journal.close()
-
-    assert {LOG_BYTES} == set(sizes)
-    assert not log.exists()
-
-
-async def test_a_log_with_room_left_ends_with_its_last_commit(path: Path, tmp_path: Path) -> None:
-    """What a crash leaves is what was committed, and the next session goes on after it."""
-    journal = await DurableJournal.open(path)
-    append(journal, 5)
-    await journal.commit()
-    crashed = tmp_path / "crashed"
-    crashed.mkdir()
-    for file in (path, path.with_name("journal.sqlite-wal")):
-        shutil.copy(file, crashed)
-    await journal.close()
-    again = await DurableJournal.open(crashed / path.name)
-    append(again, 2)
-    await again.commit()
-    log = size_of(crashed / "journal.sqlite-wal")
-    await again.close()
-
-    assert LOG_BYTES == log
-    assert list(range(1, 8)) == stored(crashed / path.name)
-
-
-async def test_a_journal_starts_on_a_disk_without_room_for_a_long_log(path: Path) -> None:
-    """To be quick is no condition: who goes on may have positions to close."""
-    with files_no_larger_than(200_000):
-        journal = await DurableJournal.open(path)
-        append(journal, 5)
-        assert 5 == await journal.commit()
-        await journal.close()
-
-    assert list(range(1, 6)) == stored(path)
-
-
 async def test_a_very_long_log_waits_for_no_quiet_moment(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """However busy a session is, its write-ahead log is bounded."""
-    monkeypatch.setattr(schema, "LOG_BYTES", 0)
     monkeypatch.setattr(durable, "CHECKPOINT_PAGES_LATEST", 20)
     journal = await DurableJournal.open(path)
     log = path.with_name("journal.sqlite-wal")
