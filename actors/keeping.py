@@ -119,13 +119,15 @@ class Keeper:
         *,
         charted: int = -1,
         charts: bytes | None = None,
+        kept: tuple[int, ...] = (),
         facts: FactsKeeper | None = None,
         precedence: Precedence | None = None,
     ) -> None:
         """
         Keep the parts of ``session``, whose charts were kept after turn ``charted``.
 
-        With the ``charts`` that they were then, these are its charts, and no others fall due.
+        With the ``charts`` that they were then, these are its charts, and no others fall due; and
+        the strategies' states are those of the times at which they were ``kept``, in their order.
         With them go the facts that ``facts`` has folded, whenever they are due. What is long and
         only due now and then, these and the charts, waits for a batch that no order waits for: as
         long again as it takes to fall due, and no longer.
@@ -137,6 +139,9 @@ class Keeper:
         self._unready: set[str] = set()
         self._charted = charted
         self._charts = charts
+        names = session.assembly.strategy_cells
+        self._kept = dict(zip((cell.name for cell in names.values()), kept, strict=False))
+        self._taken_at: dict[str, int] = {}
         self._refused = -1
 
     def states(self) -> Mapping[str, bytes | None]:
@@ -153,6 +158,11 @@ class Keeper:
             charts = _encode(assembly.track.charts())
         else:
             charts = None
+        strategies = {
+            cell.name: text
+            for cell in assembly.strategy_cells.values()
+            if (text := self._of_strategy(cell)) is not None
+        }
         found: dict[str, bytes | None] = {
             "session": _encode(self._of_session()),
             "execution": _encode(assembly.books.snapshot()),
@@ -169,11 +179,7 @@ class Keeper:
         if assembly.refusals.changes != self._refused:
             self._refused = assembly.refusals.changes
             found["refusals"] = _encode(assembly.refusals.snapshot())
-        for cell in assembly.strategy_cells.values():
-            text = self._of_strategy(cell)
-            if text is not None:
-                found[cell.name] = text
-        return found
+        return {**found, **strategies}
 
     def _facts_due(self, *, patient: bool) -> dict[str, bytes]:
         snapshot = None if self._facts is None else self._facts.due(patient=patient)
@@ -186,7 +192,7 @@ class Keeper:
         return {
             "version": STATES_VERSION,
             "clock": assembly.clock.now,
-            "place": str(session.place.charted_after(self._charted)),
+            "place": str(session.place.left(assembly.clock.now, self._charted, self._times())),
             "turns": session.turns,
             "bars": session.bars,
             "first_bar_at": session.first_bar_at,
@@ -195,6 +201,15 @@ class Keeper:
             "funding": list(board.funding.values()),
             "backlog": assembly.dispatcher.backlog()._asdict(),
         }
+
+    def _times(self) -> tuple[int, ...]:
+        """Return when each strategy's state was kept last, 0 for never."""
+        cells = self._session.assembly.strategy_cells.values()
+        return tuple(self._taken_at.get(cell.name, 0) for cell in cells)
+
+    def _kept_at(self, cell: Cell) -> int:
+        """Return what time it is for a strategy whose state is kept."""
+        return self._kept.get(cell.name) or self._session.assembly.clock.now
 
     def _of_strategy(self, cell: Cell) -> bytes | None:
         """Return a strategy's state if it may have changed and can be had."""
@@ -211,6 +226,9 @@ class Keeper:
                 found.append(cell.actor.state().encode())
 
         assembly = self._session.assembly
+        clock = assembly.clock
+        now, at = clock.now, self._kept_at(cell)
+        clock.now = at
         try:
             assembly.dispatcher.keep_state(cell, keep)
         except (Exception, HandlerStuck) as error:  # noqa: BLE001 - told to the supervisor
@@ -219,7 +237,10 @@ class Keeper:
                 lambda: assembly.supervisor.actor_failed(cell, None, failure)
             )
             return None
+        finally:
+            clock.now = now
         self._seen[cell.name] = mark
+        self._taken_at[cell.name] = at
         return found[0] if found else None
 
     def _between_incarnations(self, cell: Cell) -> bytes:

@@ -265,7 +265,7 @@ class PacedDriver:
             self._look_at_check()
             if self.stop():
                 await self.commit()  # a kill that came with the order to stop is not lost
-                self.stopped_at = session.place
+                self.stopped_at = session.place.timed(clock.now)
                 return False
             if errands or self._unanswered():
                 # What a venue elsewhere has said is handled at the time at which it came.
@@ -460,7 +460,7 @@ class PacedDriver:
         """
         await self.commit()
         if self.stopped_at is None and self.session.leaves_behind:
-            self.stopped_at = self.session.place
+            self.stopped_at = self.session.place.timed(self.session.assembly.clock.now)
 
     def _slice_is_over(self) -> bool:
         return monotonic_s() > self._slice_until_s

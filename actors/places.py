@@ -6,7 +6,10 @@ import re
 
 import msgspec
 
-_FORM = re.compile(r"(turn|disk):([0-9]+):([0-9]+)(?:@([0-9]+)\+([0-9]+)(~?))?(?:/([0-9]+))?")
+_FORM = re.compile(
+    r"(turn|disk):([0-9]+):([0-9]+)(?:@([0-9]+)\+([0-9]+)(~?))?(?:/([0-9]+))?"
+    r"(?:=([0-9]+)((?:,[0-9]+)*))?"
+)
 
 
 class Place(msgspec.Struct, frozen=True, gc=False):
@@ -15,12 +18,16 @@ class Place(msgspec.Struct, frozen=True, gc=False):
 
     ``begun`` turns had begun and ``handled`` messages had been handled, those of Health left out,
     which looks at the machine when the machine has time. ``on_disk``: the driver was waiting for
-    a commit, and what waits for that commit was still to come. ``charted`` belongs to the end of a
-    process: the turn after which it kept its charts last.
+    a commit, and what waits for that commit was still to come. How many timers had ``fired`` tells
+    apart the moments at which nothing was handled; journals of an older Tidegate may not say it.
 
-    Where a venue elsewhere speaks between any two things, more makes it exact: how many timers had
-    ``fired``, how many messages were ``told`` and not delivered yet, and whether that was ``amid``
-    what is settled together.
+    Where a venue elsewhere speaks between any two things, more makes it exact: how many messages
+    were ``told`` and not delivered yet, and whether that was ``amid`` what is settled together.
+
+    Session time goes on between two entries as well: somebody only looks in, or the machine is
+    looked at. So the order to stop and the end of a process have ``at``, what time it was. To the
+    end of a process belong ``charted``, the turn after which it kept its charts last, and ``kept``,
+    what time it was when each strategy's state was kept: a strategy may remember that.
     """
 
     begun: int
@@ -30,25 +37,40 @@ class Place(msgspec.Struct, frozen=True, gc=False):
     fired: int | None = None
     told: int = 0
     amid: bool = False
+    at: int | None = None
+    kept: tuple[int, ...] = ()
 
     def __str__(self) -> str:
         """Return it as a journal has it, such as ``turn:12:3400``."""
         word = "disk" if self.on_disk else "turn"
         charted = "" if self.charted is None else f"/{max(self.charted, 0)}"
         exactly = "" if self.fired is None else f"@{self.fired}+{self.told}{'~' * self.amid}"
-        return f"{word}:{self.begun}:{self.handled}{exactly}{charted}"
+        times = "" if self.at is None else f"={','.join(map(str, (self.at, *self.kept)))}"
+        return f"{word}:{self.begun}:{self.handled}{exactly}{charted}{times}"
 
     def is_at(self, other: Place) -> bool:
-        """Return whether this is the place of ``other``, whose charts do not matter."""
-        return self.charted_after(None) == other.charted_after(None)
+        """Return whether this is the place of ``other``, by all that that says of where it is."""
+        if (self.begun, self.handled, self.on_disk) != (other.begun, other.handled, other.on_disk):
+            return False
+        if other.fired is None:
+            return True
+        return (self.fired, self.told, self.amid) == (other.fired, other.told, other.amid)
 
-    def charted_after(self, turn: int | None) -> Place:
-        """Return this place as that of a process which kept its charts last after ``turn``."""
-        return msgspec.structs.replace(self, charted=turn)
+    def timed(self, at: int) -> Place:
+        """Return this place with what time it was there."""
+        return msgspec.structs.replace(self, at=at)
+
+    def left(self, at: int, charted: int, kept: tuple[int, ...]) -> Place:
+        """Return this place as the end of a process: the time, and when it kept what last."""
+        return msgspec.structs.replace(self, at=at, charted=charted, kept=kept)
 
     def amidst(self) -> Place:
         """Return this place amid what is settled together."""
         return msgspec.structs.replace(self, amid=True)
+
+    def on_its_way(self) -> Place:
+        """Return this place while the driver waits for the disk."""
+        return msgspec.structs.replace(self, on_disk=True)
 
     @classmethod
     def of(cls, text: str) -> Place | None:
@@ -56,8 +78,15 @@ class Place(msgspec.Struct, frozen=True, gc=False):
         found = _FORM.fullmatch(text)
         if found is None:
             return None
-        word, begun, handled, fired, told, amid, charted = found.groups()
-        kept = None if charted is None else int(charted)
-        gone_off = None if fired is None else int(fired)
-        on_disk, waiting = word == "disk", int(told or 0)
-        return cls(int(begun), int(handled), on_disk, kept, gone_off, waiting, bool(amid))
+        word, begun, handled, fired, told, amid, charted, at, kept = found.groups()
+        return cls(
+            int(begun),
+            int(handled),
+            on_disk=word == "disk",
+            charted=None if charted is None else int(charted),
+            fired=None if fired is None else int(fired),
+            told=int(told or 0),
+            amid=bool(amid),
+            at=None if at is None else int(at),
+            kept=tuple(map(int, (kept or "").split(",")[1:])),
+        )

@@ -148,10 +148,8 @@ class Redriver:
                 return True
             if self._is_checked(until=max(due, clock.now)):
                 continue
-            if session.witness is None:
-                self._what_followed(at)
-                due = min(clock.next_timer_at, at)
-            elif self._leaves() or self._has_come():
+            happened = self._what_followed if session.witness is None else self._has_come
+            if self._leaves() or happened(at):
                 if self._has_ended:
                     return False
                 continue
@@ -160,12 +158,14 @@ class Redriver:
             if come is not None:
                 clock.advance(max(clock.now, come.at))
                 self.commit()
-            elif self._leaves():
+            elif self._leaves_while_writing():
                 return False
+            elif session.assembly.dispatcher.busy:
+                self.commit()
             elif self._stops():
                 self._is_stopped = True
-                if session.place.fired is not None:
-                    clock.advance(self._next_time())  # it went on while nothing happened
+                assert self._end is not None, "it was asked for"
+                clock.advance(self._end.at)  # it went on while nothing happened
                 self.commit()
                 return False
             elif due >= at:
@@ -205,16 +205,18 @@ class Redriver:
         self.session.recovery.journal_is_sound(str(self.session.place))
         return True
 
-    def _what_followed(self, at: int) -> None:
-        """Settle what followed while the disk was written."""
+    def _what_followed(self, at: int) -> bool:
+        """Settle what followed while the disk was written; return whether anything did."""
         assembly = self.session.assembly
         clock, dispatcher = assembly.clock, assembly.dispatcher
-        if dispatcher.busy or dispatcher.pending:
-            due = min(clock.next_timer_at, at)
-            clock.advance(min(self._next_time(), max(clock.now, due)))
-            self.commit()
+        if not (dispatcher.busy or dispatcher.pending):
+            return False
+        due = min(clock.next_timer_at, at)
+        clock.advance(min(self._next_time(), max(clock.now, due)))
+        self.commit()
+        return True
 
-    def _has_come(self) -> bool:
+    def _has_come(self, _at: int = NEVER) -> bool:
         """Let in what a venue elsewhere said next, or settle what it has said; return whether."""
         if not self._has_stopped and self._stops():
             return False  # what was said at this very place came after: else it had been handled
@@ -347,9 +349,11 @@ class Redriver:
         return self.session.journal.seq >= self.tape.last
 
     def _next_time(self) -> int:
-        """Return when the next entry was journaled."""
+        """Return when the next entry was journaled, or the process left before it."""
         seq, times = self.session.journal.seq, self.tape.times
-        now = self.session.assembly.clock.now
+        now, start = self.session.assembly.clock.now, self._until_start
+        if start is not None and start.seq == seq + 1:
+            return max(now, start.left_at)
         return max(now, times[seq]) if seq < len(times) else now
 
     # -- what came from outside
@@ -402,8 +406,7 @@ class Redriver:
 
     def _failure_waits(self, until: int) -> Failure | None:
         """Return the next failure of a live feed, if what is settled here hears of it."""
-        amid = self.session.place.amidst()
-        return self._next_failure(until, self.session.place, amid)
+        return self._next_failure(until, *self._places())
 
     def _next_failure(self, until: int, *places: Place) -> Failure | None:
         failures = self.tape.failures
@@ -421,8 +424,17 @@ class Redriver:
 
     def _command_waits(self, until: int) -> Command | None:
         """Return the next command, not later than ``until``, if what is settled here takes it."""
-        # Whoever comes while nothing happens is let in by what is settled next.
-        return self._next_command(until, self.session.place, self.session.place.amidst())
+        return self._next_command(until, *self._places())
+
+    def _places(self) -> tuple[Place, ...]:
+        """
+        Return where somebody may come who comes while nothing happens.
+
+        What is settled next lets them in, or the disk is waited for: what is in force is made
+        durable at the next occasion, and nothing in the journal tells of that.
+        """
+        place = self.session.place
+        return place, place.amidst(), place.on_its_way()
 
     def _command_due(self, until: int) -> Command | None:
         """Return the next command if it was taken just here, not later than ``until``."""
@@ -477,14 +489,15 @@ class Redriver:
         if start.seq != self.session.journal.seq + 1 or not self._is_at(start.place):
             return False
         clock = self.session.assembly.clock
-        if start.place.fired is None and clock.now < clock.next_timer_at <= start.at:
+        if start.place.fired is None and clock.now < clock.next_timer_at <= start.left_at:
             return False  # a timer brought time to where it was left
-        clock.advance(max(clock.now, start.at))
+        clock.advance(max(clock.now, start.left_at))
         charted = start.place.charted
         if charted is None or self._charts is None:
             charted = -1
         # How long its process put them off depends on what else it had to do.
-        found = Keeper(self.session, charted=charted, charts=self._charts).states()
+        kept = start.place.kept
+        found = Keeper(self.session, charted=charted, charts=self._charts, kept=kept).states()
         self._states = {part: text for part, text in found.items() if text is not None}
         self.is_left = True
         return True

@@ -75,7 +75,7 @@ _INPUTS: Final = tuple(
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """The end of one process that ended in order, and where somebody asked for it, if one did."""
+    """The end of one process that ended in order; where and when it was asked for, if it was."""
 
     seq: int
     at: int
@@ -85,7 +85,7 @@ class End:
 @dataclass(frozen=True, slots=True)
 class Start:
     """
-    One start of the session: the entry, where the process before it was left, what was held.
+    One start of the session: the entry, where and when its last process was left, what was held.
 
     Where the venue is elsewhere: what it was like, what it held, and what it said by then. Where
     the feed was live: what it knew of the time before. Where its process ended in order: how.
@@ -94,6 +94,7 @@ class Start:
     seq: int
     at: int
     place: Place | None
+    left_at: int
     held: tuple[Hold, ...] = ()
     connected: VenueConnected | None = None
     surveyed: tuple[VenueSurveyed, ...] = ()
@@ -241,7 +242,8 @@ def _take(tape: Tape, entry: Entry) -> None:
     seq, at, message = entry.seq, entry.ts, entry.message
     match message:
         case SessionStarted():
-            tape.starts.append(Start(seq, at, _place_of(entry) if tape.starts else None))
+            left = _place_of(entry) if tape.starts else None
+            tape.starts.append(Start(seq, at, left, _moment(left, at)))
         case OperatorCommand():
             tape.commands.append(Command(seq, at, _place_of(entry), message, ""))
         case JournalChecked():
@@ -262,9 +264,15 @@ def _take(tape: Tape, entry: Entry) -> None:
         case SessionEnded():
             stopped = message.outcome == INTERRUPTED
             place = _place_of(entry) if stopped else Place.of(entry.causation)
-            tape.starts[-1] = replace(tape.starts[-1], end=End(seq, message.at, place))
+            end = End(seq, _moment(place, message.at), place)
+            tape.starts[-1] = replace(tape.starts[-1], end=end)
         case _:
             _take_of_venue(tape, entry)
+
+
+def _moment(place: Place | None, otherwise: int) -> int:
+    """Return what time it was at ``place``, where it says so."""
+    return otherwise if place is None or place.at is None else place.at
 
 
 def _place_of(entry: Entry) -> Place:

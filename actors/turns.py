@@ -307,8 +307,7 @@ class Session:
             handled += cell.handled + cell.dead + cell.refused
         fired = self._clock.fired
         if self.witness is None:
-            exactly = fired if self._is_live else None
-            return Place(self.begun, handled, on_disk=self.is_writing, fired=exactly)
+            return Place(self.begun, handled, on_disk=self.is_writing, fired=fired)
         told = self._dispatcher.told
         return Place(
             self.begun, handled, self.is_writing, fired=fired, told=told, amid=self.is_settling

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 import sys
 from collections.abc import Callable
@@ -41,6 +42,7 @@ from messages import (
     MarketSeen,
     OrderType,
     Quote,
+    SessionStarted,
     Side,
     Tick,
 )
@@ -250,6 +252,31 @@ async def test_time_that_passed_before_the_order_to_stop_has_passed_again(
 
     (result,) = trading.results
     assert "killed" == result.outcome
+    trading.check_same()
+
+
+@pytest.mark.parametrize("looks_in", [False, True], ids=["alone", "asked"])
+@pytest.mark.parametrize("died", [True, False], ids=["died", "stopped"])
+async def test_a_start_that_is_stopped_before_any_bar_is_the_same(
+    trading: Trading, *, died: bool, looks_in: bool
+) -> None:
+    """It is later at the start than it was at the end before: what is kept knows the earlier."""
+    await run_bars(trading, trading.feed(), range(100, 104), die=died)
+    for _ in range(2):
+        trading.clock.move(trading.venue.now + 5_000)
+        trading.stopping = False
+        inbox = Inbox()
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(trading.run, trading.feed(), inbox)
+            await until(lambda inbox=inbox: inbox.session is not None)  # type: ignore[misc]
+            if looks_in:
+                await asyncio.wrap_future(inbox.ask(lambda _session: {}))
+            trading.stopping = True
+
+    assert 3 == sum(
+        isinstance(entry.message, SessionStarted)
+        for entry in read_journal(trading.out / "journal.sqlite")
+    )
     trading.check_same()
 
 
