@@ -93,6 +93,9 @@ OPTIONS: Final = ("beside", "kill", "stop")
 
 PROGRESS_S: Final = 20.0
 
+JOBS: Final = 4 * (os.cpu_count() or 1)
+"""A session at a real venue waits for three quarters of its time."""
+
 
 def counted(venue: str, workload: Workload) -> Counter[str]:
     """Return how often each point is passed when nothing happens."""
@@ -284,7 +287,7 @@ def parser() -> argparse.ArgumentParser:
     what.add_argument("--at", type=Moment.parse, metavar="MOMENT")
     reading.add_argument("--then", type=Moment.parse, action="append", default=[], metavar="MOMENT")
     reading.add_argument("--short", action="store_true")
-    reading.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
+    reading.add_argument("--jobs", type=int, default=JOBS, help="sessions at a time")
     reading.add_argument("--limit-s", type=float, default=LIMIT_S, help="of one process")
     reading.add_argument("--seed", type=int, default=1)
     reading.add_argument("--counts", type=Path, metavar="FILE", help="what earlier parts counted")
