@@ -156,6 +156,17 @@ class Child:
             return None
         raise AssertionError(f"it has ended:\n{''.join(self.said)}")
 
+    def pass_by(self, wait_s: float) -> None:
+        """Let it run for so long, whatever it says."""
+        end_s = monotonic_s() + wait_s
+        while (left_s := end_s - monotonic_s()) > 0:
+            try:
+                line = self._lines.get(timeout=left_s)
+            except queue.Empty:
+                return
+            assert line is not None, f"it has ended:\n{''.join(self.said)}"
+            self.said.append(line)
+
     def ends(self, number: signal.Signals | None = None) -> int:
         """Send a signal, if one is given; return the exit code."""
         if number is not None:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import msgspec
@@ -291,3 +292,32 @@ def test_a_shadow_decides_and_fills_and_nothing_of_it_reaches_the_exchange() -> 
     verified = run("verify", str(folder))
     assert 0 == verified.exit_code, verified.output
     assert not Path("runs/live").exists()
+
+
+@pytest.mark.parametrize(("how", "seed"), [(GO, 0), (SHADOW, 1)], ids=["live", "shadow"])
+def test_however_its_processes_ended_a_session_verifies(
+    venue: Child, how: tuple[str, ...], seed: int
+) -> None:
+    """Torn off or stopped at any moment, between bars too, and looked in at before; each time."""
+    clear()
+    secrets = keys(TRUTH)
+    chance = Random(seed)
+    ends = []
+    for number in range(5):
+        child = started(*how, *(("--resume",) if number else ()), **secrets)
+        child.until("recovery_phase phase=trading" if number else "session_started")
+        if chance.random() < 0.5:
+            run("status", "-c", "live.toml", TIDEGATE_SESSION__MODE=session_mode(how))
+        child.pass_by(chance.uniform(0.0, 3.0))
+        ends.append(chance.choice([signal.SIGKILL, signal.SIGINT]))
+        code = child.ends(ends[-1])
+        verified = run("verify", str(session(session_mode(how))))
+
+        assert code in (130, -signal.SIGKILL), "".join(child.said)
+        assert 0 == verified.exit_code, f"{ends}: {verified.output}"
+        assert verified.output.startswith("same"), f"{ends}: {verified.output}"
+
+
+def session_mode(how: tuple[str, ...]) -> str:
+    """Return the mode of a session that is started so."""
+    return "live" if how is GO else "shadow"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
@@ -25,9 +24,6 @@ from actors.resuming import left_in
 from actors.runtime.clock import rung_within
 from actors.session import resume_paper, run_paper
 from actors.spec import SessionSpec
-from brokers.contract import SessionBroker
-from brokers.matching import MatchingEngine
-from brokers.paper import PaperBroker
 from feeds.memory import MemoryFeed
 from messages import Bar, CommandVerb, ExecutionPolicy, OrderType, Side
 from strategies.contract import Intents
@@ -63,10 +59,8 @@ def decide(strategy: Scripted, bar: Bar) -> Intents:
     return [desk.close(BTC)] if number == 2 and desk.position(BTC) else []
 
 
-def spec_of(
-    folder: Path, broker: Callable[[MatchingEngine], SessionBroker] = PaperBroker
-) -> SessionSpec:
-    """Return a session of a strategy that keeps what time it is, and of one that trades."""
+def spec_of(folder: Path, **terms: Any) -> SessionSpec:
+    """Return a session of strategies that trade and keep what time it is; ``terms`` are others."""
     script = Script(on_bar=decide, snapshot=lambda strategy: {"at": strategy.desk.now})
     params = SmaCrossParams(fast=2, slow=3, quantity=Decimal(1))
     spec = make_spec(
@@ -79,8 +73,8 @@ def spec_of(
         mode="paper",
         runs_dir=folder / "runs",
         session_id=SESSION,
-        broker=broker,
         health=HealthPlan(),
+        **terms,
     )
 
 
@@ -126,8 +120,11 @@ class Machine:
             request = self.chance.choice(SAID)
             self.said.append(request.verb)
             self.inbox.submit(request)
-        await anyio.lowlevel.checkpoint()
-        bell.clear()
+        if session.remote is None:
+            await anyio.lowlevel.checkpoint()
+            bell.clear()
+        else:
+            await rung_within(0.001, bell)  # its venue has a wire
 
 
 @dataclass
@@ -136,7 +133,7 @@ class Life:
 
     folder: Path
     seed: int
-    broker: Callable[[MatchingEngine], SessionBroker] = PaperBroker
+    terms: dict[str, Any] = field(default_factory=dict)
     ended: list[str] = field(default_factory=list)
 
     @property
@@ -144,7 +141,11 @@ class Life:
         """Return the session's folder."""
         return self.folder / "runs" / "paper" / "sessions" / SESSION
 
-    def live(self, *, processes: int = 4) -> None:
+    def live(self) -> None:
+        """Do what ``run`` does, in a loop of its own."""
+        anyio.run(self.run)
+
+    async def run(self, processes: int = 4) -> None:
         """Run the session, ended somewhere in each of its processes."""
         chance = Random(self.seed)
         machine = Machine(chance)
@@ -156,11 +157,11 @@ class Life:
                 rests = min(400, int(60 * BARS / speed / 0.2))
                 ends_at = chance.choice((1, 2, 3, chance.randint(1, max(3, rests))))
                 machine.begin(ends_at, dies=chance.random() < 0.5)
-                if not anyio.run(self._process, machine, speed):
+                if not await self._process(machine, speed):
                     return
 
     async def _process(self, machine: Machine, speed: float) -> bool:
-        spec = spec_of(self.folder, self.broker)
+        spec = spec_of(self.folder, **self.terms)
         terms: dict[str, Any] = {"speed": speed, "stop": machine.stop, "inbox": machine.inbox}
         with suppress(PowerCut):
             self.ended.append("died")
@@ -177,7 +178,7 @@ class Life:
 
     def difference(self) -> str:
         """Execute it once more; return what differs: after a crash it may only go on."""
-        spec = spec_of(self.folder, self.broker)
+        spec = spec_of(self.folder, **self.terms)
         found = reexecute(spec, SESSION, self.out / "journal.sqlite").difference
         if found is None or (found.first is None and self.ended[-1] == "died"):
             return ""

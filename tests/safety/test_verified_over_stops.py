@@ -18,7 +18,7 @@ ABLATED = range(6)
 
 def check_same(folder: Path, seed: int, broker: Callable[..., Any] = PaperBroker) -> None:
     """Run a session over the ends of its processes; check that nothing differs."""
-    life = Life(folder, seed, broker)
+    life = Life(folder, seed, {"broker": broker})
     life.live()
 
     assert "" == life.difference(), f"seed {seed}: {life.ended}"
