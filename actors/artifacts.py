@@ -32,6 +32,7 @@ from state.manifest import (
 )
 from state.projections.process import ProjectionProcess
 from state.snapshots import OrderSnapshot, PositionSnapshot, Snapshot, save_state
+from strategies import StrategyParams
 
 CODE_VERSION = "0.1.0"
 JOURNAL = "journal.sqlite"
@@ -201,7 +202,7 @@ def session_facts(session: Session, fingerprints: Mapping[str, str]) -> dict[str
         "code_version": CODE_VERSION,
         "config_sha256": config_sha256(spec.config),
         "strategies": {
-            strategy.name: f"{strategy.source} {strategy.params}".strip()
+            strategy.name: " ".join((strategy.source, *_in_words(strategy.params))).strip()
             for strategy in spec.strategies
         },
         "data": dict(fingerprints),
@@ -278,3 +279,9 @@ def _states(assembly: Assembly, *, ends: bool) -> dict[str, str]:
 def _bad_rows(spec: SessionSpec) -> int | None:
     report = getattr(spec.feed, "report", None)
     return sum(report().bad_rows.values()) if report is not None else None
+
+
+def _in_words(params: StrategyParams) -> Iterator[str]:
+    """Yield each parameter as a configuration has it."""
+    for name, value in params.model_dump(mode="json").items():
+        yield f"{name}={value}"

@@ -9,6 +9,7 @@ from typing import Any
 
 from actors.spec import SessionResult
 from state.admission import admission_line
+from state.projections.report_text import per_second, without_sign_of_zero
 from state.register import STOPPING
 from tidegate.output import say_table
 
@@ -79,7 +80,7 @@ def rows_of(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
         rows.append(("gaps", f"{gaps:,}"))
     speed = (summary.get("run") or {}).get("bars_per_s")
     if speed is not None:
-        rows.append(("bars/s", f"{speed:,.0f}"))
+        rows.append(("bars/s", per_second(speed)))
     rows.append(("seed", str(summary["seed"])))
     return rows
 
@@ -125,4 +126,6 @@ def amount(value: Any) -> str:
 
 def percent(share: Any) -> str:
     """Return a share as a percentage, ``-`` where there is none."""
-    return "-" if share is None else f"{Decimal(str(share)) * 100:,.2f} %"
+    if share is None:
+        return "-"
+    return without_sign_of_zero(f"{Decimal(str(share)) * 100:,.2f}") + " %"

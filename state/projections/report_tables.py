@@ -18,6 +18,7 @@ from state.projections.report_text import (
     count,
     moment,
     outcome_text,
+    per_second,
     percent,
     places_for,
     price,
@@ -358,7 +359,7 @@ def _run_rows(facts: RunFacts) -> tuple[tuple[str, str], ...]:
     if facts.wall_s is not None:
         rows.append(("Running", f"{facts.wall_s:.2f} s"))
     if facts.bars_per_s is not None:
-        rows.append(("Speed", f"{facts.bars_per_s:,.0f} bars/s"))
+        rows.append(("Speed", f"{per_second(facts.bars_per_s)} bars/s"))
     if facts.folder:
         rows.append(("Folder", facts.folder))
     return tuple(rows)

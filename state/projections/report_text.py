@@ -45,7 +45,7 @@ def amount(value: Decimal | None, places: int, *, signed: bool = False) -> str:
     if value is None:
         return NONE
     text = f"{value:{'+' if signed else ''},.{places}f}"
-    return _without_sign_of_zero(text)
+    return without_sign_of_zero(text)
 
 
 def price(value: Decimal | None) -> str:
@@ -53,14 +53,14 @@ def price(value: Decimal | None) -> str:
     if value is None:
         return NONE
     text = f"{value:,.10f}".rstrip("0").rstrip(".")
-    return _without_sign_of_zero(text)
+    return without_sign_of_zero(text)
 
 
 def percent(share: Decimal | float | None, *, signed: bool = False) -> str:
     """Return a share as a percentage with two decimals."""
     if share is None:
         return NONE
-    return _without_sign_of_zero(f"{share:{'+' if signed else ''}.2%}")
+    return without_sign_of_zero(f"{share:{'+' if signed else ''}.2%}")
 
 
 def count(number: int | None) -> str:
@@ -132,10 +132,16 @@ def outcome_text(summary: Summary) -> str:
     if code is None:
         return outcome
     meaning = EXIT_CODES.get(code, "")
-    words = f"exit code {code}" + (f", {meaning}" if meaning else "")
+    words = f"exit code {code}" + (f", {meaning}" if meaning not in ("", outcome) else "")
     return f"{outcome} ({words})" if outcome else words
 
 
-def _without_sign_of_zero(text: str) -> str:
+def per_second(rate: float) -> str:
+    """Return a number a second, of which there may be less than one."""
+    return f"{rate:,.0f}" if rate >= 10 or not rate else f"{rate:.2g}"
+
+
+def without_sign_of_zero(text: str) -> str:
+    """Return a formatted number that has no sign where all its digits are zeros."""
     digits = text.strip("+-")
     return digits if text[:1] in "+-" and not digits.strip("0.,%") else text

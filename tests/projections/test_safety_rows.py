@@ -230,6 +230,7 @@ def test_a_kill_is_latched_drains_and_is_the_operators_or_a_guards() -> None:
     ("outcome", "code", "text"),
     [
         ("killed", 4, "killed (exit code 4, kill switch)"),
+        ("interrupted", 130, "interrupted (exit code 130)"),
         ("risk_halted", 3, "halted by a limit (exit code 3, halted by a risk guard)"),
     ],
 )
