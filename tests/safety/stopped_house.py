@@ -88,6 +88,8 @@ class Machine:
     rests: int = 0
     ends_at: int = 0
     dies: bool = False
+    talk: float = 0.03
+    """How probable a command is at a rest."""
     said: list[str] = field(default_factory=list)
 
     def begin(self, ends_at: int, *, dies: bool) -> None:
@@ -116,7 +118,7 @@ class Machine:
             raise PowerCut
         if self.chance.random() < 0.3:
             self.inbox.ask(lambda _session: {})
-        if self.chance.random() < 0.03:
+        if self.chance.random() < self.talk:
             request = self.chance.choice(SAID)
             self.said.append(request.verb)
             self.inbox.submit(request)
@@ -148,7 +150,7 @@ class Life:
     async def run(self, processes: int = 4) -> None:
         """Run the session, ended somewhere in each of its processes."""
         chance = Random(self.seed)
-        machine = Machine(chance)
+        machine = Machine(chance, talk=chance.choice((0.0, 0.03, 0.3)))
         speed = chance.choice(SPEEDS)
         with pytest.MonkeyPatch.context() as patched:
             patched.setattr("actors.runtime.clock.monotonic_s", machine.monotonic_s)
