@@ -73,6 +73,11 @@ class Adoption(msgspec.Struct, frozen=True, omit_defaults=True):
     funding: Decimal = Decimal(0)
     client_order_id: str = ""
 
+    @property
+    def is_money(self) -> bool:
+        """Return whether it is nothing but money, had or spent."""
+        return self.fill is None and not self.client_order_id
+
 
 class AdoptAccount(Message, frozen=True):
     """Ask Execution to take what the policies let be adopted into the books."""

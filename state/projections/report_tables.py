@@ -103,6 +103,8 @@ def result_facts(summary: Summary) -> Table:
     """Return the numbers that a session is judged by."""
     places = places_for(summary)
     rows: list[tuple[str, str]] = []
+    if summary.opening_cash is not None:
+        rows.append(("Began with the account's money", amount(summary.opening_cash, places)))
     for account in summary.accounts:
         rows.extend(_account_rows(account, places))
     unfinished = sum(number for status, number in summary.orders.items() if status not in _FINISHED)

@@ -255,6 +255,8 @@ class Summary(msgspec.Struct, frozen=True):
     reconciliations: int
     reconciliations_different: int
     charts: Charts
+    opening_cash: Decimal | None = None
+    """The money of the venue's account that the books began with, where it was not configured."""
 
 
 def summary_json(summary: Summary) -> dict[str, Any]:

@@ -8,7 +8,7 @@ journal; so everything here is a running total or a bounded list.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from decimal import localcontext
+from decimal import Decimal, localcontext
 
 import msgspec
 
@@ -62,6 +62,9 @@ class SummaryProjection:
         """Add up; ``executions`` are counted by whoever has read the same journal already."""
         self._facts = RunFacts()
         self._started: SessionStarted | None = None
+        self._opening_cash: Decimal | None = None
+        self._begins = False
+        """Whether the session has started, and no later process of it."""
         self._ended: SessionEnded | None = None
         self._live: dict[str, OrderStatus] = {}
         self._finished = dict.fromkeys(OrderStatus, 0)
@@ -196,14 +199,19 @@ class SummaryProjection:
         self._strategies.strategy(booked.strategy).funding += booked.amount
 
     def _on_adopted(self, adopted: m.AccountAdopted) -> None:
-        fill, booking = adopted.adoption.fill, adopted.booking
+        adoption, booking = adopted.adoption, adopted.booking
+        fill = adoption.fill
         if fill is not None and booking is not None:
             self._strategies.on_adopted(fill, booking)
+        if self._begins and adopted.occasion == "start" and adoption.is_money:
+            self._opening_cash = adopted.cash  # where books begin with is nothing that went wrong
+            return
         self._incidents.on_adoption(adopted)
 
     # -- the session
 
     def _on_session_start(self, started: SessionStarted) -> None:
+        self._begins = self._started is None
         if self._started is None:  # a resumed session starts again in the same journal
             self._started = started
         self._ended = None
@@ -268,6 +276,7 @@ class SummaryProjection:
             reconciliations=incidents.reconciliations,
             reconciliations_different=incidents.reconciliations_different,
             charts=self._chart_results(accounts[0] if accounts else None),
+            opening_cash=self._opening_cash,
         )
 
     def _complete_facts(self) -> RunFacts:
