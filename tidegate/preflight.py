@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,7 +20,7 @@ from feeds.contract import BarFeed, LiveFeed
 from feeds.errors import FeedError
 from feeds.timeframe import format_timeframe
 from messages import BreachAction
-from state.instruments import InstrumentError
+from state.instruments import InstrumentError, load_instruments
 from state.lease import SHADOW, is_lease_held, lease_files, read_holder
 from strategies.loader import StrategyLoadError
 from tidegate import candidates, clearance
@@ -145,6 +145,7 @@ def _parts(configuration: Configuration, *, asks: bool, goes_on: bool) -> Iterat
         yield Finding(
             "ok", subject, f"{_described_instruments(instruments)}; account in {currency}"
         )
+        yield from _undescribed(configuration, instruments)
         for status, about, detail in candidates.findings(configuration, strategies, instruments):
             yield Finding(status, about, detail)
         if configuration.settings.session.mode == "live":
@@ -227,6 +228,18 @@ def _described_feed(feed: BarFeed) -> str:
 def _described_instruments(found: Any) -> str:
     free = [symbol for symbol, instrument in found.items() if instrument.lot_step is None]
     return f"{len(found)} known" + (f"; no lot step: {', '.join(free)}" if free else "")
+
+
+def _undescribed(configuration: Configuration, traded: Iterable[str]) -> Iterator[Finding]:
+    """Yield a finding for every symbol that the instrument file, if there is one, leaves out."""
+    file = configuration.settings.universe.instruments
+    if file is None:
+        return
+    described = load_instruments(Path(file))
+    for symbol in sorted(set(traded) - described.keys()):
+        has = ", ".join(sorted(described)) or "none"
+        detail = f"{symbol}: {file} does not describe it, and has {has}; no tick, lot or minimum"
+        yield Finding("warn", "instruments", detail)
 
 
 def _limits(configuration: Configuration) -> Iterator[Finding]:
