@@ -147,6 +147,8 @@ class _Reexecution:
             if until is None or not driver.is_left:
                 return
             left = Recorded(self._facts(until.seq - 1), driver.states())
+            if until.place is not None and until.place.at is None:  # an older Tidegate's
+                left.parts["session"]["place"] = str(until.place)
 
     def _begun(self, left: Recorded | None, start: Start) -> Redriver:
         spec = self._spec_of(start)
