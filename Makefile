@@ -17,13 +17,14 @@ TORTURE := $(BIN)/python tests/crash/torture.py
 CAMPAIGN_ARGS ?=
 TORTURE_CCXT := $(TORTURE) --venue binanceusdm
 
-.PHONY: help run test torture torture-ccxt campaign day check lint format style types floors seams docs \
+.PHONY: help run test exhaustive torture torture-ccxt campaign day check lint format style types floors seams docs \
 	environment bench pins clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make run     a paper session on packaged data, in about a minute; the first one installs, too"
 	@echo "make test    the test suite, sealed off from the network"
+	@echo "make exhaustive  its long part: seeds by the thousand, processes by the hundred"
 	@echo "make check   format, lint, types, floors, seams, then the tests"
 	@echo "make torture kill sessions everywhere, once and twice, and at random, with ccxt too (long)"
 	@echo "make campaign 2000 sessions through ccxt under every fault of the exchange (CAMPAIGN_ARGS)"
@@ -41,10 +42,15 @@ run: $(VENV)/.core
 # The files begin in the order of tests/conftest.py, which has the long ones first.
 # Bytecode is written whatever the caller's shell says: each worker, and each process that a test
 # starts, would compile everything anew.
-test: export PYTHONDONTWRITEBYTECODE =
+PYTEST := $(SEALED) $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
+
+test exhaustive: export PYTHONDONTWRITEBYTECODE =
 test: $(VENV)/.peers
-	$(SEALED) $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder \
-		$(PYTEST_ARGS)
+	$(PYTEST) -m "not exhaustive" $(PYTEST_ARGS)
+
+# Seeds by the thousand and whole processes by the hundred: what one change in ten needs, and CI.
+exhaustive: $(VENV)/.peers
+	$(PYTEST) -m exhaustive $(PYTEST_ARGS)
 
 # Prints its counts and its seed; what fails, with the options that show it again.
 torture: $(VENV)/.test

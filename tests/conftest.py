@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import sys
+from collections import Counter
 from collections.abc import Generator
 from decimal import ROUND_HALF_EVEN, getcontext
 from pathlib import Path
@@ -59,11 +60,12 @@ def pytest_collection() -> Generator[None, object, object]:
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """
-    Begin with the files that take long: at the end no process is left alone with one of them.
+    Begin with the files of few tests, which are long ones: at the end nobody is alone with them.
 
-    xdist would begin with those of the most tests, and the longest have few.
+    xdist would begin with those of the most.
     """
-    items.sort(key=lambda item: item.get_closest_marker("exhaustive") is None)
+    tests = Counter(item.path for item in items)
+    items.sort(key=lambda item: (tests[item.path], item.path))
 
 
 def pytest_runtest_logstart() -> None:

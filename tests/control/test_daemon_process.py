@@ -25,8 +25,6 @@ from tidegate.control.client import Client, Place, find
 from tidegate.control.patience import Patience
 from tidegate.exits import Wanting
 
-pytestmark = pytest.mark.exhaustive
-
 ROOT = Path(__file__).resolve().parents[2]
 MAIN = Place(Path("runs"), "paper", "main")
 

@@ -25,8 +25,6 @@ from typer.testing import CliRunner
 
 from tidegate.cli import app
 
-pytestmark = pytest.mark.exhaustive
-
 EXIT = re.compile(r"\s+# exit code (?P<code>\d+)$")
 SETTING = re.compile(r"[A-Z][A-Z0-9_]*=\S*")
 MAKE_RUN = "make run"

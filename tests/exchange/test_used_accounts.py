@@ -30,8 +30,6 @@ sys.path.append(str(Path(__file__).parents[1] / "runtime"))
 
 from session_world import Script, on_bars
 
-pytestmark = pytest.mark.exhaustive
-
 K = MismatchKind
 
 

@@ -17,8 +17,6 @@ from killed_child import MOMENTS, STUCK
 
 from state.register import register_of
 
-pytestmark = pytest.mark.exhaustive
-
 CHILD = Path(__file__).with_name("killed_child.py")
 AT_ONCE_S = 60.0
 SURELY = frozenset({"renamed", "latched", "the session has written", "acknowledged"})

@@ -30,8 +30,6 @@ from scenarios.exchange.log import read_truth
 from scenarios.exchange.truth import fold_truth
 from state.manifest import SessionStatus
 
-pytestmark = pytest.mark.exhaustive
-
 HERE = Path(__file__).parent
 CHILD = HERE / "full_disk_child.py"
 

@@ -17,8 +17,6 @@ from state.orders import TERMINAL
 from tidegate import left_orders, trading
 from tidegate.cli import main
 
-pytestmark = pytest.mark.exhaustive
-
 MIDDLE = "journal.committed:60"
 
 

@@ -9,8 +9,6 @@ from starting_house import House, write_configuration
 
 from actors import artifacts
 
-pytestmark = pytest.mark.exhaustive
-
 NOBODY = {
     "TIDEGATE_VENUE__ADAPTER": "virtual",
     "TIDEGATE_VENUE__URL": "http://127.0.0.1:9",
