@@ -53,7 +53,7 @@ SETTLE_SLICE_S = 0.01
 REMOTE_PATIENCE_S = 15.0
 """How long what a venue elsewhere still has to say is waited for: more than one time out of it."""
 
-LAST_READINGS = 4
+LAST_READINGS = 8
 """How often an account is read before the end, where news comes in the middle of each reading."""
 
 STOP_PATIENCE_S = 2.0

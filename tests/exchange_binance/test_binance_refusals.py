@@ -279,25 +279,29 @@ async def test_past_its_weight_comes_429_and_for_who_goes_on_a_ban(tmp_path: Pat
     async with house(tmp_path, limits=Limits(50, 3, 100)) as home:
         client = home.client
         await client.load_markets()
-        for number in range(3):
-            await home.buy(f"o{number}", "0.01", "49000")
-        headers = client.last_response_headers
-        used = {name.lower(): value for name, value in headers.items()}
-        with pytest.raises(ccxt.DDoSProtection, match="-1015"):
-            await home.buy("one too many", "0.01", "49000")
-        statuses = []
-        for _ in range(70):
+        bought, used, refused = 0, {}, ""
+        while not refused and bought < 100:  # ten seconds, or a minute, may begin in the middle
+            try:
+                await home.buy(f"o{bought}", "0.01", "49000")
+            except ccxt.DDoSProtection as error:
+                refused = str(error)
+            else:
+                bought += 1
+                used = {name.lower(): n for name, n in client.last_response_headers.items()}
+        statuses, retry = [], None
+        while statuses[-1:] != [418] and len(statuses) < 300:
             async with home.session.get("https://fapi.binance.com/fapi/v1/ping") as response:
                 statuses.append(response.status)
                 retry = response.headers.get("Retry-After")
 
+        assert "-1015" in refused
         assert "3" == used["x-mbx-order-count-10s"]
-        assert "1" == used["x-mbx-used-weight-1m"]
+        assert used["x-mbx-used-weight-1m"] in {"0", "1"}  # one was spent on the markets
         assert (200, 418) == (statuses[0], statuses[-1])
         assert 429 in statuses
         assert retry is not None
         assert 0 < int(retry) <= 120
-        assert 3 == len(home.kinds(FactKind.RECEIVED))
+        assert bought == len(home.kinds(FactKind.RECEIVED)) >= 3
 
 
 async def test_changed_rules_hold_for_what_comes_after(tmp_path: Path) -> None:
