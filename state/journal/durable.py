@@ -344,9 +344,9 @@ class DurableJournal:
         most = COMMIT_ENTRIES if self._states is None else len(self._pending)
         entries, self._pending = self._pending[:most], self._pending[most:]
         lines = encode_lines(entries)
-        points, sums = schema.cut(lines, self.durable_seq + 1)
+        sums, points = schema.cut(lines, self.durable_seq + 1)
         passing("journal.encoded")
-        batch: tuple[object, ...] = (self.durable_seq + 1, lines, points, sums)
+        batch: tuple[object, ...] = (self.durable_seq + 1, lines, sums, points)
         statement = schema.INSERT
         answered = len(self._keepers)
         written = len(lines)

@@ -146,10 +146,10 @@ VERSION_OF_SUMS = 3
 INSERT = """
     INSERT INTO journal (seq, line, sum)
     SELECT
-        ?1 + key,
-        CAST(substr(?2, (value >> 32) + 1, (value & 4294967295) - (value >> 32)) AS TEXT),
-        substr(?4, 4 * key + 1, 4)
-    FROM json_each(CAST(?3 AS TEXT))
+        ? + key,
+        CAST(substr(?, (value >> 32) + 1, (value & 4294967295) - (value >> 32)) AS TEXT),
+        substr(?, 4 * key + 1, 4)
+    FROM json_each(CAST(? AS TEXT))
 """
 """
 Add one batch: number of its first line, its lines, and what ``cut`` returns of them.
@@ -160,7 +160,7 @@ VALUES and ``json_each`` over the lines themselves: a third to half of their pro
 """
 
 INSERT_WITH_STATES = """
-    INSERT INTO batch (first, lines, points, sums, anew, parts, states)
+    INSERT INTO batch (first, lines, sums, points, anew, parts, states)
     VALUES (?, ?, ?, ?, ?, ?, ?)
 """
 """
@@ -193,7 +193,7 @@ def pack_states(changed: Mapping[str, bytes | None]) -> tuple[bytes, bytes]:
 
 def cut(lines: bytes, first: int) -> tuple[bytes, bytes]:
     """
-    Return the last two of ``INSERT``: where each of ``lines`` is, and the checksum of each.
+    Return the last two of ``INSERT``: the checksum of each of ``lines``, and where each is.
 
     Where it starts is the upper half of a number, where it ends the lower one.
     """
@@ -208,7 +208,7 @@ def cut(lines: bytes, first: int) -> tuple[bytes, bytes]:
         start = end + 1
         seq += 1
     assert start == len(lines), "every line ends with a newline"
-    return _encode(points), pack(f">{len(sums)}I", *sums)
+    return pack(f">{len(sums)}I", *sums), _encode(points)
 
 
 def sum_of(seq: int, line: bytes) -> bytes:
