@@ -159,11 +159,7 @@ class DurableJournal:
             kind = entry_type(message)  # raises, naming the class
         self._pending.append(kind(seq, ts, source, correlation, causation, message))
         self.seq = seq
-        if self._linger is None:
-            # The session's clock has no say in how far the disk may lag behind.
-            # An order on its way takes what is there along: then it need not wait for this first.
-            after_s = LINGER_S - ASIDE_S
-            self._linger = self._loop.call_later(after_s, self._step_aside)  # seam: the disk's time
+        self._linger_on()
         return seq
 
     def hasten(self) -> None:
@@ -267,6 +263,13 @@ class DurableJournal:
         waiting = self.seq - self.durable_seq
         return JournalFull(f"{self.path}: {waiting} entries wait for the disk")
 
+    def _linger_on(self) -> None:
+        if self._linger is None:
+            # The session's clock has no say in how far the disk may lag behind.
+            # An order on its way takes what is there along: then it need not wait for this first.
+            after_s = LINGER_S - ASIDE_S
+            self._linger = self._loop.call_later(after_s, self._step_aside)  # seam: the disk's time
+
     def _step_aside(self) -> None:
         self._linger = None
         if self._precedence.is_clear:
@@ -277,6 +280,8 @@ class DurableJournal:
     def _lingered(self) -> None:
         # A moment after the last append was met, and nobody waits: a quiet one.
         self._quiet = not self._waiters
+        if self._waiters:
+            self._linger_on()  # for a disk that takes longer than that: it comes afterwards
         self._want(self.seq)
 
     def _want(self, seq: int) -> None:

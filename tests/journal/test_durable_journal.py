@@ -11,7 +11,9 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
+import anyio
 import pytest
 import uvloop
 from journal_makers import DEAD, T0, Failing, Remembering, fill_journal, gap, write_session
@@ -423,6 +425,40 @@ async def test_the_write_ahead_log_is_moved_into_the_file_in_a_quiet_moment(
     assert busy == after
     assert in_file >= 150 * 100
     assert len(stored(path)) == 155
+
+
+async def test_a_quiet_moment_comes_after_a_commit_that_outlasted_it(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However slow the disk is, the log is moved once nobody waits for it."""
+    monkeypatch.setattr(durable, "CHECKPOINT_PAGES", 1)
+    journal = await DurableJournal.open(path)
+    checkpointed, lingered = asyncio.Event(), asyncio.Event()
+    move, linger = journal._checkpoint, journal._lingered
+    execute = journal._connection.execute_fetchall
+
+    async def checkpoint() -> None:
+        await move()
+        checkpointed.set()
+
+    def met() -> None:
+        linger()
+        lingered.set()
+
+    async def slowly(*given: Any) -> Any:
+        await lingered.wait()
+        return await execute(*given)
+
+    monkeypatch.setattr(journal, "_checkpoint", checkpoint)
+    monkeypatch.setattr(journal, "_lingered", met)
+    monkeypatch.setattr(journal._connection, "execute_fetchall", slowly)
+    append(journal, 5)
+    await journal.commit()
+    with anyio.fail_after(10):
+        await checkpointed.wait()
+    await journal.close()
+
+    assert len(stored(path)) == 5
 
 
 async def test_a_very_long_log_waits_for_no_quiet_moment(
