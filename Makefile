@@ -48,7 +48,7 @@ test exhaustive: export PYTHONDONTWRITEBYTECODE =
 test: $(VENV)/.peers
 	$(PYTEST) -m "not exhaustive" $(PYTEST_ARGS)
 
-# Seeds by the thousand and whole processes by the hundred: what one change in ten needs, and CI.
+# Seeds by the thousand and whole processes by the hundred: a command of its own, and part of CI.
 exhaustive: $(VENV)/.peers
 	$(PYTEST) -m exhaustive $(PYTEST_ARGS)
 
