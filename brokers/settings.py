@@ -277,6 +277,8 @@ class VenueSettings(BaseModel):
             for key in table:
                 if key in NOT_FOR_CCXT:
                     raise ValueError(f"{name}.{key}: {NOT_FOR_CCXT[key]}")
+                if name == "params" and key in CCXT_TABLES:
+                    raise ValueError(f"{name}.{key}: has a table of its own, [venue.ccxt.{key}]")
         return tables
 
     def ccxt_address(self) -> CcxtAddress:

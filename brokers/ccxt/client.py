@@ -29,6 +29,7 @@ from brokers.ccxt.leaving import LookingConnector, watched
 from brokers.contract import VenueUnreachable
 from state.loopback import UrlsUnfit, is_local, leaves_of, merged
 from state.money import apart
+from state.overlay import overlaid
 
 STREAM_KEEP_ALIVE_MS: Final = 10_000
 """How often the stream's other end is asked for a sign of life; ccxt's own default is minutes."""
@@ -295,7 +296,6 @@ class CcxtClient:
             "recvWindow": address.recv_window_ms,
             "adjustForTimeDifference": False,
             "maxRetriesOnFailure": 0,
-            **address.options,
         }
         made: dict[str, Any] = {
             "enableRateLimit": False,
@@ -306,12 +306,13 @@ class CcxtClient:
             },
             # Names and precision come with the markets; the list of coins is not ours to read.
             "has": {"fetchCurrencies": False},
-            **address.params,
+        }
+        return {
+            **overlaid(made, address.params),
             **secrets,
             "session": self._session,
-            "options": options,
+            "options": overlaid(options, address.options),
         }
-        return made
 
 
 def refuse_change(method: str, url: str, row: Capabilities) -> None:

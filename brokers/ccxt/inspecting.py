@@ -206,6 +206,8 @@ class Inspector:
 
     async def _modes(self, contracts: list[str], *, busy: bool) -> AsyncIterator[Finding]:
         row, exchange, address = self._calls.row, self._exchange, self._address
+        if address.dead_man_s and row.dead_man is None:
+            yield failed("venue.dead_man_s", f"{address.exchange} has no such timer")
         wants_hedge = address.position_mode is PositionMode.HEDGE
         if wants_hedge and not row.hedge:
             detail = f"{address.exchange} keeps no long and short positions apart"

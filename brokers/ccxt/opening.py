@@ -29,9 +29,11 @@ async def prepared(calls: Calls, symbols: Sequence[str]) -> dict[str, MarketRule
     Raises ``VenueUnreachable``, with the reason, where the venue does not have it so.
     """
     client = calls.client
+    exchange, row, address = client.exchange, client.row, client.address
+    if address.dead_man_s:
+        _need(address, "dead_man_s", row.dead_man is not None)
     await _done(calls, "load the markets", client.load)
     client.speak_of(symbols)
-    exchange, row, address = client.exchange, client.row, client.address
     rules: dict[str, MarketRules] = {}
     for symbol in symbols:
         market = exchange.markets.get(symbol)

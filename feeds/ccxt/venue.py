@@ -29,6 +29,7 @@ from feeds.timeframe import format_timeframe
 from messages import Quote, Tick
 from state.loopback import UrlsUnfit, merged
 from state.money import apart
+from state.overlay import overlaid
 
 PAGE_BARS: Final = 500
 """Candles asked for at a time where ccxt does not know the venue's most."""
@@ -260,15 +261,15 @@ def _made(reach: Reach, session: aiohttp.ClientSession | None) -> tuple[Any, Any
     base = _class_of(reach.exchange, pro)
     # ccxt logs requests with what they carry, at DEBUG.
     logging.getLogger("ccxt.base.exchange").setLevel(logging.WARNING)
-    given: dict[str, Any] = {
+    own: dict[str, Any] = {
         "enableRateLimit": True,
         "timeout": int(reach.timeout_s * 1000),
         "streaming": {"keepAlive": KEEP_ALIVE_MS, "maxPingPongMisses": MISSED_PONGS_MAX},
         # Names and precision come with the markets; the list of coins is not ours to read.
         "has": {"fetchCurrencies": False},
-        **reach.params,
-        "options": {"fetchCurrencies": False, **reach.params.get("options", {})},
+        "options": {"fetchCurrencies": False},
     }
+    given = overlaid(own, reach.params)
     if session is not None:
         given["session"] = session
     urls = given.pop("urls", {})

@@ -126,6 +126,8 @@ def test_alpaca_has_one_way() -> None:
         ({"ccxt": {"params": {"maxRetriesOnFailure": 3}}}, "ccxt"),
         ({"ccxt": {"options": {"maxRetriesOnFailure": 3}}}, "ccxt"),
         ({"ccxt": {"params": {"verbose": True}}}, "ccxt"),
+        ({"ccxt": {"params": {"options": {"maxRetriesOnFailure": 3}}}}, "ccxt"),
+        ({"ccxt": {"params": {"urls": {"api": "http://127.0.0.1:1"}}}}, "ccxt"),
         ({"ccxt": {"urls": 8080}}, "ccxt"),
         ({"leverage": 0}, "leverage"),
         ({"margin_mode": "both"}, "margin_mode"),

@@ -110,7 +110,7 @@ def configure(text: str = CONFIGURATION, **rules: str) -> None:
 
 @asynccontextmanager
 async def asking(
-    at: Gate, row: Capabilities = BINANCEUSDM, *, only_asks: bool = True
+    at: Gate, row: Capabilities = BINANCEUSDM, *, only_asks: bool = True, dead_man_s: int = 0
 ) -> AsyncIterator[Calls]:
     """Open the real client at the exchange, its markets loaded; unless told it may only ask."""
     secrets = {"api_key": at.keys.api_key, "secret": at.keys.secret}
@@ -119,6 +119,7 @@ async def asking(
         secrets=secrets,
         loopback_port=at.exchange.port,
         loopback_ca=at.exchange.ca_path,
+        dead_man_s=dead_man_s,
     )
     client = CcxtClient(address, row, CLOCK, only_asks=only_asks)
     lanes = Lanes(row.weights, CLOCK.monotonic_s, CLOCK.sleep_s)

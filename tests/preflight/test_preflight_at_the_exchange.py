@@ -160,6 +160,19 @@ async def test_rights_that_a_venue_does_not_tell_are_a_warning() -> None:
     assert "does not tell what a key may do" in told[0].detail
 
 
+@pytest.mark.parametrize("is_there", [True, False])
+async def test_a_timer_that_the_venue_does_not_have_fails(*, is_there: bool) -> None:
+    """Whoever has set it relies on it: a session would refuse to start."""
+    row = capabilities_of("binanceusdm")
+    row = row if is_there else replace(row, dead_man=None)
+    async with gate() as at, asking(at, row, dead_man_s=60) as calls:
+        asked = Asked({BTC: instrument()}, frozenset({BTC}), Accepts())
+        found = [each async for each in Inspector(calls, CLOCK, asked).findings()]
+    told = [each.status for each in found if each.subject == "venue.dead_man_s"]
+
+    assert ([] if is_there else ["fail"]) == told
+
+
 async def test_a_question_that_is_not_answered_is_a_warning() -> None:
     """The key was taken, and what it may do is not known: that is said, and the rest is asked."""
     fault = {"fault": "error_before", "code": -1000, "on": ["account"], "after": 1, "count": 3}

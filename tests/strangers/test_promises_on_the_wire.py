@@ -314,6 +314,16 @@ async def test_the_venues_own_timer_is_set_and_stopped(
         assert stops == stopped
 
 
+@pytest.mark.parametrize("venue", ["bybit", "gate"])
+async def test_a_timer_that_a_venue_does_not_have_is_refused(venue: str, tmp_path: Path) -> None:
+    """By name and before anything is asked: who has set it relies on it."""
+    stranger = answers(venue)
+    symbols = (stranger.books.market.symbol,)
+    opened = trading(venue, tmp_path, stranger.answer, symbols=symbols, dead_man_s=60)
+    with pytest.raises(VenueUnreachable, match=rf"\[venue\] dead_man_s: cannot be set at {venue}"):
+        await opened.__aenter__()
+
+
 @pytest.mark.parametrize(
     ("venue", "path", "fields"),
     [
