@@ -125,6 +125,22 @@ async def test_a_check_asks_and_sends_no_order(tmp_path: Path) -> None:
     assert KEYS.secret not in result.output
 
 
+async def test_history_is_fetched_by_the_name_of_its_source(tmp_path: Path) -> None:
+    """Whatever is configured beside it: the bars are in the store, asked for with the key."""
+    async with standing(tmp_path) as exchange:
+        await exchange.server.show(SPY, [bar(number) for number in range(1, 6)])
+        since = str(bar(0).timestamp)
+        command = ("data", "fetch", "--source", "alpaca", "--symbol", SPY, "--since", since)
+        command += ("--until", str(bar(4).timestamp), "--json")
+        result = await run(exchange, *command, TIDEGATE_VENUE__ADAPTER="paper")
+        asked = [hit for hit in exchange.server.hits if hit.path == "/v2/stocks/bars"]
+
+    assert 0 == result.exit_code, result.output
+    (one,) = json.loads(result.stdout)["fetched"]
+    assert (SPY, 4) == (one["symbol"], one["added"])
+    assert {("data.alpaca.markets", KEYS.key_id)} == {(hit.host, hit.key_id) for hit in asked}
+
+
 async def test_a_check_tells_what_would_be_refused(tmp_path: Path) -> None:
     """A blocked account, a closed exchange, a pattern day trader with too little money."""
     async with standing(tmp_path) as exchange:

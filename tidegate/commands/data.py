@@ -87,10 +87,11 @@ Exchange = Annotated[
     ),
 ]
 Source = Annotated[
-    Literal["ccxt", "yfinance"] | None,
+    Literal["ccxt", "yfinance", "alpaca"] | None,
     typer.Option(
         metavar="NAME",
-        help="Whom to ask: ccxt or yfinance (default: feed.source if it is live, else ccxt).",
+        help="Whom to ask: ccxt, yfinance or alpaca (default: feed.source if it is live, else that "
+        "of venue.adapter).",
         show_default=False,
     ),
 ]
