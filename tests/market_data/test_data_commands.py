@@ -5,6 +5,9 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import pty
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -32,6 +35,7 @@ from tidegate.cli import app
 pytest.importorskip("pyarrow", reason="needs the extra `parquet`")
 
 Tidegate = Callable[..., Result]
+ROOT = Path(__file__).resolve().parents[2]
 HEADER = "timestamp,open,high,low,close,volume"
 
 
@@ -270,6 +274,27 @@ def test_fetch_says_that_it_waits_and_goes_on(
     assert "asking again in 3.0 s" in done.stderr
     assert [3.0] == waited
     assert 50 == json.loads(done.stdout)["fetched"][0]["bars"]
+
+
+@pytest.mark.usefixtures("configured")
+def test_a_fetch_shows_how_far_it_is_where_somebody_watches(venue: LabVenue) -> None:
+    """Up to the last bar that there is to fetch; standard output has the one document."""
+    venue.fill(range(101))
+    watched, terminal = pty.openpty()
+    ended = subprocess.run(
+        [sys.executable, "-m", "tidegate", "data", "fetch", "--since", "2024-01-01", "--json"],
+        stdout=subprocess.PIPE,
+        stderr=terminal,
+        check=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "TERM": "xterm"},
+    )
+    os.close(terminal)
+    shown = os.read(watched, 65_536).decode()
+    os.close(watched)
+
+    assert "fetch" in shown
+    assert "100 bars" in shown
+    assert 100 == json.loads(ended.stdout)["fetched"][0]["bars"]
 
 
 @pytest.mark.usefixtures("configured")
