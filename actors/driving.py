@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any, Final
+
+import anyio
 
 if TYPE_CHECKING:
     from actors.runtime import Cell
@@ -38,6 +41,22 @@ def keep_killing(session: Session, upto: int) -> None:
     kill.look_on()
     while kill.running and fire(session, upto):
         pass
+
+
+async def beside(
+    run: Callable[[], Coroutine[Any, Any, None]], work: Callable[[], Coroutine[Any, Any, None]]
+) -> None:
+    """Have ``work`` done while ``run`` goes on; an error leaves as it is and not as a group's."""
+    failed: Exception | None = None
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(run)
+        try:
+            await work()
+        except Exception as error:  # noqa: BLE001 - raised below
+            failed = error
+        tasks.cancel_scope.cancel()
+    if failed is not None:
+        raise failed
 
 
 def leave_behind(session: Session) -> None:

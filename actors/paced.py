@@ -23,7 +23,7 @@ import anyio
 import anyio.lowlevel
 import structlog
 
-from actors.driving import AT_THE_END, fire, keep_killing, leave_behind
+from actors.driving import AT_THE_END, beside, fire, keep_killing, leave_behind
 from actors.inbox import Inbox
 from actors.places import Place
 from actors.reconciler import ReconcilerActor
@@ -77,6 +77,7 @@ class PacedDriver:
         self._is_sound = False
         self._slice_until_s = 0.0
         self._stopping_s: float | None = None
+        self._is_answered = False
         self._due: int | None = None
         self._looked_on = -1
         self._rests = Rests()
@@ -405,13 +406,10 @@ class PacedDriver:
         remote, cell = session.remote, session.assembly.reconciler_cell
         if remote is None:
             return
-        await self._read_account(remote)
-        if not (cell.runs and isinstance(cell.actor, ReconcilerActor)):
+        self._is_answered = await self._read_account(remote)
+        if not self._is_answered or not (cell.runs and isinstance(cell.actor, ReconcilerActor)):
             return
-        try:
-            trades, orders = cell.actor.unheard(remote.account())
-        except VenueSilent:
-            return
+        trades, orders = cell.actor.unheard(remote.account())
         now = session.assembly.clock.now
         for name in orders:
             remote.query(name, now)
@@ -420,20 +418,22 @@ class PacedDriver:
             remote.list_trades(max(0, since), now)
         if orders or trades:
             await self.hear_out()
-            await self._read_account(remote)
+            self._is_answered = await self._read_account(remote)
 
-    async def _read_account(self, remote: RemoteBroker) -> None:
-        """Have the account read with no news after it; so often, if news comes in the middle."""
+    async def _read_account(self, remote: RemoteBroker) -> bool:
+        """
+        Have the account read with no news after it; so often, if news comes in the middle.
+
+        Return whether there is an answer.
+        """
         for _ in range(LAST_READINGS):
             with self._at_rest():
                 await remote.refresh()
             await self.hear_out()
-            try:
-                remote.account()
-            except VenueSilent:
-                await self._rest(LOOK_UP_S)
-            else:
-                return
+            if _answers(remote):
+                return True
+            await self._rest(LOOK_UP_S)
+        return False
 
     async def _let_pass(self, until: int) -> None:
         """Let the time ``until`` come, and put it on record if anything is due by then."""
@@ -459,8 +459,23 @@ class PacedDriver:
         Where a strategy was left behind it is no end: somebody has stopped it before.
         """
         await self.commit()
+        await self._hear_the_last()
         if self.stopped_at is None and self.session.leaves_behind:
             self.stopped_at = self.session.place.timed(self.session.assembly.clock.now)
+
+    async def _hear_the_last(self) -> None:
+        """
+        Ask a venue elsewhere again for as long as it has said something since, so often.
+
+        It tells, and its stream comes up, whether anybody listens or not: what the account was read
+        to hold is from before that. Nothing is awaited once it answers, so it does at the end too.
+        """
+        remote = self.session.remote
+        for _ in range(LAST_READINGS):
+            if remote is None or not self._is_answered or _answers(remote):
+                return
+            await beside(remote.run, self.ask_for_the_rest)
+            await self.commit()
 
     def _slice_is_over(self) -> bool:
         return monotonic_s() > self._slice_until_s
@@ -524,3 +539,11 @@ class PacedDriver:
             self._on_disk = self.session.is_writing = False
         self._unwritten = False
         return True
+
+
+def _answers(remote: RemoteBroker) -> bool:
+    try:
+        remote.account()
+    except VenueSilent:
+        return False
+    return True

@@ -27,7 +27,7 @@ from pydantic import ValidationError
 from state.ledger import LotMethod
 from strategies.blame import own_files, place_of_class, place_of_error, told
 from strategies.contract import Strategy, StrategyParams
-from strategies.sources import root_of, source_sha256
+from strategies.sources import Sources, root_of, sources_of
 
 ENTRY_POINT_GROUP = "tidegate.strategies"
 IMPORT_ERRORS = (Exception, SystemExit)
@@ -53,13 +53,15 @@ class LoadedStrategy:
     A strategy class with what identifies its code.
 
     ``name`` is what a session calls it unless it is told otherwise; ``source`` says where the
-    class comes from, ``source_sha256`` is the digest of that file and of what it imports beside it.
+    class comes from, ``source_sha256`` is the digest of that file and of what it imports beside it,
+    ``made_of`` says what that leaves out.
     """
 
     name: str
     factory: type[Strategy]
     source: str
     source_sha256: str
+    made_of: Sources
 
 
 def load_strategy(use: str) -> LoadedStrategy:
@@ -142,7 +144,8 @@ def _from_file(use: str, path: Path, class_name: str) -> LoadedStrategy:
         # Of the bytes that were loaded: the file may be another by now, and so may its twin be,
         # a file of the same content that was loaded before.
         file = path.resolve()
-        return LoadedStrategy(name, factory, source, source_sha256(content, file, file.parent))
+        found = sources_of(content, file, file.parent)
+        return LoadedStrategy(name, factory, source, found.sha256, found)
     return _described(name, factory, source)
 
 
@@ -290,7 +293,8 @@ def _described(name: str, factory: type[Strategy], source: str) -> LoadedStrateg
         raise StrategyLoadError(f"strategy {name!r}: the source of {factory.__name__} is not known")
     path = Path(file).resolve()
     root = root_of(path, factory.__module__)
-    return LoadedStrategy(name, factory, source, source_sha256(path.read_bytes(), path, root))
+    found = sources_of(path.read_bytes(), path, root)
+    return LoadedStrategy(name, factory, source, found.sha256, found)
 
 
 def _snake(name: str) -> str:

@@ -14,6 +14,7 @@ from tidegate.clearance import (
 from tidegate.config import Configuration
 from tidegate.exits import UsageRefused, Wanting
 from tidegate.output import say_document, say_table
+from tidegate.packages import uncovered
 
 
 def approve(
@@ -32,6 +33,8 @@ def approve(
     if clearance.rehearsal is None:
         _, _, detail = next(findings(clearance))
         raise Wanting(f"not approved: {detail}")
+    for name, detail in uncovered(configuration):
+        sys.stderr.write(f"tidegate: warning: imports of {name}: {detail}: no approval covers it\n")
     if not sure:
         if as_json or not sys.stdin.isatty():
             raise UsageRefused("approve: there is nobody to ask; expected --yes or a terminal")

@@ -2,9 +2,10 @@
 What somebody has to have done before money is at stake: rehearse what will trade, and approve it.
 
 A rehearsal (scenarios that passed) and an approval (a person's) are each for exactly one thing:
-the configuration as a manifest would keep it, the sources of its strategies, and the very code of
-this program. Whatever changes any of it needs both anew. What says how it is run and not what
-trades is left out: the mode, and the loopback port and certificate of a rehearsal.
+the configuration as a manifest would keep it, the sources of its strategies, the very code of this
+program, and the versions of the installed packages that decide with it. Whatever changes any of it
+needs both anew. What says how it is run and not what trades is left out: the mode, and the loopback
+port and certificate of a rehearsal.
 
 They are lines of ``clearance.jsonl`` in the live account's folder, appended and synced, never
 changed: the file is also the history of who let what trade.
@@ -13,7 +14,7 @@ changed: the file is also the history of who let what trade.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -30,6 +31,7 @@ from tidegate.config import Configuration
 from tidegate.control.daemon import account_folder
 from tidegate.exits import StartRefused, Wanting
 from tidegate.origin import code_sha256
+from tidegate.packages import changes, versions_of
 
 FILE: Final = "clearance.jsonl"
 SHOWN: Final = 12
@@ -43,6 +45,7 @@ class Cleared(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     One line of ``clearance.jsonl``: at ``at`` (int ms UTC) something was done for ``subject``.
 
     ``by`` and ``reason`` are an approval's; ``scenarios`` (sha256 by path) a rehearsal's.
+    ``packages`` are the versions that it was done with, by package.
     """
 
     version: int = 1
@@ -52,15 +55,23 @@ class Cleared(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     by: str = ""
     reason: str = ""
     scenarios: dict[str, str] = {}
+    packages: dict[str, str] = {}
 
 
 @dataclass(frozen=True, slots=True)
 class Clearance:
-    """What has been done for one thing that is to trade: the newest of each kind, or ``None``."""
+    """
+    What has been done for one thing that is to trade: the newest of each kind, or ``None``.
+
+    ``packages`` are the versions that are installed, ``otherwise`` what was done, and last, with
+    other ones: it does not count.
+    """
 
     subject: str
     rehearsal: Cleared | None
     approval: Cleared | None
+    packages: Mapping[str, str] = field(default_factory=dict)
+    otherwise: Mapping[Kind, Cleared] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,12 +87,16 @@ class Subject:
     limits: Mapping[str, str]
     """What bounds it, by key: the cap, and the limits that live does not go without."""
 
+    packages: Mapping[str, str]
+    """Versions of the installed packages that decide with it."""
+
     def rows(self) -> list[tuple[str, str]]:
         """Return what a person has to read before approving it."""
         return [
             ("subject", self.sha256[:SHOWN]),
             ("account", f"{self.account} at {self.venue}"),
             *((f"strategy {name}", source) for name, source in self.strategies.items()),
+            *((f"package {name}", version) for name, version in self.packages.items()),
             *((f"risk.{name}", value) for name, value in self.limits.items()),
         ]
 
@@ -108,6 +123,7 @@ def subject_of(configuration: Configuration) -> Subject:
             name: str(getattr(configuration.settings.risk, name))
             for name in ("live_notional_cap", *LIVE_NEEDS)
         },
+        versions_of(configuration),
     )
 
 
@@ -129,18 +145,22 @@ def clearance_of(configuration: Configuration, subject: Subject) -> Clearance:
     Return what has been done for ``subject``.
 
     An approval counts only after a rehearsal: what was approved unrehearsed has to be approved
-    again. Raises ``Wanting`` for a file with a line that is no clearance.
+    again; and both only with the versions that they were done with. Raises ``Wanting`` for a file
+    with a line that is no clearance.
     """
     rehearsal: Cleared | None = None
     approval: Cleared | None = None
+    otherwise: dict[Kind, Cleared] = {}
     for one in _lines(clearance_file(configuration)):
         if one.subject != subject.sha256:
             continue
-        if one.kind == "rehearsal":
+        if one.packages != subject.packages:
+            otherwise[one.kind] = one
+        elif one.kind == "rehearsal":
             rehearsal = one
         elif rehearsal is not None:
             approval = one
-    return Clearance(subject.sha256, rehearsal, approval)
+    return Clearance(subject.sha256, rehearsal, approval, subject.packages, otherwise)
 
 
 def note_rehearsal(
@@ -148,13 +168,26 @@ def note_rehearsal(
 ) -> Path:
     """Write down that ``scenarios`` (sha256 by path) have all passed; return where."""
     assert scenarios, "a rehearsal of nothing is none"
-    one = Cleared(kind="rehearsal", subject=subject.sha256, at=wall_ms(), scenarios=dict(scenarios))
+    one = Cleared(
+        kind="rehearsal",
+        subject=subject.sha256,
+        at=wall_ms(),
+        scenarios=dict(scenarios),
+        packages=dict(subject.packages),
+    )
     return _append(configuration, one)
 
 
 def note_approval(configuration: Configuration, subject: Subject, by: str, reason: str) -> Path:
     """Write down that ``by`` approves of ``subject``; return where."""
-    one = Cleared(kind="approval", subject=subject.sha256, at=wall_ms(), by=by, reason=reason)
+    one = Cleared(
+        kind="approval",
+        subject=subject.sha256,
+        at=wall_ms(),
+        by=by,
+        reason=reason,
+        packages=dict(subject.packages),
+    )
     return _append(configuration, one)
 
 
@@ -177,15 +210,28 @@ def findings(clearance: Clearance) -> Iterator[tuple[Literal["ok", "fail"], str,
     done = clearance.rehearsal
     if done is None:
         how = "`tidegate scenario run PATH -c FILE` notes one that does"
-        yield "fail", "rehearsal", f"no scenario has passed for {short}; {how}"
+        found = _otherwise(clearance, "rehearsal") or f"no scenario has passed for {short}"
+        yield "fail", "rehearsal", f"{found}; {how}"
     else:
         yield "ok", "rehearsal", f"{len(done.scenarios)} scenarios passed for {short}, {_at(done)}"
     done = clearance.approval
     if done is None:
-        yield "fail", "approval", f"nobody has approved of {short}; `tidegate approve` does"
+        found = _otherwise(clearance, "approval") or f"nobody has approved of {short}"
+        yield "fail", "approval", f"{found}; `tidegate approve` does"
     else:
         why = f": {done.reason}" if done.reason else ""
         yield "ok", "approval", f"{short} by {done.by}, {_at(done)}{why}"
+
+
+def _otherwise(clearance: Clearance, kind: Kind) -> str:
+    """Return with which versions it was done instead, empty where it was not."""
+    done = clearance.otherwise.get(kind)
+    if done is None:
+        return ""
+    short, differ = clearance.subject[:SHOWN], changes(done.packages, clearance.packages)
+    if kind == "rehearsal":
+        return f"scenarios passed for {short} with {differ}, {_at(done)}"
+    return f"{short} was approved by {done.by} with {differ}, {_at(done)}"
 
 
 def _at(done: Cleared) -> str:

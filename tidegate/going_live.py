@@ -210,6 +210,7 @@ def admission(configuration: Configuration, clearance: Clearance | None) -> dict
         "approval_reason": clearance.approval.reason,
         "rehearsed_at": iso_ms(clearance.rehearsal.at),
         "scenarios": sorted(clearance.rehearsal.scenarios),
+        "packages": dict(clearance.packages),
     }
 
 

@@ -23,7 +23,7 @@ from messages import BreachAction
 from state.instruments import InstrumentError, load_instruments
 from state.lease import SHADOW, is_lease_held, lease_files, read_holder
 from strategies.loader import StrategyLoadError
-from tidegate import candidates, clearance
+from tidegate import candidates, clearance, packages
 from tidegate.asking_venue import (
     offline_findings,
     refuse_real_credentials_in_automation,
@@ -139,6 +139,8 @@ def _parts(configuration: Configuration, *, asks: bool, goes_on: bool) -> Iterat
         strategies = strategies_of(configuration, universe)
         names = ", ".join(f"{spec.name} ({spec.source})" for spec in strategies)
         yield Finding("ok", subject, names)
+        for name, detail in packages.uncovered(configuration):
+            yield warned(f"imports of {name}", f"{detail}: no approval covers it")
         subject = "instruments"
         instruments = instruments_of(configuration, universe.needed(strategies))
         currency = single_currency(instruments)

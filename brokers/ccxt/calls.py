@@ -31,6 +31,7 @@ from brokers.ccxt.limits import (
 )
 from brokers.ccxt.redaction import Redactor
 from brokers.ccxt.stream import texts_in
+from brokers.ccxt.translate import in_ccxts_words
 from brokers.ccxt.wording import Worded
 from state.crashpoints import passing
 from state.precedence import Precedence
@@ -208,6 +209,8 @@ class Calls:
             return Done(None)
         if isinstance(found, Done) and found.value is not None and not _identified(found.value):
             return Unknown(f"{order.name}: the answer does not name an order")
+        if isinstance(found, Done) and found.value is not None:
+            return Done(in_ccxts_words(found.value, self.row))
         return found
 
     async def _by_name(self, order: KnownOrder) -> Done[Mapping[str, Any] | None] | Failure:

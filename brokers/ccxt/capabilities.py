@@ -114,6 +114,7 @@ BINANCEUSDM: Final = Capabilities(
     cancel_all=CancelAll.SYMBOL,
     duplicate_codes=frozenset({"-4116", "-4111"}),
     unknown_order_codes=frozenset({"-2011", "-2013"}),
+    at_work=frozenset({"NEW_ADL", "NEW_INSURANCE"}),
     order_limit_codes=frozenset({"-1015"}),
     codes={
         "-2010": ReasonCode.VENUE_REJECTED,

@@ -228,6 +228,11 @@ class Capabilities:
     clock_codes: frozenset[str] = frozenset()
     """The same, because our time is off."""
     unknown_order_codes: frozenset[str] = frozenset()
+    at_work: frozenset[str] = frozenset()
+    """
+    Statuses that ccxt hands on as the venue writes them, of orders that it is at work on: its own,
+    by which it closes a position.
+    """
     order_limit_codes: frozenset[str] = frozenset()
     """Codes of a limit on orders alone: cancels and questions are neither counted nor refused."""
     credentials: Mapping[str, str] = field(default_factory=lambda: KEY_AND_SECRET)

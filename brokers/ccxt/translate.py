@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any, Final
 
+from brokers.ccxt.columns import Capabilities
 from brokers.ccxt.known import KnownOrder, Trade, as_sent
 from brokers.ccxt.rounding import MarketRules, number
 from messages import (
@@ -27,8 +28,9 @@ from messages import (
 from state.money import EXACT, ZERO
 
 OPEN: Final = "open"
+CLOSED: Final = "closed"
 ENDED: Final = {
-    "closed": OrderEvent.FILLED,
+    CLOSED: OrderEvent.FILLED,
     "canceled": OrderEvent.CANCELLED,
     "cancelled": OrderEvent.CANCELLED,
     "expired": OrderEvent.EXPIRED,
@@ -152,6 +154,18 @@ def answer_of(
         filled=filled,
         asked_at=asked_at,
     )
+
+
+def in_ccxts_words(order: Mapping[str, Any], row: Capabilities) -> Mapping[str, Any]:
+    """
+    Return an order with a status of ccxt's where that is one of the venue's own.
+
+    An order that the venue is at work on is open, unless nothing is left of it.
+    """
+    if order.get("status") not in row.at_work:
+        return order
+    amount, filled = number(order.get("amount")), number(order.get("filled"))
+    return {**order, "status": CLOSED if amount and amount == filled else OPEN}
 
 
 def counted_of(order: Mapping[str, Any], rules: MarketRules) -> Decimal | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from brokers.ccxt.errors import NotSent
 from brokers.ccxt.lanes import Lane
 from brokers.ccxt.limits import READS_MAX
 from brokers.contract import VenueUnreachable
-from messages import PositionMode, ReasonCode, VenueReport
+from messages import OrderEvent, PositionMode, ReasonCode, VenueOrder, VenueReport
 
 
 def creates(reply: Reply | None) -> Answer:
@@ -271,7 +272,7 @@ async def test_what_an_order_of_an_unheard_of_status_has_traded_is_told(tmp_path
             return Reply([trade])
         if (sent.method, sent.path) != ("GET", "/fapi/v1/order"):
             return None
-        return Reply(answers.binance_order(sent, status="NEW_ADL", executedQty="0.4"))
+        return Reply(answers.binance_order(sent, status="NEW_WORD", executedQty="0.4"))
 
     async with trading(
         "binanceusdm", tmp_path, strange, answers.binanceusdm, symbols=(BTC,)
@@ -283,7 +284,34 @@ async def test_what_an_order_of_an_unheard_of_status_has_traded_is_told(tmp_path
 
         assert ["BTCUSDT:9"] == [fill.trade_id for fill in fills]
         assert {"BTCUSDT:9"} == asked.trades
-        assert 2 == len([each for each in desk.trouble if "status 'NEW_ADL'" in each])
+        assert 2 == len([each for each in desk.trouble if "status 'NEW_WORD'" in each])
+
+
+@pytest.mark.parametrize("status", ["NEW_ADL", "NEW_INSURANCE"])
+@pytest.mark.parametrize(("executed", "event"), [("0.4", None), ("1", OrderEvent.FILLED)])
+async def test_an_order_by_which_the_venue_closes_a_position_is_open_until_it_is_filled(
+    status: str, executed: str, event: OrderEvent | None, tmp_path: Path
+) -> None:
+    """A liquidation or a deleveraging that is asked for: ccxt hands its status on as it is."""
+
+    def forced(sent: Sent) -> Reply | None:
+        if sent.path.endswith("/userTrades"):
+            return Reply([])  # none is listed of such an order
+        if (sent.method, sent.path) != ("GET", "/fapi/v1/order"):
+            return None
+        return Reply(answers.binance_order(sent, status=status, executedQty=executed))
+
+    async with trading(
+        "binanceusdm", tmp_path, forced, answers.binanceusdm, symbols=(BTC,)
+    ) as desk:
+        desk.orders.add(known(price="50000"))
+        await desk.ordering.query(NAME, 5)
+        answer = desk.news[-1]
+
+        assert isinstance(answer, VenueOrder)
+        assert ((), Decimal(executed)) == (answer.fills, answer.filled)
+        assert (event is None, event) == (answer.open, answer.ended)
+        assert [] == desk.trouble
 
 
 async def test_a_cancel_of_an_order_that_is_not_there_asks_for_its_end(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
@@ -16,11 +17,12 @@ from test_ccxt_in_session import CASH, TENTH, messages, session_of
 
 from actors.inbox import Inbox
 from actors.paced import PacedDriver
+from actors.runtime.clock import sleep_s
 from actors.session import run_paper
 from brokers.ccxt.broker import CcxtBroker
 from brokers.ccxt.limits import ACCOUNT_TRIES_MAX
 from messages import ExecutionPolicy, OrderType, Reconciled, Side
-from scenarios.exchange.binanceusdm import market_id
+from scenarios.exchange.binanceusdm import Exchange, market_id
 from scenarios.exchange.log import read_truth
 from scenarios.exchange.truth import Comparison, compare, fold_journal, fold_truth
 from state.reconciliation_policy import ReconciliationPlan
@@ -29,6 +31,8 @@ sys.path.append(str(Path(__file__).parents[1] / "runtime"))
 
 from binance_house import bar, terms
 from session_world import on_bars
+
+Late = Callable[[CcxtBroker, Exchange], Awaitable[None]]
 
 NEAR = ExecutionPolicy(OrderType.LIMIT, limit_price=Decimal(49_500))
 SEEN_AT = 3
@@ -114,6 +118,57 @@ async def test_news_in_the_middle_of_the_last_reading_leaves_no_account_unread(
     assert ACCOUNT_TRIES_MAX == disturbed
     assert Comparison() == found
     assert () == differences
+
+
+async def a_fill(broker: CcxtBroker, exchange: Exchange) -> None:
+    """Fill the order at rest; return when the news of it has come, and nobody has read it."""
+    await exchange.server.show(BTC, [bar(1, 49_000.0)])
+    while not broker._unread:
+        await sleep_s(0.01)
+
+
+async def the_stream(broker: CcxtBroker, exchange: Exchange) -> None:
+    """Have the stream come up: its dial took so long."""
+    del exchange
+    stream, client = broker._at.stream, broker._at.client
+    client.redial("a drill")
+    stream.up = False
+    dial = asyncio.ensure_future(client.exchange.watch_orders())
+    while not stream.up:
+        await sleep_s(0.01)
+    dial.cancel()
+
+
+@pytest.mark.parametrize("late", [a_fill, the_stream])
+async def test_what_comes_between_the_last_question_and_the_end_is_heard(
+    late: Late, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    The venue's account is compared at the end, and agrees, whatever came while the session ended.
+
+    It is said to a connection that nobody listens to any more; the venue is well, and was asked.
+    """
+    script = on_bars({0: lambda desk: [desk.open(BTC, Side.BUY, TENTH, policy=NEAR)]})
+    wind_down = PacedDriver.wind_down
+    async with opened(tmp_path, venue=terms(BTC)) as exchange:
+        await exchange.server.show(BTC, [bar(0)])
+
+        async def amid_news(driver: PacedDriver) -> None:
+            broker = driver.session.remote
+            assert isinstance(broker, CcxtBroker)
+            await late(broker, exchange)
+            await wind_down(driver)
+
+        monkeypatch.setattr(PacedDriver, "wind_down", amid_news)
+        spec = session_of(tmp_path, script, exchange, bars=4)
+        spec = replace(spec, reconciliation=ReconciliationPlan(patient=True, every_ms=0))
+        result = await run_paper(spec, speed=240, inbox=Inbox())
+        truth = fold_truth(read_truth(exchange.truth / "truth.ndjson"), market_id)
+    told = messages(result)
+    last = [each for each in told if isinstance(each, Reconciled)][-1]
+
+    assert () == last.differences
+    assert Comparison() == compare(truth, fold_journal(told, CASH))
 
 
 async def test_an_account_is_compared_again_once_the_stream_is_back(tmp_path: Path) -> None:

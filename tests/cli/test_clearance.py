@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import pty
@@ -14,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tidegate import clearance
+from tidegate import clearance, packages
+from tidegate.config import Settings
 from tidegate.origin import code_sha256
 
 if TYPE_CHECKING:
@@ -118,6 +120,127 @@ def test_a_changed_strategy_needs_both_anew(tidegate: Tidegate, configured: Path
     source.write_text(source.read_text() + "\n# a change\n")
 
     assert status(tidegate, configured)["rehearsal"] == "fail"
+
+
+def installed(site: Path, version: str) -> None:
+    """Have a package installed in ``site``, in this version."""
+    site.mkdir(exist_ok=True)
+    for old in site.glob("*.dist-info"):
+        shutil.rmtree(old)
+    info = site / f"owl_eyes-{version}.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: owl-eyes\nVersion: {version}\n")
+    (info / "top_level.txt").write_text("owl_eyes\n")
+    (site / "owl_eyes.py").write_text("")
+    importlib.invalidate_caches()
+    packages._installed.cache_clear()
+
+
+def importing(tidegate: Tidegate, configured: Path, line: str) -> Path:
+    """Return a configuration of a strategy that has this line too."""
+    assert tidegate("new-strategy", "own").exit_code == 0
+    source = Path("user_strategies/own.py")
+    source.write_text(f"{source.read_text()}\n{line}\n")
+    strategy = {"name": "own", "use": f"{source}:Own"}
+    settings = tomllib.loads(configured.read_text()) | {"strategies": [strategy]}
+    file = Path("own.json")
+    file.write_text(json.dumps(settings))
+    return file
+
+
+def said(tidegate: Tidegate, file: Path) -> dict[str, str]:
+    """Return what `check` says of each subject in live mode."""
+    checked = tidegate("check", "-c", file, "--mode", "live", "--json")
+    return {row["subject"]: row["detail"] for row in json.loads(checked.stdout)["checks"]}
+
+
+def test_another_version_of_what_a_strategy_imports_needs_both_anew(
+    tidegate: Tidegate, configured: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The versions are noted, told where they differ, and count again where they agree."""
+    site = tmp_path / "site"
+    monkeypatch.syspath_prepend(site)
+    installed(site, "1.0")
+    file = importing(tidegate, configured, "import owl_eyes")
+    rehearse(tidegate, file)
+    assert tidegate("approve", "-c", file, "--by", "Ada", "--yes").exit_code == 0
+    assert status(tidegate, file) == {"rehearsal": "ok", "approval": "ok"}
+    noted = [json.loads(line)["packages"] for line in CLEARANCE.read_text().splitlines()]
+    assert ["1.0", "1.0"] == [each["owl-eyes"] for each in noted]
+
+    installed(site, "1.1")
+    now = said(tidegate, file)
+
+    assert status(tidegate, file) == {"rehearsal": "fail", "approval": "fail"}
+    assert "with owl-eyes 1.0, and 1.1 is installed" in now["rehearsal"]
+    assert "was approved by Ada with owl-eyes 1.0, and 1.1 is installed" in now["approval"]
+    refused = tidegate("approve", "-c", file, "--by", "Ada", "--yes")
+    assert (1, True) == (refused.exit_code, "owl-eyes 1.0, and 1.1" in refused.output)
+
+    installed(site, "1.0")
+
+    assert status(tidegate, file) == {"rehearsal": "ok", "approval": "ok"}
+
+
+def test_an_approval_without_versions_says_so(tidegate: Tidegate, configured: Path) -> None:
+    """One from before they were noted does not count, and is not called nobody's."""
+    rehearse(tidegate, configured)
+    assert tidegate("approve", "-c", configured, "--by", "Ada", "--yes").exit_code == 0
+    lines = [json.loads(line) for line in CLEARANCE.read_text().splitlines()]
+    for line in lines:
+        assert line.pop("packages")["talipp"]
+    CLEARANCE.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+
+    assert "by Ada with no version of talipp, and " in said(tidegate, configured)["approval"]
+
+
+def test_the_package_that_speaks_to_the_venue_is_one_that_decides() -> None:
+    """What makes an order of ours one of the venue's is part of what was approved."""
+    settings = Settings.model_validate(
+        {"venue": {"adapter": "ccxt", "exchange": "okx"}, "feed": {"source": "yfinance"}}
+    )
+
+    assert ["ccxt", "yfinance"] == list(packages._speaking(settings))
+
+
+@pytest.mark.parametrize(
+    ("line", "by"),
+    [
+        ("import importlib\nimportlib.import_module('own_' + 'parts')", "import_module"),
+        ("NAME = 'json'\n__import__(NAME)", "__import__"),
+        ("from importlib.metadata import entry_points\nentry_points(group='owls')", "entry_points"),
+        ("from importlib import import_module as load\nload('js' + 'on')", "import_module"),
+    ],
+)
+def test_what_no_approval_covers_is_said_before_it(
+    line: str, by: str, tidegate: Tidegate, configured: Path
+) -> None:
+    """Code that comes in under a name made up at run time: by the check, and who approves."""
+    Path("user_strategies").mkdir()
+    Path("user_strategies/own_parts.py").write_text("")
+    file = importing(tidegate, configured, line)
+
+    told = said(tidegate, file)["imports of own"]
+    rehearse(tidegate, file)
+    approved = tidegate("approve", "-c", file, "--by", "Ada", "--yes")
+
+    assert f": {by} may bring in code whose name is made up at run time" in told
+    assert told.startswith("own.py:")
+    assert approved.exit_code == 0
+    assert f"imports of own: {told}" in approved.stderr
+
+
+def test_what_is_imported_from_nowhere_in_particular_is_said(
+    tidegate: Tidegate, configured: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file of a folder on the path has neither a version nor a part in the hash."""
+    (tmp_path / "far").mkdir()
+    (tmp_path / "far" / "owl_ears.py").write_text("")
+    monkeypatch.syspath_prepend(tmp_path / "far")
+
+    told = said(tidegate, importing(tidegate, configured, "import owl_ears"))
+
+    assert "imports owl_ears, which is neither beside it nor" in told["imports of own"]
 
 
 def test_other_code_of_the_same_version_needs_both_anew(

@@ -346,3 +346,19 @@ def test_a_strategy_of_a_package_is_the_modules_of_it_that_it_imports(
     (package / "feathers.py").write_text("COUNT = 2\n")
 
     assert before != load_strategy(use).source_sha256
+
+
+@pytest.mark.parametrize("line", ["import_module('owl_ears')", "__import__('owl_ears')"])
+def test_a_module_that_is_imported_by_its_written_name_is_part_of_it(
+    line: str, tmp_path: Path
+) -> None:
+    """It is known as well as by a statement, and nothing needs to be warned of."""
+    owl = tmp_path / "owl.py"
+    owl.write_text(f"from importlib import import_module\n{line}\n{GOOD}")
+    (tmp_path / "owl_ears.py").write_text("LENGTH = 1\n")
+    before = load_strategy(str(owl))
+
+    (tmp_path / "owl_ears.py").write_text("LENGTH = 2\n")
+
+    assert before.source_sha256 != load_strategy(str(owl)).source_sha256
+    assert () == before.made_of.unfollowed

@@ -33,7 +33,8 @@ def register(app: typer.Typer) -> None:
         Approve of this configuration for live trading, after its rehearsal.
 
         Shows what would trade, asks, and notes the answer in the live account's folder. Whatever
-        changes of configuration, strategies or code needs a rehearsal and an approval anew.
+        changes of configuration, strategies, code or the versions of the packages that decide with
+        them needs a rehearsal and an approval anew.
         Exits with 1 when it was not rehearsed, or the answer is no.
         """
         from tidegate.approving import approve as approve_of
