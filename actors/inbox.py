@@ -252,5 +252,11 @@ class Inbox:
 def latched(request: Request, now: int) -> Hold:
     """Return the hold of a kill as its bringer latches it."""
     return Hold(
-        KILL_HOLD, request.reason or "operator", HoldMode.DRAIN, request.by, now, latched=True
+        KILL_HOLD,
+        request.reason or "operator",
+        HoldMode.DRAIN,
+        request.by,
+        now,
+        latched=True,
+        flatten=request.flatten,
     )

@@ -162,10 +162,12 @@ class KillSwitch:
         """
         Go on with the kill that an earlier session was left in, if one was.
 
-        One that an earlier process of the same session began to flatten by is flattened by again.
+        One that an earlier process of the same session began to flatten by is flattened by again,
+        and one that nobody took before its process ended as it was asked for.
         """
         for hold in self._holds():
-            self.pull(hold.cause, hold.set_by, hold_id=hold.hold_id, flatten=self._flatten_again)
+            flatten = self._flatten_again or hold.flatten
+            self.pull(hold.cause, hold.set_by, hold_id=hold.hold_id, flatten=flatten)
 
     def snapshot(self) -> dict[str, Any]:
         """Return what of a kill its holds do not say, JSON-ready."""

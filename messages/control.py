@@ -54,7 +54,8 @@ class Hold(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     Why the OPEN lane is shut for a scope.
 
     ``until`` (int ms UTC) lifts it by itself; a ``latched`` one is lifted by an explicit
-    command with a reason only.
+    command with a reason only. ``flatten`` is what else was asked for of a kill that was latched
+    for the next start, because no session took it: everything is to be flat.
     """
 
     hold_id: str
@@ -65,6 +66,7 @@ class Hold(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     scope: Scope = EVERYTHING
     until: int | None = None
     latched: bool = False
+    flatten: bool = False
 
 
 KILL_HOLD = "kill"

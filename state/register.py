@@ -8,7 +8,7 @@ thread is stuck. A kill is announced in memory first, which cannot fail or wait;
 is part of every later write until the session itself has it in force.
 
 A full disk takes no new content, but a name still: then an empty file, the *marker*, stands for
-the kill until a write succeeds again.
+the kill until a write succeeds again. It has another name where everything is to be flat too.
 """
 
 from __future__ import annotations
@@ -31,6 +31,9 @@ REGISTER_VERSION = 1
 FILE = "holds.json"
 MARKER = "killed"
 """Name of the empty file, beside the register, that stands for a kill."""
+
+FLAT_MARKER = "killed-to-be-flat"
+"""Its name where the kill is one that says ``flatten``."""
 
 REGISTER_HOLD = "register"
 """Id of the hold that stands for whatever a damaged register held."""
@@ -75,6 +78,7 @@ class HoldRegister:
         """Keep the register at ``path``; its folder is made."""
         self.path = path
         self.marker = path.with_name(MARKER)
+        self.flat_marker = path.with_name(FLAT_MARKER)
         path.parent.mkdir(parents=True, exist_ok=True)
         self._writing = threading.Lock()  # around the disk, which may hang: announcing needs none
         self._announced: list[Announcement] = []  # added to in one step by any thread
@@ -95,7 +99,7 @@ class HoldRegister:
     def _load(self) -> dict[str, Hold]:
         found = {hold.hold_id: hold for hold in self._read()}
         for hold in self._by_marker():
-            found.setdefault(hold.hold_id, hold)
+            _put(found, hold)
         self._written = dict(found)
         return found
 
@@ -124,16 +128,15 @@ class HoldRegister:
             raise RegisterDamaged(f"{self.path}: cut off or no register: {error}") from error
 
     def _by_marker(self) -> tuple[Hold, ...]:
-        try:
-            since = self.marker.stat().st_mtime_ns // 1_000_000
-        except FileNotFoundError:
+        flat = _since(self.flat_marker)
+        since = _since(self.marker) if flat is None else flat
+        if since is None:
             return ()
-        except OSError:
-            since = 0  # nobody can say that it is not there
         self._marked = True
-        there = self._in_words(f"{self.marker} is there")
+        there = self._in_words(f"{self.marker if flat is None else self.flat_marker} is there")
         cause = f"{there}: a kill came when the register could not be written"
-        return (Hold(KILL_HOLD, cause, HoldMode.DRAIN, "register", since, latched=True),)
+        kill = Hold(KILL_HOLD, cause, HoldMode.DRAIN, "register", since, latched=True)
+        return (kill if flat is None else msgspec.structs.replace(kill, flatten=True),)
 
     # -- a kill on its way to the session
 
@@ -159,7 +162,7 @@ class HoldRegister:
                 self._write(self._with_announced(known))
             except (OSError, RegisterDamaged):
                 # What cannot be believed is left as it is found; the marker says all that matters.
-                self._mark()
+                self._mark(self._with_announced({}))
             passing("kill.latched")
 
     def latch(self, hold: Hold) -> Announcement:
@@ -185,7 +188,7 @@ class HoldRegister:
                     self._write(merged)
                 except OSError:
                     if any(_is_a_kill(hold) for hold in merged.values()):
-                        self._mark()
+                        self._mark(merged)
                     raise
                 passing("holds.written")
             for each in ended:
@@ -204,7 +207,7 @@ class HoldRegister:
         merged = dict(holds)
         for each in list(self._announced):
             if each not in ended:
-                merged.setdefault(each.hold.hold_id, each.hold)
+                _put(merged, each.hold)
         return merged
 
     def restore(self, now: int) -> tuple[Hold, ...]:
@@ -249,15 +252,35 @@ class HoldRegister:
         replace_file(self.path, msgspec.json.encode(sealed) + b"\n")
         if self._marked:
             self.marker.unlink(missing_ok=True)
+            self.flat_marker.unlink(missing_ok=True)
             sync_folder(self.path.parent)
             self._marked = False
         self._written = dict(holds)
 
-    def _mark(self) -> None:
-        self.marker.touch()
+    def _mark(self, holds: Mapping[str, Hold]) -> None:
+        flat = any(hold.flatten and _is_a_kill(hold) for hold in holds.values())
+        marker = self.flat_marker if flat else self.marker
+        marker.touch()
         self._marked = True
-        sync_file(self.marker)
+        sync_file(marker)
         sync_folder(self.path.parent)
+
+
+def _put(holds: dict[str, Hold], hold: Hold) -> None:
+    """Add ``hold``; to one that is there only that everything is to be flat, if it says so."""
+    there = holds.setdefault(hold.hold_id, hold)
+    if hold.flatten and not there.flatten:
+        holds[hold.hold_id] = msgspec.structs.replace(there, flatten=True)
+
+
+def _since(marker: Path) -> int | None:
+    """Return when a marker was made, int ms UTC, ``None`` where it is not there."""
+    try:
+        return marker.stat().st_mtime_ns // 1_000_000
+    except FileNotFoundError:
+        return None
+    except OSError:
+        return 0  # nobody can say that it is not there
 
 
 def _same(one: Mapping[str, Hold], other: Mapping[str, Hold] | None) -> bool:

@@ -205,6 +205,8 @@ def _dead_letter(message: DeadLetter) -> Told:
 def _placed(message: HoldPlaced) -> Told:
     hold = message.hold
     fields = {"hold": hold.hold_id, "cause": hold.cause, "mode": hold.mode.value}
+    if hold.flatten:
+        fields["flatten"] = "yes"
     level = "info" if hold.hold_id.startswith("stopping:") else "warning"
     return level, "hold_placed", {**fields, "set_by": hold.set_by}
 

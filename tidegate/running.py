@@ -20,7 +20,7 @@ from feeds.timeframe import format_timeframe
 from strategies.loader import StrategyLoadError
 from tidegate.compose import Parts, broker_of, compose
 from tidegate.config import Configuration
-from tidegate.exits import StartRefused, UsageRefused
+from tidegate.exits import Exit, StartRefused, UsageRefused
 from tidegate.features import features_of
 from tidegate.front import current
 from tidegate.going_live import announce_admission
@@ -29,7 +29,7 @@ from tidegate.logs import Logs, SessionLog
 from tidegate.output import progress_bar, say_document
 from tidegate.places import unwritable
 from tidegate.redaction import Redactor
-from tidegate.screen import say_result
+from tidegate.screen import held_to_the_end, say_result
 from tidegate.unexplained import refusal, tags_in
 
 LOGS = "logs"
@@ -63,8 +63,10 @@ def say(result: SessionResult, *, as_json: bool) -> int:
         say_document(result_document(result))
     else:
         say_result(result)
-    if result.reason:
-        sys.stderr.write(f"tidegate: {result.outcome}: {result.reason}\n")
+    # Who only looks at the exit code, and at these lines, learns here that it did not trade.
+    held = held_to_the_end(result.summary) if result.exit_code == Exit.DONE else ""
+    if reason := result.reason or held:
+        sys.stderr.write(f"tidegate: {result.outcome}: {reason}\n")
     return result.exit_code
 
 

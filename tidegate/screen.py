@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from actors.spec import SessionResult
+from messages import ReasonCode
 from state.admission import admission_line
 from state.projections.report_text import per_second, without_sign_of_zero
 from state.register import STOPPING
@@ -98,18 +99,38 @@ def _shadow(results: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
     return rows
 
 
+def held_to_the_end(summary: Mapping[str, Any]) -> str:
+    """Say by what a session was held at its end, and how many orders any hold refused it."""
+    told = [f"{hold['hold_id']} ({hold['cause']})" for hold in _in_force(summary)]
+    refused = sum(
+        int(row["count"])
+        for row in summary.get("refusals") or ()
+        if row["status"] in REFUSED and row["code"] == ReasonCode.HELD.value
+    )
+    if not told or not refused:
+        return ""
+    orders = "1 order" if refused == 1 else f"{refused:,} orders"
+    return f"still held at its end by {_first(told)}; {orders} refused for holds"
+
+
 def _held(summary: Mapping[str, Any]) -> str:
     """Return the holds in force at the end, but for that of the end itself."""
-    names = [
-        str(row["hold"]["hold_id"])
+    names = [str(hold["hold_id"]) for hold in _in_force(summary)]
+    return f"{_first(names)} (see session.md)" if names else ""
+
+
+def _in_force(summary: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return [
+        row["hold"]
         for row in summary.get("holds") or ()
         if row["end"] == "in_force" and not row["hold"]["hold_id"].startswith(STOPPING)
     ]
-    if not names:
-        return ""
-    hidden = len(names) - HOLDS_SHOWN
+
+
+def _first(texts: Sequence[str]) -> str:
+    hidden = len(texts) - HOLDS_SHOWN
     more = f" and {hidden} more" if hidden > 0 else ""
-    return f"{', '.join(names[:HOLDS_SHOWN])}{more} (see session.md)"
+    return f"{', '.join(texts[:HOLDS_SHOWN])}{more}"
 
 
 def _incidents(summary: Mapping[str, Any]) -> str:

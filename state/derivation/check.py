@@ -20,6 +20,7 @@ from messages import (
     CommandVerb,
     ExecutionReport,
     FollowUp,
+    HoldPlaced,
     Intent,
     IntentEnded,
     KillStep,
@@ -35,6 +36,7 @@ from messages import (
     RiskDecision,
     Side,
     Verdict,
+    is_kill,
 )
 from state.derivation.further import further_faults
 from state.derivation.lives import OrderLife, RootLife
@@ -115,6 +117,7 @@ class _Check:
             ExecutionReport: self.on_report,
             IntentEnded: self.on_end,
             OperatorCommand: self.on_command,
+            HoldPlaced: self.on_hold,
             KillStep: self.on_kill,
         }
 
@@ -225,6 +228,12 @@ class _Check:
     def on_command(self, command: OperatorCommand) -> Found:
         """Take note of whether an operator wants everything to be flat."""
         if command.verb is CommandVerb.KILL and command.flatten:
+            self.flattens = True
+        return ()
+
+    def on_hold(self, placed: HoldPlaced) -> Found:
+        """Take note of it too where the command was latched for this start by its bringer."""
+        if placed.hold.flatten and is_kill(placed.hold):
             self.flattens = True
         return ()
 

@@ -425,7 +425,7 @@ def test_without_the_marker_a_full_disk_would_lose_the_kill(
     register: HoldRegister, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The ablation: nothing else on the disk says that anybody killed it."""
-    monkeypatch.setattr(HoldRegister, "_mark", lambda _self: None)
+    monkeypatch.setattr(HoldRegister, "_mark", lambda *_: None)
     with full_disk():
         register.latch(KILL)
 

@@ -58,11 +58,11 @@ def register(app: typer.Typer) -> None:
                 "NOT KILLED: nothing runs that could be; with the kill file in place (touch KILL) "
                 "the next start is killed",
             ) from None
-        ended = None if socket is not None else _ending(config, reason)
+        ended = None if socket is not None else _ending(config, reason, flatten=flatten)
         return pull(daemon, body, wait=not no_wait, as_json=as_json, last_resort=ended)
 
 
-def _ending(config: list[Path] | None, reason: str) -> Callable[[], str]:
+def _ending(config: list[Path] | None, reason: str, *, flatten: bool = False) -> Callable[[], str]:
     """Return what ends the daemon of the configured account from outside."""
 
     def end() -> str:
@@ -71,7 +71,8 @@ def _ending(config: list[Path] | None, reason: str) -> Callable[[], str]:
 
         place = place_of(config or ())
         daemon = find(place)
-        return end_and_hold(replace(place, mode=daemon.mode), daemon, reason=reason)
+        place = replace(place, mode=daemon.mode)
+        return end_and_hold(place, daemon, reason=reason, flatten=flatten)
 
     return end
 
@@ -89,7 +90,7 @@ def pull(
 
     Without any answer ``last_resort`` ends the daemon and says what it did.
     """
-    from tidegate.control.asking import OK, PENDING, REPORT_S, awaited, followed, given
+    from tidegate.control.asking import NOT_FLAT, OK, PENDING, REPORT_S, awaited, followed, given
     from tidegate.control.client import Silent, problems_of
     from tidegate.exits import Wanting
 
@@ -124,6 +125,8 @@ def pull(
             f"latched on the disk, and the daemon has ended ({silent}): a process that has ended "
             "sends nothing, and the next start is held"
         )
+        if body.get("flatten"):
+            gone += f". {NOT_FLAT}"
     document = _document(answer, found, gone)
     code = _said(document, as_json=as_json)
     if wait and not document["confirmed"]:

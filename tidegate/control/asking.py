@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Final
 
 from tidegate.control.client import Client, escaped, problems_of
 from tidegate.control.patience import Patience
@@ -17,6 +17,12 @@ REPORT_S = 40.0
 
 STARTING_S = 5.0
 """A daemon that has no session yet is asked again for this long."""
+
+NOT_FLAT: Final = (
+    "NOT FLAT until then as far as can be told: `tidegate trade --resume` closes every position; "
+    "at a venue elsewhere `tidegate panic --flatten` does without a daemon"
+)
+"""Said to whoever wanted everything to be flat of a daemon that has ended."""
 
 OK, PENDING, REFUSED, UNKNOWN, BUSY = 200, 202, 409, 404, 503
 

@@ -19,6 +19,7 @@ from actors.inbox import latched
 from actors.runtime.clock import wall_ms
 from messages import CommandVerb
 from state.register import FILE, HoldRegister
+from tidegate.control.asking import NOT_FLAT
 from tidegate.control.client import Place
 from tidegate.control.daemon import Daemon
 from tidegate.control.patience import Patience
@@ -27,7 +28,7 @@ GONE_S = 2.0
 """A process that was ended is gone within this, or waits for a disk that hangs."""
 
 
-def end_and_hold(place: Place, daemon: Daemon, *, reason: str) -> str:
+def end_and_hold(place: Place, daemon: Daemon, *, reason: str, flatten: bool = False) -> str:
     """
     Latch a kill for the account of ``daemon``, end its process, and say what was done.
 
@@ -35,7 +36,8 @@ def end_and_hold(place: Place, daemon: Daemon, *, reason: str) -> str:
     ended: by then nobody has said that it was.
     """
     by = f"cli:{getpass.getuser()}"
-    hold = latched(Request(verb=CommandVerb.KILL, by=by, reason=reason), wall_ms())
+    request = Request(verb=CommandVerb.KILL, by=by, reason=reason, flatten=flatten)
+    hold = latched(request, wall_ms())
     path = place.folder / FILE
     HoldRegister(path).latch(hold)
     if daemon.runs():  # the very process, not one that has got its number since
@@ -48,7 +50,8 @@ def end_and_hold(place: Place, daemon: Daemon, *, reason: str) -> str:
     gone = (
         "was ended" if not daemon.runs() else f"was told to end (pid {daemon.pid} is still there)"
     )
+    closes = f". {NOT_FLAT}" if flatten else ""
     return (
         f"the daemon did not answer and {gone}: a dead process sends nothing. The kill is latched "
-        "on the disk; started again it is held and cancels what rests at the venue"
+        f"on the disk; started again it is held and cancels what rests at the venue{closes}"
     )
