@@ -48,6 +48,11 @@ def told(desk: Desk) -> tuple[str, ReasonCode]:
 
 
 ERROR = '{"code": %d, "msg": "%s"}'
+TRADE = {
+    "id": 9, "orderId": 4711, "symbol": "BTCUSDT", "side": "BUY", "price": "50000", "qty": "0.4",
+    "commission": "1", "commissionAsset": "USDT", "time": answers.NOW, "maker": False,
+    "buyer": True, "positionSide": "BOTH", "quoteQty": "20000",
+}  # fmt: skip
 SILENT = ("silence", ReasonCode.ANSWER_LOST)
 
 
@@ -264,12 +269,7 @@ async def test_what_an_order_of_an_unheard_of_status_has_traded_is_told(tmp_path
 
     def strange(sent: Sent) -> Reply | None:
         if sent.path.endswith("/userTrades"):
-            trade = {
-                "id": 9, "orderId": 4711, "symbol": "BTCUSDT", "side": "BUY", "price": "50000",
-                "qty": "0.4", "commission": "1", "commissionAsset": "USDT", "time": answers.NOW,
-                "maker": False, "buyer": True, "positionSide": "BOTH", "quoteQty": "20000",
-            }  # fmt: skip
-            return Reply([trade])
+            return Reply([TRADE])
         if (sent.method, sent.path) != ("GET", "/fapi/v1/order"):
             return None
         return Reply(answers.binance_order(sent, status="NEW_WORD", executedQty="0.4"))
