@@ -332,9 +332,10 @@ class Ordering:
             return order
         exchange = self._calls.client.exchange
         found = await self._calls.read(lambda: exchange.fetch_order(venue_id, symbol))
-        is_told = isinstance(found, Done) or (isinstance(found, Refused) and found.is_unknown)
-        if not is_told and self._may_be_ours(symbol, side_of(trade)):
-            return found
+        if not isinstance(found, Done):
+            is_told = isinstance(found, Refused) and found.is_unknown
+            if not is_told and self._may_be_ours(symbol, side_of(trade)):
+                return found
         said = found.value if isinstance(found, Done) else {}
         name = decoded(str(said.get("clientOrderId") or ""), self._row) or venue_id
         raw = said.get("info")
