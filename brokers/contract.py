@@ -228,7 +228,8 @@ class Remote(Surveyed, Protocol):
     News, that of the venue itself included, is delivered in the session's event loop and never
     within a call. ``working`` is constant: everything is shown, or nothing. ``connect`` comes
     before the session starts, ``run`` goes on beside it until it is cancelled, ``close`` ends it.
-    It is surveyed between ``connect`` and ``run``.
+    It is surveyed between ``connect`` and ``run``. One that was cancelled may be run again, at the
+    end of a session whose venue has said something meanwhile.
     """
 
     wake: Callable[[], object]

@@ -451,11 +451,12 @@ class CcxtBroker:
             await self._clock.sleep_s(ACCOUNT_SOON_S)
             now_s = self._clock.monotonic_s()
             for name in [name for name, due_s in self._checks.items() if due_s <= now_s]:
-                del self._checks[name]
                 known = self.orders.named(name)
                 if known is None or not known.is_told_whole:  # else the stream has said it since
                     work = partial(self._query, name, self._now)
-                    self._hand_over(Lane.READ, name, work, self._now)
+                    if not self._hand_over(Lane.READ, name, work, self._now):
+                        break  # too many wait: it is asked for as soon as there is room
+                del self._checks[name]
             if self._standing.is_due(busy=self._at.calls.lanes.share > ACCOUNT_SHARE):
                 await self.refresh()
 

@@ -17,7 +17,7 @@ from brokers.ccxt.address import VenueClock
 from brokers.ccxt.client import LEFT, CcxtClient, Headers
 from brokers.ccxt.columns import CountdownCall, LookUp, TradesBy
 from brokers.ccxt.errors import Failure, NotSent, Refused, Unknown, judged
-from brokers.ccxt.identity import encoded
+from brokers.ccxt.identity import IdUnfit, encoded
 from brokers.ccxt.known import KnownOrder
 from brokers.ccxt.lanes import Lane, Lanes
 from brokers.ccxt.leaving import Look, Withheld, leaving, stepping_aside
@@ -172,14 +172,15 @@ class Calls:
         return exact if self.row.takes_text or not is_same else number
 
     async def cancel(self, order: KnownOrder) -> Done[Any] | Failure:
-        """Cancel an order, by our id where the venue can."""
+        """Cancel an order, by our id where the venue can and it is one of ours."""
         row, exchange = self.row, self.client.exchange
         venue_id: str | None = order.venue_id or None
+        wire = self._wire(order)
         params = {**self._apart(order), **self._kind(order)}
         if order.became:
             venue_id, params = order.became, {}
-        elif row.cancel_parameter:
-            params[row.cancel_parameter] = encoded(order.name, row)
+        elif row.cancel_parameter and wire is not None:
+            params[row.cancel_parameter] = wire
             venue_id = None
         elif venue_id is None:
             return Unknown("the venue's id of the order is not known")
@@ -196,8 +197,11 @@ class Calls:
         """
         Return the order as ccxt has it, ``None`` where the venue has none of this id.
 
-        An answer without the venue's id is none.
+        An answer without the venue's id is none. One that is not ours, as those by which a venue
+        closes a position, is asked for by the venue's id.
         """
+        if not order.venue_id and self._wire(order) is None:
+            return NotSent(f"{order.name}: it is none of ours, and the venue's id is not known")
         match self.row.look_up:
             case LookUp.ORDER:
                 found = await self._by_name(order)
@@ -235,8 +239,19 @@ class Calls:
         return found
 
     async def _order(self, order: KnownOrder) -> Any:
-        params = {self.row.look_up_parameter: encoded(order.name, self.row), **self._apart(order)}
-        return await self.client.exchange.fetch_order(None, order.symbol, params)
+        params, wire, venue_id = self._apart(order), self._wire(order), None
+        if wire is None:
+            venue_id = order.venue_id
+        else:
+            params[self.row.look_up_parameter] = wire
+        return await self.client.exchange.fetch_order(venue_id, order.symbol, params)
+
+    def _wire(self, order: KnownOrder) -> str | None:
+        """Return our id of an order as the venue has it, ``None`` for one of somebody else."""
+        try:
+            return encoded(order.name, self.row)
+        except IdUnfit:
+            return None
 
     async def _by_venue_id(self, order: KnownOrder) -> Done[Mapping[str, Any] | None] | Failure:
         exchange, venue_id = self.client.exchange, order.venue_id
@@ -260,8 +275,9 @@ class Calls:
             yield "fetch_canceled_orders"
 
     async def _in_lists(self, order: KnownOrder) -> Done[Mapping[str, Any] | None] | Failure:
-        exchange, wire = self.client.exchange, encoded(order.name, self.row)
-        params = {self.row.look_up_parameter: wire, **self._apart(order)}
+        exchange, wire, params = self.client.exchange, self._wire(order), self._apart(order)
+        if wire is not None:
+            params[self.row.look_up_parameter] = wire
         for name in self._lists():
             fetch = getattr(exchange, name)
             found = await self.read(partial(fetch, order.symbol, params=params))
@@ -269,7 +285,8 @@ class Calls:
                 return found
             for each in found.value or ():
                 # Some venues ignore the filter, and ccxt does not read every client id.
-                if wire in texts_in(each.get("info")) or each.get("id") == order.venue_id:
+                names_it = wire is not None and wire in texts_in(each.get("info"))
+                if names_it or each.get("id") == order.venue_id:
                     return Done(each)
         return Done(None)
 

@@ -45,6 +45,7 @@ from messages import (
     OrderRequest,
     PositionMode,
     ReasonCode,
+    Side,
     VenueOrder,
     VenueReport,
     VenueTrades,
@@ -107,9 +108,12 @@ class Ordering:
             detail = "not sent: the private stream is not up"
             self._reject(order, Cause(ReasonCode.VENUE_REJECTED, detail))
             return
-        found = await self._calls.create(lane, asked, lambda: self.look(request))
-        # No later than now; when exactly, the line may have delayed.
-        order.sent_at, order.sent_s = self._clock.wall_ms(), self._clock.monotonic_s()
+        try:
+            found = await self._calls.create(lane, asked, lambda: self.look(request))
+        finally:
+            # No later than now; when exactly, the line may have delayed. Given up in the middle
+            # it may still arrive.
+            order.sent_at, order.sent_s = self._clock.wall_ms(), self._clock.monotonic_s()
         if isinstance(found, Done):
             self._placed(order, found.value)
         elif isinstance(found, NotSent):
@@ -271,7 +275,11 @@ class Ordering:
             if not isinstance(page, Done):
                 self.trouble(page)
                 return
-            fills += await self.fills_of(symbol, page.value.trades)
+            told = await self._fills_of(symbol, page.value.trades)
+            if not isinstance(told, Done):
+                self.trouble(told)
+                return
+            fills += told.value
             newest = max((int(trade["timestamp"]) for trade in page.value.trades), default=since)
             upto = max(upto, newest)
             if page.value.is_full:
@@ -294,26 +302,40 @@ class Ordering:
 
     async def _fills_in(self, symbol: str, since: int) -> list[Fill]:
         found = await self._calls.every_trade(symbol, since or None)
-        if not isinstance(found, Done):
-            raise VenueUnreachable(f"{self._calls.client.address.exchange}: {words(found)}")
-        return await self.fills_of(symbol, found.value)
+        told = await self._fills_of(symbol, found.value) if isinstance(found, Done) else found
+        if not isinstance(told, Done):
+            raise VenueUnreachable(f"{self._calls.client.address.exchange}: {words(told)}")
+        return told.value
 
-    async def fills_of(self, symbol: str, trades: Iterable[Mapping[str, Any]]) -> list[Fill]:
+    async def _fills_of(
+        self, symbol: str, trades: Iterable[Mapping[str, Any]]
+    ) -> Done[list[Fill]] | Failure:
         """Return trades as fills of the orders that they are of."""
         fills = []
         for trade in trades:
             order = await self._owner(symbol, trade)
+            if not isinstance(order, KnownOrder):
+                return order
             fills.append(trade_of(trade, order, self._rules[symbol]).fill)
-        return fills
+        return Done(fills)
 
-    async def _owner(self, symbol: str, trade: Mapping[str, Any]) -> KnownOrder:
-        """Return the order of a trade: by the venue's id, by ours if it has it, or asked for."""
+    async def _owner(self, symbol: str, trade: Mapping[str, Any]) -> KnownOrder | Failure:
+        """
+        Return the order of a trade: by the venue's id, by ours if it has it, or asked for.
+
+        Unanswered it is somebody else's, unless it may be of an order of ours whose id there is not
+        known: then nobody can say.
+        """
         venue_id = str(trade.get("order") or "")
         order = self._orders.of_venue(symbol, venue_id) or self._named_in(symbol, trade)
         if order is not None:
             return order
         exchange = self._calls.client.exchange
         found = await self._calls.read(lambda: exchange.fetch_order(venue_id, symbol))
+        if not isinstance(found, Done):
+            is_told = isinstance(found, Refused) and found.is_unknown
+            if not is_told and self._may_be_ours(symbol, side_of(trade)):
+                return found
         said = found.value if isinstance(found, Done) else {}
         name = decoded(str(said.get("clientOrderId") or ""), self._row) or venue_id
         raw = said.get("info")
@@ -323,6 +345,14 @@ class Ordering:
         if isinstance(found, Done):
             self._orders.identify(order, venue_id)
         return order
+
+    def _may_be_ours(self, symbol: str, side: Side) -> bool:
+        """Return whether there is an order of ours that may be the venue's under any id."""
+        return any(
+            (order.symbol, order.side) == (symbol, side)
+            and (not order.venue_id or (order.waits and not order.became))
+            for order in self._orders.live()
+        )
 
     def _named_in(self, symbol: str, trade: Mapping[str, Any]) -> KnownOrder | None:
         """Return the order of ours that a trade names: ccxt leaves that out."""

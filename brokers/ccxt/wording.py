@@ -7,6 +7,7 @@ venue does not know it may ignore.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -95,12 +96,12 @@ def worded(
 
 
 def unsupported(request: OrderRequest, row: Capabilities) -> Cause | None:
-    """Return what of the order the venue's row does not have."""
+    """Return what of the order the venue's row does not have, and what it has instead."""
     lacks = None
     if request.order_type not in row.order_types:
-        lacks = f"order_type={request.order_type.value}"
+        lacks = f"order_type={request.order_type.value} has={_listed(row.order_types)}"
     elif request.time_in_force not in row.time_in_force:
-        lacks = f"time_in_force={request.time_in_force.value}"
+        lacks = f"time_in_force={request.time_in_force.value} has={_listed(row.time_in_force)}"
     elif request.post_only and not row.post_only:
         lacks = "post_only"
     elif request.post_only and request.order_type is not T.LIMIT:
@@ -112,6 +113,10 @@ def unsupported(request: OrderRequest, row: Capabilities) -> Cause | None:
     if lacks is None:
         return None
     return Cause(ReasonCode.VENUE_UNSUPPORTED, f"venue={row.venue} {lacks}")
+
+
+def _listed(has: Iterable[OrderType | TimeInForce]) -> str:
+    return ",".join(sorted(each.value for each in has))
 
 
 def contradicts(request: OrderRequest, mode: PositionMode, rules: MarketRules) -> Cause | None:

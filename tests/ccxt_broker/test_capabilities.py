@@ -89,14 +89,14 @@ def test_fills_are_read_from_a_stream_only_where_somebody_can_read_it() -> None:
 @pytest.mark.parametrize(
     ("asked", "lacks"),
     [
-        (order(kind=OrderType.STOP, stop="1"), "order_type=stop"),
-        (order(price="1", tif=TimeInForce.FOK), "time_in_force=fok"),
+        (order(kind=OrderType.STOP, stop="1"), "order_type=stop has=limit,market"),
+        (order(price="1", tif=TimeInForce.FOK), "time_in_force=fok has=gtc"),
         (order(price="1", post_only=True), "post_only"),
         (order(position_side=PositionSide.LONG), "position_side=long"),
     ],
 )
 def test_what_the_row_does_not_allow_is_refused_by_name(asked: object, lacks: str) -> None:
-    """The cause says which venue lacks what."""
+    """The cause says which venue lacks what, and what it takes instead."""
     found = worded(asked, rules(), GENERIC, ONE_WAY)  # type: ignore[arg-type]
 
     assert isinstance(found, Cause)

@@ -16,10 +16,11 @@ from ccxt_house import BTC, NAME, known, order
 
 from brokers.ccxt.calls import Done
 from brokers.ccxt.errors import NotSent
+from brokers.ccxt.known import KnownOrder
 from brokers.ccxt.lanes import Lane
 from brokers.ccxt.limits import READS_MAX
 from brokers.contract import VenueUnreachable
-from messages import OrderEvent, PositionMode, ReasonCode, VenueOrder, VenueReport
+from messages import OrderEvent, PositionMode, ReasonCode, Side, VenueOrder, VenueReport
 
 
 def creates(reply: Reply | None) -> Answer:
@@ -48,6 +49,11 @@ def told(desk: Desk) -> tuple[str, ReasonCode]:
 
 
 ERROR = '{"code": %d, "msg": "%s"}'
+TRADE = {
+    "id": 9, "orderId": 4711, "symbol": "BTCUSDT", "side": "BUY", "price": "50000", "qty": "0.4",
+    "commission": "1", "commissionAsset": "USDT", "time": answers.NOW, "maker": False,
+    "buyer": True, "positionSide": "BOTH", "quoteQty": "20000",
+}  # fmt: skip
 SILENT = ("silence", ReasonCode.ANSWER_LOST)
 
 
@@ -264,12 +270,7 @@ async def test_what_an_order_of_an_unheard_of_status_has_traded_is_told(tmp_path
 
     def strange(sent: Sent) -> Reply | None:
         if sent.path.endswith("/userTrades"):
-            trade = {
-                "id": 9, "orderId": 4711, "symbol": "BTCUSDT", "side": "BUY", "price": "50000",
-                "qty": "0.4", "commission": "1", "commissionAsset": "USDT", "time": answers.NOW,
-                "maker": False, "buyer": True, "positionSide": "BOTH", "quoteQty": "20000",
-            }  # fmt: skip
-            return Reply([trade])
+            return Reply([TRADE])
         if (sent.method, sent.path) != ("GET", "/fapi/v1/order"):
             return None
         return Reply(answers.binance_order(sent, status="NEW_WORD", executedQty="0.4"))
@@ -304,14 +305,49 @@ async def test_an_order_by_which_the_venue_closes_a_position_is_open_until_it_is
     async with trading(
         "binanceusdm", tmp_path, forced, answers.binanceusdm, symbols=(BTC,)
     ) as desk:
-        desk.orders.add(known(price="50000"))
-        await desk.ordering.query(NAME, 5)
+        desk.orders.add(KnownOrder("autoclose-1", BTC, Side.BUY, venue_id="4711"))
+        await desk.ordering.query("autoclose-1", 5)
         answer = desk.news[-1]
+        (asked,) = desk.capture.of("GET", "/fapi/v1/order")
 
         assert isinstance(answer, VenueOrder)
-        assert ((), Decimal(executed)) == (answer.fills, answer.filled)
+        assert ("4711", None) == (asked.fields["orderId"], asked.fields.get("origClientOrderId"))
+        assert ("autoclose-1", (), Decimal(executed)) == (
+            answer.client_order_id,
+            answer.fills,
+            answer.filled,
+        )
         assert (event is None, event) == (answer.open, answer.ended)
         assert [] == desk.trouble
+
+
+@pytest.mark.parametrize("venue", ["binanceusdm", "okx", "bybit", "kraken"])
+async def test_an_order_of_somebody_else_is_asked_for_and_cancelled_by_the_venues_id(
+    venue: str, tmp_path: Path
+) -> None:
+    """Its client id is none that we can write; it is the venue's, whatever it is called."""
+    words = {each: getattr(answers, each) for each in ("binanceusdm", "okx", "bybit", "kraken")}
+    symbol = "BTC/USD" if venue == "kraken" else BTC
+    async with trading(venue, tmp_path, words[venue], symbols=(symbol,)) as desk:
+        theirs = desk.orders.add(KnownOrder("web_1", symbol, Side.BUY, venue_id="4711"))
+        await desk.calls.look_up(theirs)
+        looked = len(desk.capture.sent)
+        await desk.calls.cancel(theirs)
+
+        assert looked
+        assert len(desk.capture.sent) > looked
+        assert "4711" in str(desk.capture.sent[-1].fields)
+        assert not any("web_1" in str(sent.fields) for sent in desk.capture.sent)
+
+
+async def test_an_order_of_somebody_else_without_an_id_is_not_asked_for(tmp_path: Path) -> None:
+    """There is nothing to ask by: that is said, and not tried again and again."""
+    async with trading("binanceusdm", tmp_path, answers.binanceusdm, symbols=(BTC,)) as desk:
+        desk.orders.add(KnownOrder("web_1", BTC, Side.BUY))
+        await desk.ordering.query("web_1", 5)
+
+        assert [] == desk.capture.sent
+        assert "none of ours" in desk.trouble[0]
 
 
 async def test_a_cancel_of_an_order_that_is_not_there_asks_for_its_end(tmp_path: Path) -> None:

@@ -17,8 +17,10 @@ from test_ccxt_in_session import CASH, TENTH, messages, session_of
 
 from actors.inbox import Inbox
 from actors.paced import PacedDriver
+from actors.reexecution import reexecute
 from actors.runtime.clock import sleep_s
 from actors.session import run_paper
+from actors.spec import SessionSpec
 from brokers.ccxt.broker import CcxtBroker
 from brokers.ccxt.limits import ACCOUNT_TRIES_MAX
 from messages import ExecutionPolicy, OrderType, Reconciled, Side
@@ -147,8 +149,14 @@ async def test_what_comes_between_the_last_question_and_the_end_is_heard(
     The venue's account is compared at the end, and agrees, whatever came while the session ended.
 
     It is said to a connection that nobody listens to any more; the venue is well, and was asked.
+    Executed once more, the session hears it at the same place.
     """
-    script = on_bars({0: lambda desk: [desk.open(BTC, Side.BUY, TENTH, policy=NEAR)]})
+
+    def spec_of(exchange: Exchange) -> SessionSpec:
+        script = on_bars({0: lambda desk: [desk.open(BTC, Side.BUY, TENTH, policy=NEAR)]})
+        spec = session_of(tmp_path, script, exchange, bars=4)
+        return replace(spec, reconciliation=ReconciliationPlan(patient=True, every_ms=0))
+
     wind_down = PacedDriver.wind_down
     async with opened(tmp_path, venue=terms(BTC)) as exchange:
         await exchange.server.show(BTC, [bar(0)])
@@ -160,15 +168,16 @@ async def test_what_comes_between_the_last_question_and_the_end_is_heard(
             await wind_down(driver)
 
         monkeypatch.setattr(PacedDriver, "wind_down", amid_news)
-        spec = session_of(tmp_path, script, exchange, bars=4)
-        spec = replace(spec, reconciliation=ReconciliationPlan(patient=True, every_ms=0))
-        result = await run_paper(spec, speed=240, inbox=Inbox())
+        result = await run_paper(spec_of(exchange), speed=240, inbox=Inbox())
         truth = fold_truth(read_truth(exchange.truth / "truth.ndjson"), market_id)
     told = messages(result)
     last = [each for each in told if isinstance(each, Reconciled)][-1]
+    again = reexecute(spec_of(exchange), result.session_id, result.out / "journal.sqlite")
 
     assert () == last.differences
     assert Comparison() == compare(truth, fold_journal(told, CASH))
+    assert again.difference is None, str(again.difference)
+    assert len(told) == again.same
 
 
 async def test_an_account_is_compared_again_once_the_stream_is_back(tmp_path: Path) -> None:

@@ -260,7 +260,8 @@ async def test_what_the_table_does_not_allow_never_reaches_the_venue(tmp_path: P
 
         assert isinstance(report, VenueReport)
         assert isinstance(report.cause, Cause)
-        assert "venue_unsupported(venue=okx order_type=stop)" == str(report.cause)
+        found = "venue=okx order_type=stop has=limit,market"
+        assert f"venue_unsupported({found})" == str(report.cause)
         assert [] == desk.capture.sent
 
 
