@@ -43,8 +43,14 @@ class Agreement:
         self._books = books
         self._holds = holds
 
-    def reconciled(self, result: Reconciled, lasting: tuple[str, ...]) -> None:
-        """Take the result of a comparison; what differs and has not lasted changes nothing yet."""
+    def reconciled(
+        self, result: Reconciled, lasting: tuple[str, ...], *, is_evidence: bool
+    ) -> None:
+        """
+        Take the result of a comparison; what differs and has not lasted changes nothing yet.
+
+        Without ``is_evidence`` what a hold is over may be there still: it was not compared.
+        """
         if lasting and result.occasion == "start" and RECOVERING_HOLD in self._holds.view():
             return  # news is still on its way, and everything is held until they do agree
         cause = "; ".join(lasting)
@@ -61,7 +67,8 @@ class Agreement:
         for hold_id, hold in list(self._holds.view().items()):
             heard = result.occasion == "start" or result.at - hold.since >= OUTSIDE_LAG_MS
             is_over = heard and hold_id.startswith(OUTSIDE_HOLDS)
-            if is_over or hold_id == RECONCILIATION_HOLD or hold_id.startswith(ended):
+            is_gone = is_evidence and hold_id == RECONCILIATION_HOLD
+            if is_over or is_gone or hold_id.startswith(ended):
                 self._supervisor.lift(hold_id, "reconciler", "the venue and our books agree")
 
 

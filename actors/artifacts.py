@@ -96,7 +96,12 @@ class Artifacts:
         In a simulation it writes ``journal.sqlite`` too; a live journal is its own writer.
         """
         copies = () if self.spec.events is None else (self.spec.events,)
-        self._projections = ProjectionProcess(self.out, journal=simulation, copies=copies)
+        self._projections = ProjectionProcess(
+            self.out,
+            journal=simulation,
+            copies=copies,
+            durable=None if simulation else self.out / JOURNAL,
+        )
         return [self._projections, *self.spec.sinks]
 
     def catch_up(self, journal: Path, upto: int) -> None:

@@ -21,7 +21,7 @@ from actors.feed import FeedActor
 from actors.health import HealthPlan, Watch, watch
 from actors.kill import KillSwitch
 from actors.portfolio import EquityTrack
-from actors.reconciler import UNPLANNED, ReconcilerActor
+from actors.reconciler import UNPLANNED, Found, ReconcilerActor
 from actors.refusals import Refusals
 from actors.risk import (
     AccountState,
@@ -165,6 +165,7 @@ class Core:
         self.books = Books(facts.orders, facts.ledger, outside=facts.outside)
         self.track = EquityTrack(float(parts.cash), parts.instruments, parts.feed.timeframe_ms)
         self.refusals = Refusals()
+        self.found = Found(parts.reconciliation)
         self.risk_memory = RiskMemory.of(parts.limits, parts.cash, parts.start_at)
         self.kill = KillSwitch(self.supervisor, self.books, self.broker.account, parts.tag)
         self.saved: dict[str, str] = {}
@@ -186,7 +187,7 @@ class Core:
         )
 
     def make_reconciler(self) -> ReconcilerActor:
-        """Return a new incarnation of the Reconciler."""
+        """Return a new incarnation of the Reconciler, which knows what was found before it."""
         parts = self.parts
         return ReconcilerActor(
             self.books,
@@ -196,6 +197,7 @@ class Core:
             self.reconciled,
             parts.reconciliation,
             agreement.ports_over(self.broker, self.board.mark, parts.own_tags | {parts.tag}),
+            self.found,
         )
 
     def make_risk(self) -> RiskActor:
@@ -228,7 +230,8 @@ class Core:
 
     def reconciled(self, result: Reconciled, lasting: tuple[str, ...]) -> None:
         """Hold and lift by a comparison with the venue."""
-        Agreement(self.supervisor, self.books, self.holds).reconciled(result, lasting)
+        agreed = Agreement(self.supervisor, self.books, self.holds)
+        agreed.reconciled(result, lasting, is_evidence=self.found.is_evidence)
 
     def breached(self, breach: RiskBreached) -> None:
         """Do what a breached limit asks for, once the handler that found it is done."""

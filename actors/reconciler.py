@@ -104,6 +104,41 @@ class ReconcilerPorts:
 NO_PORTS: Final = ReconcilerPorts()
 
 
+class Found:
+    """
+    What comparisons have found so far: one for a session, whatever becomes of an actor.
+
+    A hold is over a difference, and ends when that is seen to be gone: an incarnation that had to
+    see it anew first would take what it cannot compare at the moment for agreement.
+    """
+
+    def __init__(self, plan: ReconciliationPlan) -> None:
+        """Begin with nothing found, and nothing seen to agree."""
+        self.watchlist = Watchlist(plan)
+        self.lasting: list[Mismatch] = []
+        self.unexplained: dict[str, Mismatch] = {}
+        self.carried: list[Mismatch] = []
+        self.is_whole = False
+        """Whether the last comparison compared everything, to the last unit."""
+        self.is_sure = False
+        """Whether what it did not compare is known: from the last one that was whole."""
+
+    def take(self, now: int, found: list[Mismatch]) -> None:
+        """Take what a comparison at ``now`` has found."""
+        self.lasting = self.watchlist.look(now, found)
+        self.unexplained.update(
+            (each.subject, each) for each in self.lasting if each.kind in TRADED
+        )
+        if self.is_whole:
+            # What was seen only once is carried on by nobody, and may have been held over before.
+            self.is_sure = all(each in self.lasting for each in found if each.kind in TRADED)
+
+    @property
+    def is_evidence(self) -> bool:
+        """Return whether what the last comparison did not find is seen to be gone."""
+        return self.is_whole or self.is_sure
+
+
 class ReconcilerActor(Actor):
     """One incarnation of the Reconciler."""
 
@@ -116,11 +151,13 @@ class ReconcilerActor(Actor):
         on_result: Callable[[Reconciled, tuple[str, ...]], None],
         plan: ReconciliationPlan = UNPLANNED,
         ports: ReconcilerPorts = NO_PORTS,
+        found: Found | None = None,
     ) -> None:
         """
         Compare ``books`` with what ``venue`` returns, and act on it by ``plan`` through ``ports``.
 
-        ``on_result`` is told of each comparison, and which of its differences have lasted.
+        ``on_result`` is told of each comparison, and which of its differences have lasted; whether
+        it is evidence that any other is gone, ``found`` says, which earlier incarnations had too.
         """
         self.books = books
         self.instruments = instruments
@@ -129,12 +166,9 @@ class ReconcilerActor(Actor):
         self.on_result = on_result
         self.plan = plan
         self.ports = ports
-        self.watchlist = Watchlist(plan)
+        self.found = found or Found(plan)
         self._told: tuple[str, ...] = ()
         self._waits_since: int | None = None
-        self._lasting: list[Mismatch] = []
-        self._unexplained: dict[str, Mismatch] = {}
-        self._carried: list[Mismatch] = []
         self._moved_at: int | None = None
 
     def handlers(self) -> Mapping[type[Message], Handler]:
@@ -182,7 +216,7 @@ class ReconcilerActor(Actor):
         self._moved_at = None
         if not every_ms:
             return ()
-        soon = self.plan.patient and self.watchlist.any_new
+        soon = self.plan.patient and self.found.watchlist.any_new
         return (SetTimer(LOOK, now + (min(LOOK_AGAIN_MS, every_ms) if soon else every_ms)),)
 
     # -- what is found
@@ -191,13 +225,10 @@ class ReconcilerActor(Actor):
         """Return what differs now, ``found`` if that is known, and tell what of it has lasted."""
         found = self._mismatches() if found is None else found
         now = self.clock.now
-        self._lasting = self.watchlist.look(now, found)
-        self._unexplained.update(
-            (each.subject, each) for each in self._lasting if each.kind in TRADED
-        )
+        self.found.take(now, found)
         self._told = tuple(map(str, found))
         result = Reconciled("reconciler", now, occasion, self._told)
-        self.on_result(result, tuple(map(str, self._lasting)))
+        self.on_result(result, tuple(map(str, self.found.lasting)))
         return result
 
     def _mismatches(self) -> list[Mismatch]:
@@ -206,17 +237,19 @@ class ReconcilerActor(Actor):
             venue = self.venue()
         except VenueSilent as silent:
             # What nobody can compare is not known to agree.
+            self.found.is_whole = False
             return [Mismatch(MismatchKind.NO_ANSWER, "account", "", str(silent))]
         found = diff(local, venue, is_own=self.ports.is_own)
+        self.found.is_whole = not local.unsettled
         if local.unsettled:
             # Money is not compared then, and a position not to the last unit: what has lasted until
             # then is not known to be over.
             there = {each.subject for each in found}
-            before = self._unexplained.values()
-            self._carried = [each for each in before if each.subject not in there]
+            before = self.found.unexplained.values()
+            self.found.carried = [each for each in before if each.subject not in there]
         else:
-            self._carried, self._unexplained = [], {}
-        return [*found, *self._carried]
+            self.found.carried, self.found.unexplained = [], {}
+        return [*found, *self.found.carried]
 
     # -- what is done about it
 
@@ -225,9 +258,9 @@ class ReconcilerActor(Actor):
         effects = self._asks()
         adoptions: list[Adoption] = []
         # What an order of ours may still explain is not taken for somebody else's.
-        explained = self.watchlist.has_any({MismatchKind.STALE_ORDER})
-        for mismatch in self._lasting[:RECONCILER_ACTS_MAX]:
-            if mismatch in self._carried:
+        explained = self.found.watchlist.has_any({MismatchKind.STALE_ORDER})
+        for mismatch in self.found.lasting[:RECONCILER_ACTS_MAX]:
+            if mismatch in self.found.carried:
                 continue  # it may have been taken over since it was seen
             policy = self.plan.policy_of(mismatch.kind)
             if policy is Policy.CANCEL:
@@ -249,7 +282,7 @@ class ReconcilerActor(Actor):
 
     def _may_have_missed_trades(self) -> bool:
         policy = self.plan.policy_of(MismatchKind.MISSING_FILL)
-        return policy is Policy.ADOPT and self.watchlist.has_any(TRADED)
+        return policy is Policy.ADOPT and self.found.watchlist.has_any(TRADED)
 
     def unheard(self, venue: AccountView) -> tuple[bool, tuple[str, ...]]:
         """

@@ -15,6 +15,7 @@ affair and decides what opens when, so its end is put on record, with its place.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import structlog
@@ -23,10 +24,44 @@ from actors.assembly import Assembly
 from actors.reconciler import UNSETTLED, ReconcilerActor
 from actors.runtime.clock import monotonic_s
 from messages import HoldMode, JournalChecked
+from state.journal.entry import Entry
 from state.register import RECOVERING_HOLD
 
 RECOVERY_LOOK_MS: Final = 1_000
 """How often it is looked whether they do."""
+
+
+class PhaseLog:
+    """
+    Tells each phase of a start after the entries that brought it about; one of the journal's sinks.
+
+    Those are told when they are durable. A phase that was told at once came before its own cause.
+    """
+
+    def __init__(self) -> None:
+        """Begin with nothing to tell."""
+        self._seen = 0
+        self._waiting: list[tuple[int, str, float]] = []
+
+    def reached(self, seq: int, phase: str, took_s: float) -> None:
+        """Tell, once entry ``seq`` has been told, that ``phase`` took ``took_s``."""
+        self._waiting.append((seq, phase, took_s))
+        self._tell()
+
+    def write(self, entries: Sequence[Entry], lines: bytes) -> None:
+        """Take note of what has been told by now."""
+        del lines
+        self._seen = entries[-1].seq
+        if self._waiting:
+            self._tell()
+
+    def close(self) -> None:
+        """Do nothing: what waited for the last entry has been told with it."""
+
+    def _tell(self) -> None:
+        while self._waiting and self._waiting[0][0] <= self._seen:
+            _, phase, took_s = self._waiting.pop(0)
+            structlog.get_logger("session").info("recovery_phase", phase=phase, took_s=took_s)
 
 
 class Recovery:
@@ -39,16 +74,18 @@ class Recovery:
         """Seconds from the first look at the folder to each phase that was reached."""
         self._checked = True
         self._began_s: float | None = None
+        self._phases = PhaseLog()
 
-    def await_check(self, began_s: float | None = None) -> None:
+    def await_check(self, began_s: float | None = None, phases: PhaseLog | None = None) -> None:
         """
         Do not open before ``journal_is_sound`` is called; nothing has started yet.
 
-        The phases are timed from ``began_s``, a moment of the machine's monotonic clock; without
-        it they are not.
+        The phases are timed from ``began_s``, a moment of the machine's monotonic clock, and told
+        through ``phases``; without it they are not.
         """
         self._checked = False
         self._began_s = began_s
+        self._phases = phases or self._phases
 
     @property
     def is_checking(self) -> bool:
@@ -75,7 +112,7 @@ class Recovery:
         if self._began_s is None:
             return
         self.times[phase] = took_s = round(monotonic_s() - self._began_s, 3)
-        structlog.get_logger("session").info("recovery_phase", phase=phase, took_s=took_s)
+        self._phases.reached(self._assembly.dispatcher.journal.seq, phase, took_s)
 
     def begin(self) -> None:
         """

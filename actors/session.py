@@ -40,6 +40,7 @@ from actors.outcomes import (
     INTERRUPTED,
 )
 from actors.paced import PacedDriver
+from actors.recovering import PhaseLog
 from actors.resuming import Left, facts_keeper, held_at_start
 from actors.runtime import Pacer
 from actors.runtime.clock import monotonic_s, wall_ms
@@ -260,6 +261,7 @@ class _Begins:
     """... at this moment."""
     began_s: float = 0.0
     """What its recovery is timed from: see ``Left``."""
+    phases: PhaseLog = field(default_factory=PhaseLog)
 
     @property
     def at(self) -> int:
@@ -284,7 +286,7 @@ async def _run_live(spec: SessionSpec, begins: _Begins, driven: _Driven) -> Sess
         session = Session(live, begins.session_id, journal, begins.first, recorded, now=begins.now)
         journal.keep(Keeper(session, facts=facts, precedence=driven.precedence).states)
         if recorded is not None:
-            session.recovery.await_check(begins.began_s)
+            session.recovery.await_check(begins.began_s, begins.phases)
         session.listen()
         session.assembly.kill.stopwatch = Stopwatch(lambda: int(monotonic_s() * 1000))
         inbox.open(session)
@@ -336,10 +338,10 @@ async def _journal(
     """Open the journal, with the projections and the facts behind it; or let go of all of them."""
     artifacts, recorded = begins.artifacts, begins.recorded
     path = artifacts.out / JOURNAL
-    sinks = artifacts.sinks(simulation=False)
     facts = facts_keeper(spec, recorded)
+    sinks = [*artifacts.sinks(simulation=False), begins.phases, facts]
     try:
-        journal = await DurableJournal.open(path, sinks=[*sinks, facts], precedence=precedence)
+        journal = await DurableJournal.open(path, sinks=sinks, precedence=precedence)
     except BaseException:
         artifacts.abandon()
         raise

@@ -6,11 +6,13 @@ from collections.abc import Callable, Iterable
 
 from messages import (
     EVERYTHING,
+    CommandVerb,
     Hold,
     HoldLifted,
     KillReport,
     KillStage,
     KillStep,
+    OperatorCommand,
     is_kill,
 )
 from state.projections.limits import (
@@ -35,6 +37,7 @@ class _Kill:
         self.causes: dict[str, Hold] = {}
         self.causes_total = 0
         self.lifted: HoldLifted | None = None
+        self.flattened_by: OperatorCommand | None = None
 
     def add_cause(self, hold: Hold) -> None:
         """Add a hold that was in force, once; latched ones whatever their number."""
@@ -53,7 +56,12 @@ class _Kill:
 
     def result(self) -> KillResult:
         """Return what is known of it."""
-        report, lifted, trigger = self.report, self.lifted, self.trigger
+        report, lifted, trigger, added = (
+            self.report,
+            self.lifted,
+            self.trigger,
+            self.flattened_by,
+        )
         cause, by = "", ""
         if trigger is not None:
             cause, by = trigger.hold.cause, trigger.hold.set_by
@@ -82,6 +90,9 @@ class _Kill:
             unlatched_at=None if lifted is None else lifted.at,
             unlatched_by="" if lifted is None else lifted.lifted_by,
             unlatch_reason="" if lifted is None else lifted.reason,
+            flatten_at=None if added is None else added.at,
+            flatten_by="" if added is None else added.by,
+            flatten_cause="" if added is None else added.reason,
         )
 
 
@@ -96,6 +107,12 @@ class KillTally:
         self.total = 0
         self._in_force = in_force
         self._kills: list[_Kill] = []
+        self._asked: OperatorCommand | None = None
+
+    def on_command(self, command: OperatorCommand) -> None:
+        """Keep who may be about to add flattening to the kill that is in force."""
+        asks = command.verb is CommandVerb.KILL and command.flatten
+        self._asked = command if asks else None
 
     def on_step(self, step: KillStep) -> None:
         """Note a stage; the first one is the kill's trigger, by a hold that is in force."""
@@ -104,6 +121,9 @@ class KillTally:
         kill = self._of(step.kill_id)
         if kill is not None:
             kill.add_stage(step)
+            # A kill in force goes through these stages again only where flattening was added.
+            if step.stage is KillStage.CANCELLING:
+                kill.flattened_by, self._asked = self._asked or kill.flattened_by, None
 
     def on_report(self, report: KillReport) -> None:
         """Take the newest evidence."""
@@ -141,6 +161,7 @@ class KillTally:
         kill = _Kill(step, trigger)
         for row in rows:
             kill.add_cause(row.hold)
+        self._asked = None  # it said so from its beginning, if it does
         self.total += 1
         if len(self._kills) > KILLS_MAX:
             self._kills.pop()

@@ -82,9 +82,17 @@ REBUILD_BATCH = 4_096
 PIPE_BATCHES = 64
 """Batches on their way to the projections' process: a few megabytes, enough for its start."""
 
+BEHIND_ENTRIES_TOLD = 10_000
+"""Entries that the projections' process is behind by when the log says so: more than its start, or
+a burst, puts it behind; and nothing is lost by it."""
+
+ABANDON_S = 30.0
+"""How long a process of projections that nobody needs any more may take to end by itself: it closes
+its files. Past it it is stuck, and is ended; the next start makes the files anew."""
+
 FINISH_TIMEOUT_S = 120.0
 """How long the projections' process may take to end once it has answered: it is done by then."""
 
 AHEAD_BYTES = 64 << 20
-"""Lines that the projections' process holds while it reads an earlier process's journal: what a
-session writes in minutes. Past it the session waits, as behind any full pipe."""
+"""Lines that the projections' process holds while it reads the journal: what a session writes in
+minutes. Past it the pipe is full, and what has no room in it is read from the journal too."""

@@ -63,7 +63,8 @@ class KillResult(msgspec.Struct, frozen=True):
     ``confirmed`` is ``None`` if the journal holds no evidence. ``open_orders`` and ``positions``
     are what was left, bounded, with their true numbers. ``causes`` are all holds that were in
     force when it was pulled or came until there was evidence. ``unlatched_at`` is when the last
-    hold of the kill was lifted.
+    hold of the kill was lifted. ``flatten_at`` is when flattening was added to a kill that was in
+    force, ``None`` where it was not, or the kill said so from its beginning.
     """
 
     kill_id: str
@@ -85,6 +86,9 @@ class KillResult(msgspec.Struct, frozen=True):
     unlatched_at: int | None
     unlatched_by: str
     unlatch_reason: str
+    flatten_at: int | None = None
+    flatten_by: str = ""
+    flatten_cause: str = ""
 
 
 class CommandResult(msgspec.Struct, frozen=True):

@@ -113,12 +113,7 @@ def _kill_facts(kill: KillResult) -> Table:
         ("Pulled", pulled),
         ("By", kill.by or NONE),
         ("Cause", short(kill.cause)),
-        (
-            "Flatten",
-            "yes: nothing may stay open or held"
-            if kill.flatten
-            else "no: positions stay, and reducing orders that protect them",
-        ),
+        ("Flatten", _flatten(kill)),
         ("Confirmed by the venue", _confirmed(kill)),
     ]
     if kill.reported_at is not None:
@@ -128,6 +123,16 @@ def _kill_facts(kill: KillResult) -> Table:
         ]
     rows.append(("Unlatched", _unlatched(kill)))
     return Table(f"Kill {kill.kill_id}", (), tuple(rows))
+
+
+def _flatten(kill: KillResult) -> str:
+    if not kill.flatten:
+        return "no: positions stay, and reducing orders that protect them"
+    told = "yes: nothing may stay open or held"
+    if kill.flatten_at is None:
+        return told
+    cause = short(kill.flatten_cause) or "no reason given"
+    return f"{told}; added {moment(kill.flatten_at)} by {kill.flatten_by}: {cause}"
 
 
 def _confirmed(kill: KillResult) -> str:

@@ -102,6 +102,7 @@ class SafetyTally:
         """Note a command as it was taken."""
         self._command = _Command(command)
         self._commands.append(self._command)
+        self._kills.on_command(command)
 
     def on_refusal(self, refused: CommandRefused) -> None:
         """Note that a command was refused, and why."""

@@ -3,9 +3,10 @@ The process that writes a session's projections while the session runs.
 
 It reads frames from its standard input: one byte that says what it is, four bytes of length
 (big endian), the payload. The first is its ``Plan``; then, where a session goes on, what to read
-of its journal first (``CatchUp``); then batches of journal lines; at the
-end the runner's facts, answered on standard output with the summary. Input that ends without
-facts means that the session died: everything is closed and nothing is answered.
+of its journal first (``CatchUp``); then batches of journal lines, and instead of those for which
+there was no room what to read of the journal for them; at the end the runner's facts, answered on
+standard output with the summary. Input that ends without facts means that the session died:
+everything is closed and nothing is answered.
 
 The files are functions of the journal's lines alone, which is why another process can write
 them: nothing here can block, slow or break the trading path.
@@ -74,10 +75,15 @@ class Plan(msgspec.Struct, frozen=True):
 
 
 class CatchUp(msgspec.Struct, frozen=True):
-    """Begin with the entries of ``journal`` up to number ``upto``: an earlier process's."""
+    """
+    Take the entries of ``journal`` that come after number ``after``, up to number ``upto``.
+
+    To begin with they are an earlier process's; later, those for which the pipe had no room.
+    """
 
     journal: str
     upto: int
+    after: int = 0
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -111,8 +117,8 @@ def read_frame(stream: BinaryIO) -> tuple[bytes, bytes] | None:
 
 
 def stored_batches(order: CatchUp) -> Iterator[bytes]:
-    """Yield the lines to begin with, many at a time; the journal may be written to meanwhile."""
-    seq = 0
+    """Yield the lines that it names, many at a time; the journal may be written to meanwhile."""
+    seq = order.after
     while seq < order.upto:
         # Each batch is a read of its own: a long one would keep the log from being checkpointed.
         with closing(read_lines(Path(order.journal), after=seq)) as lines:
@@ -216,14 +222,16 @@ def _write(stream: BinaryIO, plan: Plan) -> Answer | None:
         tables.write(entries)
         summary.write(entries)
 
+    ahead: ReadAhead | None = None
     following: Callable[[], tuple[bytes, bytes] | None] = partial(read_frame, stream)
     while facts is None and (item := following()) is not None:
         kind, payload = item
         if kind == FACTS:
             facts = payload
         elif kind == CATCH_UP:
-            ahead = ReadAhead(stream)
-            following = ahead.next
+            if ahead is None:
+                ahead = ReadAhead(stream)
+                following = ahead.next
             earlier = msgspec.json.decode(payload, type=CatchUp)
             for lines in stored_batches(earlier):
                 try:

@@ -68,6 +68,12 @@ class ForkedWriter:
             os.close(self._ended)
         return self._status
 
+    def kill(self) -> None:
+        """End it, if it has not ended."""
+        if self._status is None:
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGKILL)
+
     def _told(self) -> int:
         return int.from_bytes(os.read(self._ended, NUMBER_BYTES), "big", signed=True)
 

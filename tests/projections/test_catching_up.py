@@ -62,6 +62,37 @@ def test_what_was_stored_and_what_follows_make_the_files_of_the_whole(tmp_path: 
         assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "cut" / name).read_bytes()
 
 
+def test_what_found_no_room_is_read_in_its_place(tmp_path: Path) -> None:
+    """However often, and also where it began with an earlier process's journal."""
+    journal = tmp_path / "journal.sqlite"
+    lines = stored(journal, 60)
+    facts = frame(FACTS, b"{}")
+
+    def read(after: int, upto: int) -> bytes:
+        return frame(CATCH_UP, msgspec.json.encode(CatchUp(str(journal), upto, after)))
+
+    def given(after: int, upto: int) -> bytes:
+        return frame(LINES, b"".join(lines[after:upto]))
+
+    at_once = work(frames(tmp_path / "whole", given(0, len(lines)), facts))
+    later = work(
+        frames(
+            tmp_path / "cut",
+            read(0, 20),
+            given(20, 25),
+            read(25, 40),
+            given(40, 41),
+            read(41, 60),
+            given(60, len(lines)),
+            facts,
+        )
+    )
+
+    assert at_once is not None
+    assert later is not None
+    assert at_once.sha256 == later.sha256
+
+
 def test_no_entry_after_the_one_asked_for_is_taken_from_the_journal(tmp_path: Path) -> None:
     """What a session has written meanwhile comes by the pipe, and must not come twice."""
     path = tmp_path / "journal.sqlite"

@@ -101,6 +101,35 @@ def test_a_kill_that_flattens_leaves_nothing_and_its_orders_are_in_the_files(
     assert {"filled": 2, "cancelled": 2} == summary.orders
 
 
+def test_whoever_adds_flattening_to_a_kill_is_named_with_the_reason() -> None:
+    """
+    One kill, two commands: the first is its cause, the second why nothing stayed held.
+
+    A third one that asks for the same changes nothing, and nobody else is named.
+    """
+
+    def give(world: World) -> None:
+        order(CommandVerb.KILL, "looks wrong")(world)
+        order(CommandVerb.KILL, "the venue is going down", flatten=True)(world)
+        order(CommandVerb.KILL, "me too", flatten=True)(world)
+
+    world = make_world(flat(BTC, 12), trader().spec())
+    world.before_turn(5, give).run()
+    facts = facts_of(summary_of(world))
+
+    assert ("looks wrong", ALICE) == (facts["Cause"], facts["By"])
+    assert facts["Flatten"].startswith("yes: nothing may stay open or held; added ")
+    assert facts["Flatten"].endswith(f" by {ALICE}: the venue is going down")
+
+
+def test_a_kill_that_flattens_from_its_beginning_names_nobody_twice() -> None:
+    """It has one cause, and that is told already."""
+    world = make_world(flat(BTC, 12), trader().spec())
+    world.before_turn(5, order(CommandVerb.KILL, flatten=True)).run()
+
+    assert "yes: nothing may stay open or held" == facts_of(summary_of(world))["Flatten"]
+
+
 def test_a_breached_limit_and_the_kill_that_it_pulls_are_one_story() -> None:
     """The limit's figures, the hold that it placed and the kill name the same cause."""
     prices = flat(BTC, 3) + flat(BTC, 6, 40.0, start=START + 3 * 60_000)
