@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from actors.runtime.clock import wall_ms
@@ -50,6 +51,7 @@ def _alpaca(settings: Settings) -> VenueSource:
 
     venue = settings.venue
     reach = alpaca_reach_of(venue, live=settings.session.mode == LIVE)
+    reach = replace(reach, own_time=settings.feed.live.speed is not None)
     if venue.adapter is not Adapter.ALPACA:
         return alpaca_source(reach)
     return alpaca_source(reach, AccountsAllowance("alpaca", venue.account))
