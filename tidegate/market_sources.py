@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
 from actors.runtime.clock import wall_ms
 from brokers.credentials import VARIABLE, given_credentials
 from brokers.settings import Adapter, VenueSettings
 from feeds.settings import LIVE_SOURCES
 from state.lease import LIVE
+from state.loopback import pins_to_this_machine
 from tidegate.allowance import AccountsAllowance
 from tidegate.config import Configuration, Settings
 from tidegate.exits import ConfigError
+
+SHARES: Final = frozenset({"alpaca", "yfinance"})
+"""Sources that the addresses of ``[venue.ccxt]`` are not for."""
+
+REHEARSAL: Final = "rehearsal"
+"""The folder of a store that has what servers on this machine have told."""
 
 if TYPE_CHECKING:
     from feeds.alpaca.reach import AlpacaReach
@@ -34,6 +42,13 @@ def source_of(configuration: Configuration) -> VenueSource:
     if venue.adapter is not Adapter.CCXT:
         return ccxt_source(reach)
     return ccxt_source(reach, AccountsAllowance(reach.exchange, venue.account))
+
+
+def store_of(settings: Settings, folder: Path) -> Path:
+    """Return where in the store at ``folder`` bars go: a rehearsal's are not the venue's own."""
+    urls = settings.venue.ccxt.get("urls", {}) if settings.feed.source not in SHARES else {}
+    is_rehearsal = pins_to_this_machine(settings.venue.loopback_port, urls)
+    return folder / REHEARSAL if is_rehearsal else folder
 
 
 def _yahoo(settings: Settings) -> VenueSource:
