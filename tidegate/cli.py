@@ -52,7 +52,7 @@ NEW_OBJECTS: Final = (50_000, 20, 50)
 class FrontDoor(TyperGroup):
     """The group of all commands: whatever happens ends in an exit code of the contract."""
 
-    def invoke(self, ctx: typer.Context) -> Any:
+    def invoke(self, ctx: Any) -> Any:
         """Run the command; an interrupt is an error like others, which typer would end silently."""
         try:
             return super().invoke(ctx)
