@@ -256,8 +256,9 @@ class VenueSettings(BaseModel):
     @property
     def reaches(self) -> str:
         """Return in words whether a real venue is behind it, or this machine."""
-        is_rehearsal = pins_to_this_machine(self.loopback_port, self._urls)
-        return "this machine only: a rehearsal" if is_rehearsal else "the venue itself"
+        if pins_to_this_machine(self.loopback_port, self._urls):
+            return "this machine only: a rehearsal"
+        return "its paper account" if self.adapter is Adapter.ALPACA else "the venue itself"
 
     @property
     def _urls(self) -> Any:

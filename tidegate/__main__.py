@@ -2,7 +2,18 @@
 
 import sys
 
-from tidegate.cli import main
+INTERRUPTED = 130
+
+
+def main() -> int:
+    """Run one command and return its exit code; Ctrl-C before it has begun is no traceback."""
+    try:
+        from tidegate.cli import main as run
+
+        return run()
+    except KeyboardInterrupt:
+        return INTERRUPTED
+
 
 if __name__ == "__main__":
     sys.exit(main())

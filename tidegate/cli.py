@@ -41,6 +41,7 @@ from tidegate.commands import (
     verify,
     version,
 )
+from tidegate.exits import Interrupted
 from tidegate.front import finish
 from tidegate.origin import require_assertions, require_own_floors
 
@@ -50,6 +51,13 @@ NEW_OBJECTS: Final = (50_000, 20, 50)
 
 class FrontDoor(TyperGroup):
     """The group of all commands: whatever happens ends in an exit code of the contract."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command; an interrupt is an error like others, which typer would end silently."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise Interrupted("interrupted") from None
 
     def main(
         self,

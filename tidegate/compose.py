@@ -47,7 +47,7 @@ from strategies.loader import (
 from tidegate.candidates import refuse_unmade
 from tidegate.config import TRADE_DEFAULT, Configuration, Settings, StrategySettings
 from tidegate.exits import ConfigError
-from tidegate.market_sources import source_of
+from tidegate.market_sources import source_of, store_of
 from tidegate.universe import Universe, described, universe_of
 from tidegate.universe_lists import LISTS
 
@@ -290,7 +290,7 @@ def _live_feed(configuration: Configuration) -> BarFeed:
         chance=Random(settings.session.seed).random,  # seam: only waits are drawn from it
         warm_up=live.warm_up_bars,
         streams=_streams(configuration),
-        cache=None if live.store is None else BarStore(live.store),
+        cache=None if live.store is None else BarStore(store_of(settings, live.store)),
         spacing_ms=live.capture_spacing_s * 1000,
         keep_ms=live.capture_days * DAY_MS,
         speed=live.speed,

@@ -47,6 +47,12 @@ DEFAULT_FILE = Path("tidegate.toml")
 BY_HAND: Final = frozenset({("risk", "live_notional_cap")})
 """Keys that only a file sets: no variable left in a shell, no option typed in haste."""
 TRADE_DEFAULT = "trade default"
+KINDS: Final = (
+    dict.fromkeys(("tuple_type", "list_type", "set_type", "frozen_set_type"), 'a list, as ["A"]')
+    | dict.fromkeys(("dict_type", "model_type", "model_attributes_type"), "a table of keys")
+    | dict.fromkeys(("bool_type", "bool_parsing"), "true or false")
+)
+"""What pydantic has Python's words for, by its types of errors, in those of a file."""
 """The origin of a limit that nobody gave and ``trade`` does not go without."""
 
 
@@ -344,6 +350,8 @@ def expectation(detail: Any) -> str:
     message: str = detail["msg"]
     if detail["type"] == "string_pattern_mismatch":
         return f"expected the form {detail['ctx']['pattern']}"
+    if detail["type"] in KINDS:
+        return f"expected {KINDS[detail['type']]}"
     for opening in ("Value error, ", "Assertion failed, "):
         if message.startswith(opening):
             return message.removeprefix(opening)

@@ -59,6 +59,12 @@ class StartRefused(CommandError):
     code = Exit.REFUSED
 
 
+class Interrupted(CommandError):
+    """Ctrl-C in the middle of a command."""
+
+    code = Exit.INTERRUPTED
+
+
 class DiskFailed(CommandError):
     """A file could not be written; the session ended there, with all that was durable before."""
 

@@ -23,7 +23,7 @@ from feeds.timeline import EPOCH, iso
 from tidegate.config import Configuration
 from tidegate.data import gaps_document, say_gaps, store_at
 from tidegate.exits import Exit, UsageRefused, Wanting
-from tidegate.market_sources import source_of
+from tidegate.market_sources import source_of, store_of
 from tidegate.output import progress_bar, say_document, say_table
 
 
@@ -51,7 +51,7 @@ def fetch_history(configuration: Configuration, wanted: Wanted, *, as_json: bool
     )
     if span[1] is not None and span[1] <= span[0]:
         raise UsageRefused(f"--until {wanted.until}: not later than --since {wanted.since}")
-    store = store_at(wanted.store)
+    store = store_at(store_of(settings, wanted.store))
     done: list[Fetched] = []
     with ExitStack() as stack:
         progress = _Progress(stack)

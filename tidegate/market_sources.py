@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
 from actors.runtime.clock import wall_ms
 from brokers.credentials import VARIABLE, given_credentials
 from brokers.settings import Adapter, VenueSettings
 from feeds.settings import LIVE_SOURCES
 from state.lease import LIVE
+from state.loopback import pins_to_this_machine
 from tidegate.allowance import AccountsAllowance
 from tidegate.config import Configuration, Settings
 from tidegate.exits import ConfigError
+
+SHARES: Final = frozenset({"alpaca", "yfinance"})
+"""Sources that the addresses of ``[venue.ccxt]`` are not for."""
+
+REHEARSAL: Final = "rehearsal"
+"""The folder of a store that has what servers on this machine have told."""
 
 if TYPE_CHECKING:
     from feeds.alpaca.reach import AlpacaReach
@@ -35,6 +44,13 @@ def source_of(configuration: Configuration) -> VenueSource:
     return ccxt_source(reach, AccountsAllowance(reach.exchange, venue.account))
 
 
+def store_of(settings: Settings, folder: Path) -> Path:
+    """Return where in the store at ``folder`` bars go: a rehearsal's are not the venue's own."""
+    urls = settings.venue.ccxt.get("urls", {}) if settings.feed.source not in SHARES else {}
+    is_rehearsal = pins_to_this_machine(settings.venue.loopback_port, urls)
+    return folder / REHEARSAL if is_rehearsal else folder
+
+
 def _yahoo(settings: Settings) -> VenueSource:
     from feeds.yfinance.reach import YahooReach
     from feeds.yfinance.venue import yahoo_source
@@ -50,6 +66,7 @@ def _alpaca(settings: Settings) -> VenueSource:
 
     venue = settings.venue
     reach = alpaca_reach_of(venue, live=settings.session.mode == LIVE)
+    reach = replace(reach, own_time=settings.feed.live.speed is not None)
     if venue.adapter is not Adapter.ALPACA:
         return alpaca_source(reach)
     return alpaca_source(reach, AccountsAllowance("alpaca", venue.account))

@@ -8,7 +8,7 @@ without which the others mean nothing (the markets, the key), no more are asked.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import partial
@@ -99,13 +99,8 @@ class Inspector:
         except _Unanswered as unanswered:
             yield unanswered.finding
 
-    def _reach(self) -> Iterator[Finding]:
-        """Yield what of the venue is not dialled."""
-        if not self._address.loopback_port:
-            yield reached(left_elsewhere(self._exchange.urls["api"]))
-
     async def _findings(self) -> AsyncIterator[Finding]:
-        for finding in self._reach():
+        for finding in reached(self._address, self._exchange.urls["api"]):
             yield finding
         yield await self._time()
         rules: dict[str, MarketRules] = {}
@@ -241,13 +236,17 @@ class Inspector:
 # ------------------------------------------------------------------------------------- judgements
 
 
-def reached(elsewhere: Sequence[tuple[str, str]]) -> Finding:
-    """Judge by what of a venue's addresses is not this machine: it is not dialled."""
+def reached(address: CcxtAddress, urls: object) -> Iterator[Finding]:
+    """Tell what of a venue a rehearsal by addresses leaves undialled; by nothing else is any."""
+    if address.loopback_port or not address.is_pinned:
+        return
+    elsewhere = left_elsewhere(urls)
     if not elsewhere:
-        return passed("venue.urls", "every address is on this machine")
+        yield passed("venue.urls", "every address is on this machine")
+        return
     named = ", ".join(f"api.{place} ({host})" for place, host in elsewhere[:PLACES_SHOWN])
     more = f" and {len(elsewhere) - PLACES_SHOWN} more" if elsewhere[PLACES_SHOWN:] else ""
-    return warned(
+    yield warned(
         "venue.urls",
         f"not dialled, as they are not this machine: {named}{more}; without a stream "
         "fills are asked for",

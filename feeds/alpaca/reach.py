@@ -12,7 +12,8 @@ class AlpacaReach:
     A key, and whose trades bars are made of.
 
     With a ``loopback_port`` every host is that local port, trusted by ``loopback_ca``. The key is
-    that of the ``paper`` account unless told otherwise: market data is the same for both.
+    that of the ``paper`` account unless told otherwise: market data is the same for both. With
+    ``own_time`` a rehearsal plays bars of some other day: no clock and no calendar is theirs.
     """
 
     key_id: str
@@ -23,6 +24,7 @@ class AlpacaReach:
     loopback_port: int = 0
     loopback_ca: Path | None = None
     timeout_s: float = 10.0
+    own_time: bool = False
 
     @property
     def name(self) -> str:

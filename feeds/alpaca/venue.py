@@ -100,7 +100,7 @@ class AlpacaVenue:
 
     def quiet_until(self, _symbol: str, due: int, now: int) -> int | None:
         """Return when the exchange opens, if it has not traded since ``due``."""
-        return self._sessions.quiet_until(due, now)
+        return None if self._reach.own_time else self._sessions.quiet_until(due, now)
 
     async def candles(
         self, symbol: str, timeframe_ms: int, since: int | None, limit: int
@@ -111,7 +111,7 @@ class AlpacaVenue:
         asked = module("alpaca.data.requests").StockBarsRequest(
             symbol_or_symbols=symbol,
             timeframe=frames.TimeFrame(amount, getattr(frames.TimeFrameUnit, unit)),
-            start=_moment(since if since is not None else back(limit, timeframe_ms, self._now)),
+            start=_moment(self._since(limit, timeframe_ms) if since is None else since),
             limit=limit,
             adjustment=self._reach.adjustment,
             feed=self._reach.data_feed,
@@ -127,6 +127,10 @@ class AlpacaVenue:
                 break
             fields["page_token"] = token
         return sorted(rows[:limit])
+
+    def _since(self, bars: int, timeframe_ms: int) -> int:
+        """Return since when the newest ``bars`` bars are looked for."""
+        return 0 if self._reach.own_time else back(bars, timeframe_ms, self._now)
 
     # -- streams
 

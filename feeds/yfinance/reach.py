@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import warnings
 from collections.abc import Iterator
@@ -51,6 +52,8 @@ def library() -> Any:
         raise ExtraMissing("feed.source yfinance", NAME, NAME) from error
     yfinance.config.debug.hide_exceptions = False
     yfinance.set_tz_cache_location(os.devnull)
+    # What fails is raised, and told by whoever asked.
+    logging.getLogger(NAME).setLevel(logging.CRITICAL)
     # It tells its users what its own makers have to change.
     warnings.filterwarnings("ignore", category=DeprecationWarning, module="^yfinance")
     return yfinance

@@ -7,19 +7,20 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import anyio
 import pytest
-from alpaca_house import KEYS, MINUTE, SPY, bar, opened, terms
+from alpaca_house import KEYS, MINUTE, SPY, bar, opened, share, terms
 
 sys.path.append(str(Path(__file__).parents[1] / "market_data"))
 
-from market_data_house import LabClock
+from market_data_house import LabClock, Waits
 
-from actors.runtime.clock import within
+from actors.runtime.clock import wall_ms, within
 from feeds.alpaca.line import Questions
 from feeds.alpaca.reach import AlpacaReach
 from feeds.alpaca.sessions import Sessions, back, sessions_of
@@ -34,6 +35,8 @@ from feeds.store.layout import Series
 from feeds.store.store import BarStore
 from messages import Bar
 from scenarios.exchange.alpaca import Exchange
+from scenarios.exchange.alpaca.server import shares
+from scenarios.exchange.facts import Terms
 
 PATIENCE_S = 20.0
 OPEN = 1_704_205_800_000
@@ -291,6 +294,59 @@ def test_bars_are_looked_for_beyond_nights_and_weekends() -> None:
     assert -(140 + 7) * day == back(100, day, 0)
 
 
+@pytest.mark.parametrize("own_time", [True, False])
+async def test_a_rehearsal_on_another_days_bars_has_their_time(
+    tmp_path: Path, *, own_time: bool
+) -> None:
+    """What time it is says the newest one, years ago; ablation: by the clock there is none."""
+    async with opened(tmp_path) as exchange:
+        for number in range(5):
+            await exchange.server.show(SPY, [place(number)])
+        made = VenueFeed(
+            alpaca_source(reach(exchange, own_time=own_time)),
+            (SPY,),
+            MINUTE,
+            clock=FeedClock(wall_ms, Waits().sleep_s),
+            chance=Random(1).random,
+            warm_up=2,
+            speed=60.0,
+        )
+        if not own_time:
+            with pytest.raises(VenueTrouble, match="no candle yet"):
+                await made.connect()
+            return
+        begins = await made.connect()
+        warm = [one for group in made.groups() for one in group]
+        await made.close()
+
+    assert OPEN + 4 * MINUTE <= begins < OPEN + 5 * MINUTE
+    assert [place(2), place(3)] == warm
+
+
+@pytest.mark.parametrize(("own_time", "until"), [(True, None), (False, OPEN - 330 * MINUTE)])
+async def test_a_rehearsal_on_another_days_bars_has_no_nights(
+    tmp_path: Path, *, own_time: bool, until: int | None
+) -> None:
+    """The calendar is of these days, and by it nothing would be asked; ablation: it is not."""
+    async with (
+        opened(tmp_path) as exchange,
+        open_alpaca(reach(exchange, own_time=own_time)) as venue,
+    ):
+        night = OPEN - 480 * MINUTE
+        exchange.server.tells = lambda: night
+        await venue.server_time_ms()
+
+    assert until == venue.quiet_until(SPY, night, night)
+
+
 def test_the_terms_of_the_house_are_shares() -> None:
     """The stand-in lists nothing else."""
     assert {SPY} == set(terms().instruments)
+
+
+def test_the_stand_in_takes_no_commission() -> None:
+    """Whatever fee a configuration has: the broker books none, and the money would differ."""
+    costly = replace(share(), maker_fee_bps=Decimal(10), taker_fee_bps=Decimal(10))
+    (rules,) = shares(Terms({SPY: costly}, "USD", Decimal(1), "t")).instruments.values()
+
+    assert (0, 0) == (rules.maker_fee_bps, rules.taker_fee_bps)

@@ -94,7 +94,7 @@ def test_addresses_left_for_ccxt_make_no_rehearsal_of_alpaca() -> None:
         {"adapter": "alpaca", "ccxt": {"urls": "http://127.0.0.1:9"}}
     )
 
-    assert ("alpaca", "the venue itself") == (settings.place, settings.reaches)
+    assert ("alpaca", "its paper account") == (settings.place, settings.reaches)
 
 
 def test_alpaca_has_one_way() -> None:

@@ -182,7 +182,15 @@ def test_the_environment_sets_lists_tables_and_free_keys() -> None:
             "risk.max_order_notional: found 1000.5 (a number), expected an exact amount in quotes",
         ),
         ("[session]\nseed = -1\n", "session.seed: found -1 (a number), expected greater than or"),
-        ("session = 3\n", "a.toml: session: found 3 (a number), expected"),
+        ("session = 3\n", "a.toml: session: found 3 (a number), expected a table of keys"),
+        (
+            "[universe]\nsymbols = 'BTC/USDT'\n",
+            "universe.symbols: found 'BTC/USDT' (text), expected a list, as [\"A\"]",
+        ),
+        (
+            "[venue.alpaca]\nextended_hours = 'maybe'\n",
+            "venue.alpaca.extended_hours: found 'maybe' (text), expected true or false",
+        ),
         ("[[strategies]]\nname = 'a'\n", "a.toml: strategies[0].use: missing, and needed"),
         ("[session\n", "a.toml: not valid TOML"),
     ],

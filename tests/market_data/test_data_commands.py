@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import anyio
 import pytest
 import structlog
 from anyio.from_thread import start_blocking_portal
@@ -26,11 +27,14 @@ from market_data_house import (
 )
 from typer.testing import CliRunner, Result
 
+from feeds.live.feed import VenueFeed
 from feeds.store.layout import Series
 from feeds.store.store import BarStore
 from messages import Bar
 from tidegate import compose, fetching
 from tidegate.cli import app
+from tidegate.config import load
+from tidegate.market_sources import store_of
 
 pytest.importorskip("pyarrow", reason="needs the extra `parquet`")
 
@@ -69,8 +73,12 @@ def write(name: str, lines: list[str]) -> None:
     Path(name).write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
 
 
-def stored() -> list[Bar]:
-    return list(BarStore(Path("data")).bars(Series("binanceusdm", BTC, MINUTE)))
+REHEARSED = "data/rehearsal"
+"""Where the bars of a server on this machine go."""
+
+
+def stored(folder: str = "data") -> list[Bar]:
+    return list(BarStore(Path(folder)).bars(Series("binanceusdm", BTC, MINUTE)))
 
 
 IMPORT = ("data", "import", "--venue", "binanceusdm", "--symbol", BTC)
@@ -251,7 +259,8 @@ def test_fetch_brings_what_the_venue_has(venue: LabVenue, tidegate: Tidegate) ->
     (one,) = json.loads(done.stdout)["fetched"]
     assert (98, "2024-01-01T01:40:00Z") == (one["added"], one["until"])
     assert [2] == [gap["missing"] for gap in one["gaps"]]
-    assert [bar_at(place) for place in range(100) if place not in (30, 31)] == stored()
+    assert [bar_at(place) for place in range(100) if place not in (30, 31)] == stored(REHEARSED)
+    assert [] == stored()
 
 
 @pytest.mark.usefixtures("configured")
@@ -375,6 +384,47 @@ def test_a_session_without_its_market_does_not_start(
 
     assert 5 == done.exit_code, done.output
     assert "start-up refused: no market data: binanceusdm GET " in done.stderr
+
+
+@pytest.mark.usefixtures("configured")
+def test_a_rehearsal_leaves_no_bars_among_the_venues_own(venue: LabVenue) -> None:
+    """Whoever takes out the pin would else warm up on the prices of a market that never was."""
+    venue.fill(range(101))
+    with Path("tidegate.toml").open("a") as file:
+        file.write(LIVE + "[feed.live]\nwarm_up_bars = 3\n")
+
+    async def warm_up() -> None:
+        feed = compose.feed_of(load([Path("tidegate.toml")]))
+        assert isinstance(feed, VenueFeed)
+        await feed.connect()
+        await feed.close()
+
+    anyio.run(warm_up)
+
+    assert bar_at(99) == stored(REHEARSED)[-1]
+    assert [] == stored()
+
+
+@pytest.mark.parametrize(
+    ("source", "venue", "folder"),
+    [
+        ("ccxt", "", "data"),
+        ("ccxt", "loopback_port = 1", REHEARSED),
+        ("ccxt", "ccxt.urls = 'http://127.0.0.1:1'", REHEARSED),
+        ("ccxt", "ccxt.urls = 'https://api.example.com'", "data"),
+        ("yfinance", "loopback_port = 1", REHEARSED),
+        ("alpaca", "ccxt.urls = 'http://127.0.0.1:1'", "data"),
+    ],
+)
+def test_a_rehearsal_is_what_reaches_this_machine_only(
+    source: str, venue: str, folder: str, tidegate: Tidegate
+) -> None:
+    """By a port or by addresses, where these are in force; the venue itself has the store."""
+    Path("a.toml").write_text(
+        f'[venue]\nexchange = "binanceusdm"\n{venue}\n[feed]\nsource = "{source}"\n'
+    )
+
+    assert Path(folder) == store_of(load([Path("a.toml")]).settings, Path("data"))
 
 
 @pytest.mark.usefixtures("configured")

@@ -187,7 +187,7 @@ def test_the_command_brings_yahoos_days_into_the_store(
     assert 0 == found.exit_code, found.output
     (one,) = json.loads(found.stdout)["fetched"]
     assert ("yfinance", "ACME", 4) == (one["venue"], one["symbol"], one["added"])
-    kept = list(BarStore(Path("data")).bars(SERIES))
+    kept = list(BarStore(Path("data/rehearsal")).bars(SERIES))
     assert [row[0] for row in rows[:-1]] == [bar.timestamp for bar in kept]
     assert {host for host, _ in yahoo.hits} <= {
         "fc.yahoo.com",

@@ -231,3 +231,14 @@ async def test_a_closed_exchange_is_left_alone_until_it_opens(
     assert quiet(closes - MINUTE, closes + MINUTE) is None
     assert yahoo.now + CLOSED_LOOK_MS == quiet(closes, yahoo.now)
     assert quiet(closes, yahoo.now + CLOSED_LOOK_MS) is None
+
+
+async def test_what_the_library_only_logs_is_no_line_of_ours(
+    yahoo: LabYahoo, venue: YahooVenue, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A crumb that cannot be had, as without any network: what fails is raised, and told once."""
+    yahoo.crumbless = True
+    yahoo.put("ACME", "1m", row(yahoo.now - 10 * MINUTE))
+    await venue.candles("ACME", MINUTE, yahoo.now - 10 * MINUTE, 10)
+
+    assert [] == [each for each in caplog.records if each.name == "yfinance"]

@@ -76,6 +76,7 @@ class LabYahoo:
     asked: list[dict[str, str]] = field(default_factory=list)
     hits: list[tuple[str, str]] = field(default_factory=list)
     """Host and path of every request."""
+    crumbless: bool = False
 
     # -- the market
 
@@ -93,7 +94,7 @@ class LabYahoo:
 
     async def crumb(self, request: web.Request) -> web.Response:
         self.hits.append((request.host, request.path))
-        return web.Response(text="labcrumb")
+        return web.Response(status=429) if self.crumbless else web.Response(text="labcrumb")
 
     async def other(self, request: web.Request) -> web.Response:
         """Have nothing else: neither a form to consent to nor a company's profile."""

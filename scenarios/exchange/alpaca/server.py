@@ -13,8 +13,9 @@ import hmac
 import re
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 
@@ -331,11 +332,19 @@ _BLANK: Final = {"empty": "", "html": "<html></html>", "object": "{}", "list": "
 
 
 def shares(terms: Terms) -> Terms:
-    """Return ``terms`` as Alpaca has them: shares for dollars; raises ``NotListable``."""
+    """
+    Return ``terms`` as Alpaca has them: shares for dollars, without a commission.
+
+    Raises ``NotListable`` for what is none.
+    """
     for symbol, rules in terms.instruments.items():
         _refuse_other(symbol, rules)
+    free = Decimal(0)
     return Terms(
-        terms.instruments,
+        {
+            symbol: replace(rules, maker_fee_bps=free, taker_fee_bps=free)
+            for symbol, rules in terms.instruments.items()
+        },
         terms.currency,
         terms.deposit,
         TAG,
