@@ -48,11 +48,8 @@ from actors.runtime.garbage import few_collections
 from actors.runtime.stall import StallWatch
 from actors.spec import SessionResult, SessionSpec
 from actors.state_file import StateFile
-from actors.turns import (
-    Session,
-    SessionError,
-    drive,
-)
+from actors.turns import Session, SessionError
+from actors.unpaced import drive
 from brokers.contract import Remote, StepsAside
 from feeds.contract import Group, LiveFeed
 from feeds.errors import FeedError
