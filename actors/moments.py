@@ -18,15 +18,7 @@ from actors.health import NOTHING_STALE
 from actors.runtime import Cell, Origin
 from brokers.contract import News
 from feeds.contract import Group
-from messages import (
-    Bar,
-    FundingRate,
-    FundingSettled,
-    Message,
-    MinimumOrder,
-    Quote,
-    Tick,
-)
+from messages import Bar, FundingRate, FundingSettled, Message, MinimumOrder, Quote, Tick
 from state.journal import JournalWriter
 from state.money import exact
 
