@@ -25,7 +25,6 @@ from actors.execution import LastLook
 from actors.health import MachineVitals
 from actors.inbox import Inbox
 from actors.keeping import Keeper
-from actors.kill import Stopwatch
 from actors.live import closed_afterwards, listening
 from actors.opening import explain
 from actors.outcomes import (
@@ -46,6 +45,7 @@ from actors.runtime.garbage import few_collections
 from actors.runtime.stall import StallWatch
 from actors.spec import SessionResult, SessionSpec
 from actors.state_file import StateFile
+from actors.stopwatch import Stopwatch
 from actors.turns import Session, SessionError
 from actors.unpaced import drive
 from brokers.contract import Remote, StepsAside
