@@ -28,7 +28,7 @@ import msgspec
 from actors.commands import QUARANTINE_HOLDS
 from actors.places import Place
 from actors.runtime import Cell
-from actors.runtime.dispatch import Backlog
+from actors.runtime.backlog import Backlog
 from actors.runtime.interrupt import HandlerStuck
 from actors.runtime.limits import CHART_KEPT_EVERY
 from actors.strategy import StrategyActor

@@ -23,7 +23,9 @@ from typing import Any, Final
 
 from actors.evidence import position_text, positions_in, waits_in
 from actors.execution import Books
+from actors.netting import to_reduce
 from actors.runtime import Origin, Supervisor, limits
+from actors.stopwatch import Stopwatch
 from brokers.contract import VenueSilent
 from messages import (
     KILL_HOLD,
@@ -43,7 +45,6 @@ from messages import (
     is_kill,
 )
 from state.ledger import Position
-from state.money import ZERO
 from state.orders import Order
 from state.reconciliation import AccountView
 
@@ -61,22 +62,6 @@ PositionKey = tuple[str, str, PositionSide]
 
 Left = tuple[tuple[str, ...], tuple[str, ...]]
 """Client ids of the orders and the positions that are still there."""
-
-
-class Stopwatch:
-    """Tells the milliseconds since a kill's trigger, by the clock ``now_ms``."""
-
-    def __init__(self, now_ms: Callable[[], int]) -> None:
-        self._now_ms = now_ms
-        self._since = 0
-
-    def start(self, waited_ms: int) -> None:
-        """Count from a trigger that was ``waited_ms`` ago."""
-        self._since = self._now_ms() - waited_ms
-
-    def elapsed_ms(self) -> int:
-        """Return how long ago the trigger was."""
-        return self._now_ms() - self._since
 
 
 class KillSwitch:
@@ -390,26 +375,8 @@ class KillSwitch:
         return False
 
     def _to_flatten(self) -> list[tuple[Position, Decimal]]:
-        """
-        Return the positions to be reduced, each with how much of it.
-
-        The venue knows no strategies: where one is long what another is short, only what remains
-        of the two is there to be closed, and an order for more would be refused or open something.
-        """
-        positions = [position for position in self.books.ledger.positions() if position.quantity]
-        net: dict[tuple[str, PositionSide], Decimal] = {}
-        for position in positions:
-            book = (position.symbol, position.position_side)
-            net[book] = net.get(book, ZERO) + position.quantity
-        wanted = []
-        for position in positions:
-            book = (position.symbol, position.position_side)
-            left = net[book]
-            if left and (left > 0) is (position.quantity > 0):
-                quantity = min(abs(left), abs(position.quantity))
-                net[book] = left - quantity if left > 0 else left + quantity
-                wanted.append((position, quantity))
-        return wanted
+        """Return the positions to be reduced, each with how much of it."""
+        return to_reduce(self.books.ledger.positions())
 
     def _confirm(self) -> bool:
         view = self._asked()

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, cast
 
-from actors.kill import Stopwatch
+from actors.stopwatch import Stopwatch
 from feeds.contract import Arrival
 from messages import Bar, KillStage, KillStep, Quote, Tick
 

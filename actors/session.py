@@ -8,27 +8,24 @@ after a durable commit. Decisions are a function of configuration, data and seed
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import anyio
 import structlog
 
-from actors.artifacts import JOURNAL, QUARANTINE, Artifacts, FilesUnfinished, nothing_half_begun
+from actors.artifacts import JOURNAL, Artifacts, FilesUnfinished, nothing_half_begun
 from actors.assembly import StrategySpec
+from actors.beginning import Begins, EmptyFeed, anew, folder_of, going_on, lease_of, opened_feed
 from actors.execution import LastLook
-from actors.feed import FeedActor
 from actors.health import MachineVitals
 from actors.inbox import Inbox
-from actors.keeping import Keeper, Recorded
-from actors.kill import Stopwatch
-from actors.live import closed_afterwards, connected, listening
+from actors.keeping import Keeper
+from actors.live import closed_afterwards, listening
 from actors.opening import explain
 from actors.outcomes import (
     COMPLETED,
@@ -40,7 +37,6 @@ from actors.outcomes import (
     INTERRUPTED,
 )
 from actors.paced import PacedDriver
-from actors.recovering import PhaseLog
 from actors.resuming import Left, facts_keeper, held_at_start
 from actors.runtime import Pacer
 from actors.runtime.clock import monotonic_s, wall_ms
@@ -49,11 +45,9 @@ from actors.runtime.garbage import few_collections
 from actors.runtime.stall import StallWatch
 from actors.spec import SessionResult, SessionSpec
 from actors.state_file import StateFile
-from actors.turns import (
-    Session,
-    SessionError,
-    drive,
-)
+from actors.stopwatch import Stopwatch
+from actors.turns import Session, SessionError
+from actors.unpaced import drive
 from brokers.contract import Remote, StepsAside
 from feeds.contract import Group, LiveFeed
 from feeds.errors import FeedError
@@ -71,10 +65,6 @@ from state.register import HoldRegister, RegisterDamaged, outliving, register_of
 Progress = Callable[[int], None]
 
 
-class EmptyFeed(ValueError):
-    """There is not one bar in the input."""
-
-
 def run_replay(spec: SessionSpec, *, on_progress: Progress | None = None) -> SessionResult:
     """
     Run history through the actors as fast as it goes and return what became of it.
@@ -86,7 +76,7 @@ def run_replay(spec: SessionSpec, *, on_progress: Progress | None = None) -> Ses
     """
     fingerprints = spec.feed.fingerprints()
     session_id = spec.session_id or simulation_session_id(spec.config, fingerprints, spec.seed)
-    out = _folder(spec, session_id)
+    out = folder_of(spec, session_id)
     with closing(SessionLease(out)), nothing_half_begun(out):
         return _replayed(spec, session_id, out, fingerprints, on_progress or _ignore)
 
@@ -98,7 +88,7 @@ def _replayed(
     fingerprints: Mapping[str, str],
     on_progress: Progress,
 ) -> SessionResult:
-    first, groups = _open(spec, out)
+    first, groups = opened_feed(spec, out)
     artifacts = Artifacts(spec, session_id, out, fingerprints)
     artifacts.begin(first[0].timestamp)
     started_s = monotonic_s()
@@ -155,10 +145,10 @@ async def run_paper(
     session's last state is what the journal holds.
     """
     session_id = spec.session_id or live_session_id(wall_ms(), session_entropy())
-    with closing(_lease(spec, session_id)) as lease, nothing_half_begun(lease.folder):
+    with closing(lease_of(spec, session_id)) as lease, nothing_half_begun(lease.folder):
         driven = _Driven(speed, stop, on_progress or _ignore, inbox or Inbox(), on_open)
         async with closed_afterwards(spec.feed):
-            begins = await _anew(spec, session_id, lease.folder)
+            begins = await anew(spec, session_id, lease.folder)
             return await _run_live(spec, begins, driven)
 
 
@@ -183,7 +173,7 @@ async def resume_paper(
     with closing(SessionLease(left.folder)), _damage_by_name():
         driven = _Driven(speed, stop, on_progress or _ignore, inbox or Inbox(), on_open)
         async with closed_afterwards(spec.feed):
-            return await _run_live(spec, await _going_on(spec, left), driven)
+            return await _run_live(spec, await going_on(spec, left), driven)
 
 
 @contextmanager
@@ -203,36 +193,6 @@ def _damage_by_name() -> Iterator[None]:
         raise damage from error
 
 
-async def _anew(spec: SessionSpec, session_id: str, out: Path) -> _Begins:
-    fingerprints = spec.feed.fingerprints()
-    passing("session.folder_made")
-    artifacts = Artifacts(spec, session_id, out, fingerprints)
-    if isinstance(spec.feed, LiveFeed):
-        now = await connected(spec.feed, out)
-        begins = _Begins(session_id, (), iter(()), artifacts, now=now, now_s=monotonic_s())
-    else:
-        first, groups = _open(spec, out)
-        begins = _Begins(session_id, first, groups, artifacts)
-    artifacts.begin(begins.at)
-    passing("session.manifest_written")
-    return begins
-
-
-async def _going_on(spec: SessionSpec, left: Left) -> _Begins:
-    session_id, recorded = left.manifest.session_id, left.recorded
-    artifacts = Artifacts(spec, session_id, left.folder, spec.feed.fingerprints())
-    if isinstance(spec.feed, LiveFeed):
-        last = -1 if recorded is None else recorded.last_bar_at
-        now = await connected(spec.feed, left.folder, None if last < 0 else last)
-        begins = _Begins(session_id, (), iter(()), artifacts, recorded, now, monotonic_s())
-        return replace(begins, began_s=left.began_s)
-    if recorded is None:  # nothing of it has happened yet
-        first, groups = _open(spec, left.folder)
-        return _Begins(session_id, first, groups, artifacts)
-    rest = FeedActor(spec.feed).groups(recorded.last_bar_at)
-    return _Begins(session_id, (), rest, artifacts, recorded, began_s=left.began_s)
-
-
 @dataclass(frozen=True, slots=True)
 class _Driven:
     """How a live session is driven, and by whom: see ``run_paper``."""
@@ -246,32 +206,7 @@ class _Driven:
     """Who others step aside for while an order is on its way."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Begins:
-    """How a live session begins: anew with a first group, or where it was ``recorded``."""
-
-    session_id: str
-    first: Group
-    groups: Iterator[Group]
-    artifacts: Artifacts
-    recorded: Recorded | None = None
-    now: int | None = None
-    """The time of a live feed's source, when it was connected ..."""
-    now_s: float = 0.0
-    """... at this moment."""
-    began_s: float = 0.0
-    """What its recovery is timed from: see ``Left``."""
-    phases: PhaseLog = field(default_factory=PhaseLog)
-
-    @property
-    def at(self) -> int:
-        """Return the session time at which it begins, int ms UTC."""
-        if self.now is not None:
-            return self.now if self.recorded is None else max(self.now, self.recorded.clock)
-        return self.first[0].timestamp if self.recorded is None else self.recorded.clock
-
-
-async def _run_live(spec: SessionSpec, begins: _Begins, driven: _Driven) -> SessionResult:
+async def _run_live(spec: SessionSpec, begins: Begins, driven: _Driven) -> SessionResult:
     artifacts, out, recorded = begins.artifacts, begins.artifacts.out, begins.recorded
     started_s = monotonic_s()
     register = register_of(spec.runs_dir, spec.mode, spec.account)
@@ -333,7 +268,7 @@ async def _found(session: Session, remote: Remote, driven: _Driven) -> tuple[Ado
 
 
 async def _journal(
-    spec: SessionSpec, begins: _Begins, precedence: Precedence
+    spec: SessionSpec, begins: Begins, precedence: Precedence
 ) -> tuple[DurableJournal, FactsKeeper]:
     """Open the journal, with the projections and the facts behind it; or let go of all of them."""
     artifacts, recorded = begins.artifacts, begins.recorded
@@ -352,7 +287,7 @@ async def _journal(
 
 
 async def _to_the_end(
-    session: Session, begins: _Begins, driven: _Driven, watch: StallWatch
+    session: Session, begins: Begins, driven: _Driven, watch: StallWatch
 ) -> tuple[str, int, Exception | None]:
     """Drive a session that has started; return outcome, exit code, and a refusal of its feed."""
     inbox = driven.inbox
@@ -450,41 +385,6 @@ def _keep_what_is_held(inbox: Inbox, register: HoldRegister) -> None:
         register.add(outliving(inbox.session.assembly.holds.view().values()))
     except (OSError, RegisterDamaged) as error:
         structlog.get_logger("session").error("holds_not_durable", error=str(error))
-
-
-def _open(spec: SessionSpec, out: Path) -> tuple[Group, Iterator[Group]]:
-    quarantine = getattr(spec.feed, "write_quarantine_to", None)
-    if quarantine is not None:
-        # Before the first bar is asked for: a bad row may come before any good one.
-        quarantine(out / QUARANTINE)
-    groups = iter(spec.feed.groups())
-    first = next(groups, None)
-    if first is None:
-        raise EmptyFeed("the input holds no bar")
-    return first, chain((first,), groups)
-
-
-def _folder(spec: SessionSpec, session_id: str) -> Path:
-    """Return the session's folder, made and empty; refuse one that holds anything else."""
-    if spec.out is not None:
-        if spec.out.is_dir() and any(spec.out.iterdir()):
-            raise SessionError(f"{spec.out}: found files, expected a new or empty folder")
-        spec.out.mkdir(parents=True, exist_ok=True)
-        return spec.out
-    out = spec.runs_dir / spec.mode / "sessions" / session_id
-    if out.exists():
-        # A simulation's id is a hash of all its inputs: this folder is the same session.
-        shutil.rmtree(out)
-    out.mkdir(parents=True)
-    return out
-
-
-def _lease(spec: SessionSpec, session_id: str) -> SessionLease:
-    """Return the lease of the session's folder, made anew; that of a running one stays as it is."""
-    out = spec.out or spec.runs_dir / spec.mode / "sessions" / session_id
-    if out.is_dir():
-        SessionLease(out).release()
-    return SessionLease(_folder(spec, session_id))
 
 
 def _ignore(_count: int) -> None:

@@ -1,13 +1,10 @@
 """
-The turns of a session.
+The turns of a session, from its start to its end.
 
 Replay and paper over recorded or synthetic data are the same turn over the same groups of
 bars; paper waits between turns until their real time has come, commits to a durable journal,
-and listens. Decisions are a function of configuration, data and seed in both.
-
-One turn, for the bars of one timestamp: timers that are due before; the venue matches resting
-orders against the bars, from their open; the closes become the marks; strategies decide at
-the close, each decision followed to its end; what was journaled is committed and sent.
+and listens. Decisions are a function of configuration, data and seed in both. What happens
+within one turn is in ``actors.moments``; who drives the turns, in ``unpaced`` and ``paced``.
 """
 
 from __future__ import annotations
@@ -17,12 +14,12 @@ from dataclasses import replace
 from functools import cached_property
 from itertools import chain
 
-from actors.assembly import Assembly, Parts, assemble
+from actors.assembly import Parts, assemble
 from actors.execution import ExecutionActor
 from actors.feed import FeedActor, gaps_of
-from actors.health import NOTHING_STALE
 from actors.health.circuits import HEALTH
 from actors.keeping import Recorded, backlog_of, fills_on_their_way, left_states, restore
+from actors.moments import Moments
 from actors.opening import adopt_at_start
 from actors.outcomes import (
     COMPLETED,
@@ -36,22 +33,18 @@ from actors.outcomes import (
 from actors.places import Place
 from actors.reconciler import ReconcilerActor
 from actors.recovering import Recovery
-from actors.runtime import Cell, CellState, Dispatcher, Origin
+from actors.runtime import Cell, CellState, Dispatcher
 from actors.runtime.clock import NEVER, next_midnight
 from actors.runtime.schedule import QueuedDispatcher
 from actors.spec import SessionSpec
 from actors.strategy.warming import Known
 from actors.witness import Witness
-from brokers.contract import News
 from feeds.contract import Arrival, Group, LiveFeed
 from feeds.errors import FeedError
 from messages import (
     KILL_HOLD,
     Adoption,
-    Bar,
     ClockRead,
-    FundingRate,
-    FundingSettled,
     Hold,
     HoldLifted,
     HoldMode,
@@ -59,7 +52,6 @@ from messages import (
     MarketBefore,
     MarketSeen,
     Message,
-    MinimumOrder,
     Quote,
     SessionEnded,
     SessionStarted,
@@ -67,10 +59,8 @@ from messages import (
     is_kill,
 )
 from state.journal import JournalWriter
-from state.money import exact, use_exact_context
+from state.money import use_exact_context
 from state.register import STOPPING
-
-PROGRESS_EVERY = 4096
 
 MIDNIGHT = "session|midnight"
 """The name of the timer that keeps strategies' states."""
@@ -85,7 +75,7 @@ def tag_of(session_id: str) -> str:
     return session_id.rsplit("-", 1)[-1][:10]
 
 
-class Session:
+class Session(Moments):
     """The turns of one session; whoever drives it owns the waiting and the journal's commits."""
 
     left: Mapping[str, bytes] | None = None
@@ -110,7 +100,6 @@ class Session:
         _check_currencies(spec)
         self.spec = spec
         self.session_id = session_id
-        self.journal = journal
         tag = tag_of(session_id)
         self.turns = 0
         self.bars = 0
@@ -123,7 +112,7 @@ class Session:
         self.first_bar_at = start_at = _start_of(first, recorded, now)
         self._recorded = recorded
         factory: Callable[..., Dispatcher] = QueuedDispatcher if spec.queued else Dispatcher
-        self.assembly: Assembly = assemble(
+        assembly = assemble(
             Parts(
                 tag,
                 spec.feed,
@@ -144,7 +133,7 @@ class Session:
             ),
             journal,
         )
-        assembly = self.assembly
+        super().__init__(assembly, journal, alone=len(spec.feed.symbols) == 1)
         self.recovery = Recovery(assembly)
         self.goes_on = recorded is not None
         """Whether an earlier process has left its books: else they begin empty, with cash."""
@@ -157,41 +146,8 @@ class Session:
         assembly.broker.bind(self._deliver if self.witness is None else self._arrived)
         if self.witness is not None:
             self.witness.place = lambda: str(self.place)
-        self._origin: Origin = None
-        # What every turn needs, one attribute away.
-        self._clock = assembly.clock
-        self._working = assembly.broker.working
-        self._kept = assembly.books.brackets.kept
-        self._last = assembly.board.last
-        self._readers = assembly.readers
-        self._alone = len(spec.feed.symbols) == 1
-        self._dispatcher = assembly.dispatcher
-        self._deliver_to = assembly.dispatcher.deliver
-        self._track = assembly.track
-        self._kill = assembly.kill
-        health = assembly.health
-        self._stale = NOTHING_STALE if health is None else health.stale
-        self._fresh = None if health is None else health.fresh
-        limited = assembly.core.risk_memory.watch is not None
-        self._observe_account = assembly.core.observe_account if limited else None
         if recorded is not None:
             restore(self, recorded)
-
-    def _deliver(self, news: News) -> None:
-        assembly = self.assembly
-        if self._kill.running:
-            self._kill.look_soon()
-        if self._origin is None:  # the broker answers a handler that is running
-            assembly.dispatcher.tell_what_follows(assembly.execution_cell, news)
-        else:
-            assembly.dispatcher.tell(assembly.execution_cell, news, self._origin)
-
-    def _arrived(self, news: News) -> None:
-        """Take what a venue elsewhere says: its entry is the journal's last, and its cause."""
-        assembly = self.assembly
-        if self._kill.running:
-            self._kill.look_soon()
-        assembly.dispatcher.tell(assembly.execution_cell, news, self.journal.seq)
 
     def start(self, held: Iterable[Hold] = (), adopted: Iterable[Adoption] = ()) -> None:
         """
@@ -369,132 +325,6 @@ class Session:
                 return
             opened = cell.actor.groups(assembly.core.last_delivered)
 
-    def turn(self, group: Group, at: int) -> None:
-        """
-        Let the moment ``at``, when the bars of ``group`` close, happen up to its commits.
-
-        ``dispatcher.pending`` is true afterwards exactly if something is left to settle.
-        """
-        clock = self._clock
-        if at > clock.now:
-            clock.now = at
-        if self._stale and self._fresh is not None:
-            self._fresh(group)
-        if self._working:
-            self._match(group)
-        if self._kept:
-            self._touch(group)
-        last = self._last
-        deliver = self._deliver_to
-        if self._alone:
-            bar = group[0]
-            last[bar.symbol] = bar
-            if self._observe_account is not None:
-                self._observe_account(at)
-            for cell in self._readers[bar.symbol]:
-                deliver(cell, bar, bar)
-        else:
-            # All closes become marks before anybody decides by one of them.
-            for bar in group:
-                last[bar.symbol] = bar
-            if self._observe_account is not None:
-                self._observe_account(at)
-            readers = self._readers
-            for bar in group:
-                for cell in readers[bar.symbol]:
-                    deliver(cell, bar, bar)
-        track = self._track
-        if track.holdings or at >= track.due:
-            track.close(at, last)
-
-    def observe(self, data: Quote | Tick | FundingRate) -> None:
-        """Let what comes between bars happen: to the venue first, then to the strategies."""
-        assembly = self.assembly
-        board = assembly.board
-        if isinstance(data, FundingRate):
-            board.funding[data.symbol] = data
-            self._settle_funding(data)
-            return
-        self._origin = data
-        if isinstance(data, Quote):
-            board.quotes[data.symbol] = data
-            assembly.broker.on_quote(data)
-        else:
-            assembly.broker.on_tick(data)
-        self._origin = None
-        self._dispatcher.settle()
-        if self._kept:
-            self._touch((data,))
-        for cell in self._readers[data.symbol]:
-            self._deliver_to(cell, data, data)
-
-    def _touch(self, seen: Iterable[Bar | Quote | Tick]) -> None:
-        """Show Execution the prices that take-profits wait for which cannot rest at the venue."""
-        for data in seen:
-            if self.assembly.books.brackets.watches(data.symbol):
-                self._dispatcher.tell(self.assembly.execution_cell, data, data)
-        self._dispatcher.settle()
-
-    def change_minimum(self, minimum: MinimumOrder) -> None:
-        """Let the venue ask for another least order, and tell everybody."""
-        self.assembly.broker.set_minimum(minimum)
-        self._dispatcher.publish("broker", minimum)
-        self._dispatcher.settle()
-
-    def _settle_funding(self, data: FundingRate) -> None:
-        assembly = self.assembly
-        mark = assembly.board.mark(data.symbol)
-        if mark is None:
-            return  # nothing has traded, so nobody holds anything
-        assembly.broker.on_funding(data, mark)
-        settled = FundingSettled(data.symbol, data.timestamp, exact(data.rate), mark)
-        self._dispatcher.tell(assembly.execution_cell, settled, data)
-        self._dispatcher.settle()
-
-    def listen(self) -> None:
-        """Run errands between the messages of a turn too: commands do not wait for slow ones."""
-        errands = self._dispatcher.errands
-        run_errands = self._dispatcher.run_errands
-        deliver = self._dispatcher.deliver
-
-        def deliver_listening(cell: Cell, message: Message, origin: Origin) -> None:
-            if errands:
-                run_errands()
-            deliver(cell, message, origin)
-
-        self._deliver_to = deliver_listening
-
-    def _match(self, group: Group) -> None:
-        assembly = self.assembly
-        board = assembly.board
-        working = self._working
-        broker = assembly.broker
-        settle = self._dispatcher.settle
-        # What the venue does by itself follows from the clock or the bar, not from a handler.
-        self._origin = "clock"
-        broker.on_time(group[0].timestamp)
-        self._origin = None
-        settle()
-        board.opening(group)
-        for bar in group:
-            if bar.symbol in working:
-                self._origin = bar
-                broker.on_bar(bar)
-                self._origin = None
-                settle()
-        board.closed()
-
-    def fire_next(self, until: int) -> bool:
-        """Fire the earliest timer not later than ``until``, at its time; return whether one was."""
-        due = self._clock.pop_due(until)
-        if due is None:
-            return False
-        at, callback = due
-        self._clock.advance(at)
-        callback(at)
-        self._dispatcher.settle()
-        return True
-
     def must_end(self) -> bool:
         """Return whether the supervisor has given the session up."""
         return self.assembly.supervisor.halted is not None
@@ -584,41 +414,3 @@ def _check_currencies(spec: SessionSpec) -> None:
                 f"{symbol} settles in {instrument.settle}, but the account is in {spec.currency}: "
                 f"a session has one currency"
             )
-
-
-def drive(session: Session, groups: Iterator[Group], on_progress: Callable[[int], None]) -> None:
-    """
-    Run every turn as fast as it goes, committing as it goes (simulation).
-
-    A kill ends it, as soon as the venue has confirmed.
-    """
-    clock = session.assembly.clock
-    dispatcher = session.assembly.dispatcher
-    supervisor = session.assembly.supervisor
-    kill = session.assembly.kill
-    timeframe_ms = session.spec.feed.timeframe_ms
-    several = len(session.spec.feed.symbols) > 1
-    turn = session.turn
-    taken = 0
-    beyond_first = 0
-    try:
-        for count, group in enumerate(groups, start=1):
-            at = group[0].timestamp + timeframe_ms
-            if clock.next_timer_at < at:
-                while session.fire_next(at - 1):
-                    dispatcher.settle_all()
-                if supervisor.halted is not None or (kill.report and kill.report.confirmed):
-                    break
-            turn(group, at)
-            taken = count
-            if dispatcher.pending:
-                dispatcher.settle_all()
-                if supervisor.halted is not None:
-                    break
-            if several:
-                beyond_first += len(group) - 1
-            if not count % PROGRESS_EVERY:
-                on_progress(count + beyond_first)
-    finally:
-        session.turns = taken
-        session.bars = taken + beyond_first

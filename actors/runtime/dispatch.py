@@ -6,7 +6,8 @@ delivered to the receivers that the topology names for its class, one after the 
 whatever follows from it is finished before the next. Because handlers have returned before
 their effects are delivered, nobody is ever entered twice, and since an idle receiver with an
 empty mailbox could not be overtaken by anything, its handler is called at once (*fused*): the
-mailbox is used when a receiver is not running, has a backlog, or a hold keeps a message.
+mailbox is used when a receiver is not running, has a backlog, or a hold keeps a message (see
+``slow_road``).
 
 ``QueuedDispatcher`` in ``schedule`` sends every message through a mailbox and lets a tape
 choose what steps next; its default choices give the same journal, byte for byte.
@@ -20,65 +21,43 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from types import CodeType
-from typing import Any, NamedTuple
+from typing import Any
 
 from actors.runtime import limits
-from actors.runtime.cell import AfterCommit, Cell, CellState, Effect, SetTimer
+from actors.runtime.backlog import Backlog, on_their_way, put_back
+from actors.runtime.cell import AfterCommit, Cell, Effect, SetTimer
 from actors.runtime.clock import Clock
 from actors.runtime.holds import HoldSet
 from actors.runtime.interrupt import HandlerStuck
-from actors.runtime.mailbox import MailboxFull, Origin
-from actors.runtime.routes import Deep, Guardian, Route, origin_text
-from messages import (
-    Cause,
-    HoldMode,
-    Lane,
-    Message,
-    Overflow,
-    ReasonCode,
-    Wake,
-)
+from actors.runtime.mailbox import Origin
+from actors.runtime.routes import Route, origin_text
+from actors.runtime.slow_road import OPEN_LANE, SlowRoad
+from actors.runtime.timers import Timers
+from messages import Message
 from state.journal import JournalWriter
 
 CAUGHT = (Exception, SystemExit, HandlerStuck)
 """What a handler may raise without taking the process with it."""
 
-OPEN_LANE = Lane.OPEN
-"""Looked up once: members of an enum are slow to reach in Python 3.11."""
-
 UNCLAIMED = "unclaimed"
 """The origin of what a running handler brings about, until that handler's first event."""
 
 
-class Backlog(NamedTuple):
-    """Messages on their way, each as (actor, message, origin): told, and queued in mailboxes."""
-
-    told: list[tuple[str, Message, str]]
-    queued: list[tuple[str, Message, str]]
-
-
-class Dispatcher:
+class Dispatcher(SlowRoad):
     """The fused dispatcher; see the module's theory of operation."""
 
     def __init__(self, journal: JournalWriter, clock: Clock, holds: HoldSet) -> None:
         """Deliver by ``clock``, journal to ``journal``, and mind ``holds``."""
+        super().__init__(holds)
         self.journal = journal
         self._append = journal.append
         self.clock = clock
-        self.holds = holds
-        self.guardian: Guardian | None = None
-        self.cells: dict[str, Cell] = {}
         self._routes: dict[type, Route] = {}
         # Both are emptied at every quiescence: they hold what one stimulus brings about.
         self._inbox: deque[tuple[Cell, Message, Origin]] = deque()  # seam: see above
-        self._ready: dict[str, Cell] = {}
         self._commits: deque[tuple[Cell, Message, Origin]] = deque()  # seam: see above
-        self._timers: dict[tuple[str, str], tuple[int, int]] = {}
-        self._generation = 0
-        self._depth = 0
+        self._timers = Timers(clock, self.tell)
         self._unclaimed = 0
-        self.pending = False
-        """Whether anything is left to settle or to commit: all that a turn has to look at."""
         self.errands: deque[Callable[[], object]] = deque()  # seam: bounded by who adds to it
         """What to do where no handler is running; any thread may add to it."""
 
@@ -243,13 +222,7 @@ class Dispatcher:
         For whoever keeps a session's state between two handlers. What waits for a commit is not
         among it: after a restart the commit has been made, and what it was for is in doubt.
         """
-        told = [(cell.name, message, origin_text(origin)) for cell, message, origin in self._inbox]
-        queued = []
-        for cell in self.cells.values():
-            for message, letter in cell.mailbox.letters() if len(cell.mailbox) else ():
-                origin = letter.origin if isinstance(letter, Deep) else letter
-                queued.append((cell.name, message, origin_text(origin)))
-        return Backlog(told, queued)
+        return on_their_way(self._inbox, self.cells.values())
 
     def take_back(self, backlog: Backlog) -> None:
         """
@@ -257,11 +230,7 @@ class Dispatcher:
 
         In its mailbox a message keeps its place before all that follows from what was told.
         """
-        for name, message, origin in backlog.queued:
-            cell = self.cells[name]
-            cell.mailbox.put(message, origin if cell.check is None else Deep(origin, 0))
-        for name, message, origin in backlog.told:
-            self.tell(self.cells[name], message, origin)
+        put_back(backlog, self.cells, self.tell)
 
     def settle_all(self) -> None:
         """Bring the system to quiescence with every commit made at once (simulation only)."""
@@ -285,34 +254,6 @@ class Dispatcher:
         cell, message, origin = self._commits.popleft()
         self.deliver(cell, message, origin)
 
-    def step(self, cell: Cell) -> bool:
-        """Handle one queued message of ``cell``; return whether there was one it may handle."""
-        if cell.state is not CellState.RUNNING:
-            return False
-        letter = cell.mailbox.pop(self._blocked if self.holds.active else None)
-        if letter is None:
-            return False
-        if not len(cell.mailbox):
-            cell.direct = not cell.deferred
-        message, origin = letter
-        if isinstance(origin, Deep):
-            self._handle_deep(cell, message, origin)
-        else:
-            self._handle(cell, message, origin)
-        return True
-
-    def _handle_deep(self, cell: Cell, message: Message, deep: Deep) -> None:
-        before, self._depth = self._depth, deep.depth
-        try:
-            self._handle(cell, message, deep.origin)
-        finally:
-            self._depth = before
-
-    @property
-    def _nesting(self) -> int:
-        """Return how deep in a chain of causes a message is put."""
-        return self._depth
-
     def incarnate(self, cell: Cell) -> None:
         """Make a new incarnation; raises what its factory raises, or ``HandlerStuck``."""
         cell.incarnate()
@@ -333,12 +274,6 @@ class Dispatcher:
             return
         if effects:
             self.emit(cell, effects, "start")
-
-    def wake(self, cell: Cell) -> None:
-        """Look into ``cell``'s mailbox at the next ``settle``."""
-        if len(cell.mailbox):
-            self._ready[cell.name] = cell
-            self.pending = True
 
     # -- delivery
 
@@ -445,29 +380,11 @@ class Dispatcher:
             self._commits.append((cell, effect.message, origin))
             self.pending = True
         elif type(effect) is SetTimer:
-            self._arm(cell, effect)
+            self._timers.arm(cell, effect)
         elif isinstance(effect, Message):
             self._send(cell.name, effect, origin)
         else:
             self._failed(cell, message, TypeError(f"{effect!r} is no effect"))
-
-    def _arm(self, cell: Cell, timer: SetTimer) -> None:
-        key = (cell.name, timer.key)
-        older = self._timers.pop(key, None)
-        if older is not None:
-            self.clock.cancel(older[0])
-        self._generation += 1
-        generation = self._generation
-
-        def fire(at: int) -> None:
-            if not timer.counted:
-                self.clock.fired -= 1
-            if self._timers.get(key, (0, 0))[1] == generation:
-                del self._timers[key]
-                self.tell(cell, Wake(cell.name, timer.key, generation, at), "timer")
-
-        name = f"{cell.name}|{timer.key}"
-        self._timers[key] = (self.clock.call_at(timer.at, fire, name), generation)
 
     def deliver(self, cell: Cell, message: Message, origin: Origin) -> None:
         """Hand one message to one receiver, to completion, or into its mailbox if it must wait."""
@@ -516,31 +433,6 @@ class Dispatcher:
         elif self._unclaimed:
             self._claim(origin)
 
-    def _failed(self, cell: Cell, message: Message | None, error: BaseException) -> None:
-        assert self.guardian is not None, "a dispatcher runs under a supervisor"
-        if message is not None:
-            cell.dead += 1
-        cell.failures += 1
-        self.guardian.actor_failed(cell, message, error)
-        if message is not None and cell.actor is not None:
-            self._answer_for(cell, message)
-
-    def _answer_for(self, cell: Cell, message: Message) -> None:
-        assert self.guardian is not None, "a dispatcher runs under a supervisor"
-        assert cell.actor is not None, "only an actor that has lived can fail"
-        try:
-            effects = tuple(cell.actor.lost(message) or ())
-        except Exception as error:  # noqa: BLE001 - journaled: nobody can be told any more
-            self.guardian.dead_letter(cell, message, "unanswered", repr(error))
-            return
-        if effects:
-            self.emit_now(cell, effects, "failure")
-
-    def _undeliverable(self, cell: Cell, message: Message) -> None:
-        assert self.guardian is not None, "a dispatcher runs under a supervisor"
-        cell.dead += 1
-        self.guardian.dead_letter(cell, message, "no_handler")
-
     def _checked(self, cell: Cell, effects: Iterable[Any]) -> tuple[Effect, ...]:
         """Keep code that is not ours to what it may say, and to how long it may go on."""
         assert cell.check is not None, "only what is not trusted is checked"
@@ -555,103 +447,3 @@ class Dispatcher:
             if isinstance(effect, Message):
                 self.guardian.dead_letter(cell, effect, "dispatch_depth")
         return ()
-
-    # -- the slow road: mailboxes and holds
-
-    def _blocked(self, message: Message) -> bool:
-        return self.holds.mode(message) is HoldMode.BLOCK
-
-    def _queue(self, cell: Cell, message: Message, origin: Origin) -> None:
-        assert self.guardian is not None, "a dispatcher runs under a supervisor"
-        if cell.state in (CellState.QUARANTINED, CellState.STOPPED):
-            cell.dead += 1
-            # Market data and what an abandoned actor missed is counted, not journaled each time.
-            if message.lane is not Lane.DATA and not cell.abandoned:
-                self.guardian.dead_letter(cell, message, cell.state.value)
-            return
-        if message.lane is OPEN_LANE and self.holds.active:
-            mode = self.holds.mode(message)
-            if mode is not None and mode is not HoldMode.BLOCK:
-                self._refuse(cell, message, self.holds.causes(message), origin)
-                return
-            if mode is None and cell.direct:
-                self._handle(cell, message, origin)
-                return
-        try:
-            # Of what is not ours alone a chain of answers can come that has no end.
-            letter = origin if cell.check is None else Deep(origin, self._nesting)
-            cell.mailbox.put(message, letter)
-        except MailboxFull:
-            self._full(cell, message, origin)
-            return
-        cell.direct = False
-        self._ready[cell.name] = cell
-        self.pending = True
-        if cell.mailbox.escalate:
-            cell.mailbox.escalate = False
-            self.guardian.lane_overflowed(cell, message)
-
-    def _full(self, cell: Cell, message: Message, origin: Origin) -> None:
-        assert self.guardian is not None, "a dispatcher runs under a supervisor"
-        if message.overflow is Overflow.DROP_NEWEST:
-            cell.dead += 1  # counted; an observation is not worth a journal entry
-            return
-        if message.overflow is Overflow.REFUSE:
-            cause = Cause(ReasonCode.MAILBOX_FULL, f"actor={cell.name} lane={message.lane.name}")
-            self._refuse(cell, message, (cause,), origin)
-            return
-        cell.dead += 1
-        self.guardian.dead_letter(cell, message, "mailbox_full")
-        self.guardian.lane_overflowed(cell, message)
-
-    def _refuse(
-        self, cell: Cell, message: Message, causes: tuple[Cause, ...], origin: Origin
-    ) -> None:
-        assert cell.actor is not None, "only an actor that has lived can be asked"
-        try:
-            effects = tuple(cell.actor.refuse(message, causes) or ())
-        except Exception as error:  # noqa: BLE001 - the supervisor's business, never lost
-            self._failed(cell, message, error)
-            return
-        cell.refused += 1
-        if effects:
-            self.emit_now(cell, effects, origin)
-
-    def drain(self, mode: HoldMode) -> int:
-        """
-        Answer every queued OPEN message that a hold of ``mode`` covers; return how many.
-
-        Called when a hold is placed: what was already waiting is treated like what comes.
-        Strategies hear of it once all is answered: a thousand answers must not wait for what each
-        of them brings about.
-        """
-        count = 0
-        talking = [each for each in self.strangers() if not each.deferred]
-        for stranger in talking:
-            stranger.defer(deferred=True)
-        try:
-            for cell in self.cells.values():
-                taken = cell.mailbox.take_open(lambda message: self.holds.mode(message) is mode)
-                for message, origin in taken:
-                    self._refuse(cell, message, self.holds.causes(message), origin)
-                    count += 1
-                if taken:
-                    cell.become(cell.state)
-        finally:
-            for stranger in talking:
-                stranger.defer(deferred=False)
-        return count
-
-    def strangers(self) -> list[Cell]:
-        """Return the actors whose code is not ours: strategies."""
-        return [cell for cell in self.cells.values() if cell.check is not None]
-
-    def defer_strangers(self, *, deferred: bool) -> None:
-        """Let everybody else go before strategies from now on, or no longer."""
-        for cell in self.strangers():
-            cell.defer(deferred=deferred)
-
-    def release(self) -> None:
-        """Look into every mailbox again: a hold was lifted or an actor came back."""
-        for cell in self.cells.values():
-            self.wake(cell)

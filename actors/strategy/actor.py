@@ -6,27 +6,22 @@ strategy's durable state. The desk and the plans outlive a failing strategy obje
 made anew and restored from its last snapshot.
 
 Order of things, for news of an order: the desk, the backoff, the rollback, the plan, and then the
-strategy's own hooks. Order of effects, for whatever a hook returned: what became of states,
-backoffs and plans first, then new plans, then the other intents, in the order in which they were
-returned: a plan is on record before anything that is asked for in its name.
+strategy's own hooks. What goes out, and in which order, is in ``outgoing``.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import chain
 from typing import Any, TypeVar
 
-import msgspec
-
-from actors.runtime import Actor, Effect, Effects, SetTimer
+from actors.runtime import Effects, SetTimer
 from actors.runtime.cell import Handler
-from actors.strategy.answers import Answers
-from actors.strategy.asked import are_plain, joined
-from actors.strategy.border import MalformedIntent, UnreadyState, own_intents
+from actors.strategy.asked import joined
+from actors.strategy.border import UnreadyState
 from actors.strategy.house import House, state_of
 from actors.strategy.news import ends, rejection_of
+from actors.strategy.outgoing import Outgoing
 from actors.strategy.states import BookStates
 from actors.strategy.warming import warm_up
 from messages import (
@@ -36,18 +31,12 @@ from messages import (
     Cause,
     ExecutionReport,
     Intent,
-    IntentAction,
     IntentEnded,
     Message,
     MinimumOrder,
-    OpenIntent,
     OrderFamily,
-    PauseIntent,
-    PlanChanged,
-    PlanIntent,
     Quote,
     ReasonCode,
-    ReduceIntent,
     RiskDecision,
     SnapshotTaken,
     Tick,
@@ -63,7 +52,7 @@ from strategies.plans import Told
 Data = TypeVar("Data", Bar, Quote, Tick)
 
 
-class StrategyActor(Actor):
+class StrategyActor(Outgoing):
     """One incarnation of a strategy."""
 
     def __init__(self, house: House, make: Callable[[Desk], Strategy], saved: str | None) -> None:
@@ -71,10 +60,7 @@ class StrategyActor(Actor):
         desk = house.desk
         house.plans.undo()
         desk.settle_drafts(())  # what an earlier incarnation made and never returned
-        self.house = house
-        self.desk = desk
-        self.plans = house.plans
-        self.strategy = make(desk)
+        super().__init__(house, make(desk))
         self.backoff = self.strategy.execution_backoff()
         if saved is not None:
             self._restore(json.loads(saved))
@@ -83,19 +69,11 @@ class StrategyActor(Actor):
         for minimum in self._minimums():
             self._note_minimum(minimum)
         kind = type(self.strategy)
-        has_states = kind.book_state is not Strategy.book_state
-        self.states = (
-            BookStates(self.strategy, desk, house.sides, house.books) if has_states else None
-        )
-        self._asks = kind.can_submit_order is not Strategy.can_submit_order
+        if self._has_states:
+            self.states = BookStates(self.strategy, desk, house.sides, house.books)
         self._wants_fills = kind.on_fill is not Strategy.on_fill
         self._wants_updates = kind.on_order_update is not Strategy.on_order_update
-        self._plain = not has_states and not kind.uses_plans
         self.eager = self._wants_updates and kind.hears_progress
-        self._answers = Answers(desk.strategy)
-        """What each hook answered to the last news of an order."""
-        self._own: list[Effect] = []
-        """What this actor has to say itself, before what the strategy asks for."""
         self._noted: Message | None = None
         """The last news that the desk has."""
 
@@ -364,113 +342,6 @@ class StrategyActor(Actor):
             if done is not None:
                 self._own.append(done)
 
-    # -- what goes out
-
-    def _told(self, told: Iterable[Told]) -> Iterable[Asked]:
-        """Return what a plan asks for; what it tells is this actor's to say."""
-        asked: list[Asked] = []
-        for each in told:
-            if isinstance(each, PlanChanged):
-                self._own.append(each)
-            else:
-                asked.append(each)
-        return asked
-
-    def _with_own(self, effects: Effects, symbol: str = "") -> Effects:
-        """Return ``effects``, or none instead of nothing where this actor has something to say."""
-        if self.states is not None and effects is None:
-            self._own.extend(self.states.changes((symbol,) if symbol else self.desk.symbols))
-        return () if effects is None and self._own else effects
-
-    def checked(self, effects: Iterable[Any]) -> tuple[Effect, ...]:
-        """
-        Return what a handler returned in the form in which it goes out.
-
-        Raises ``ForeignEffect`` and ``MalformedIntent`` for what a strategy must not return.
-        """
-        asked = own_intents(self.desk, effects)
-        if self._plain and not self._own and are_plain(asked):
-            return tuple(map(self._asked, asked)) if self._asks else asked
-        own, self._own = self._own, []
-        out: list[Effect] = []
-        for intent in asked:
-            out.extend(self._prepared(intent))
-        if self.states is not None:
-            own.extend(self.states.changes(self.desk.symbols))
-        self.plans.settle()
-        if self.plans:  # what the first step brings about may ask for more in a later plan's name
-            out.sort(key=lambda effect: not isinstance(effect, PlanIntent))
-        # What was said meanwhile belongs to what is said here: a plan's own news, timers.
-        return (*own, *self._said(), *out)
-
-    def _said(self) -> list[Effect]:
-        own, self._own = self._own, []
-        return own
-
-    def _prepared(self, intent: Asked) -> Iterable[Effect]:
-        """Return one intent of the strategy's, with what goes before or after it."""
-        if isinstance(intent, OpenIntent | ReduceIntent):
-            return self._prepared_order(intent)
-        if isinstance(intent, PlanIntent):
-            return self._prepared_plan(intent)
-        if isinstance(intent, PauseIntent):
-            self.house.pause(intent)
-        return (intent,)
-
-    def _prepared_order(self, intent: OpenIntent | ReduceIntent) -> Iterable[Effect]:
-        before: tuple[Effect, ...] = ()
-        if intent.intent_id in self.desk.kept:
-            if self.states is None:
-                raise MalformedIntent(
-                    "policy.rollback",
-                    intent.policy.rollback.value,
-                    "a book_state to go back to",
-                    effect=intent,
-                )
-            before = (self.states.arm(intent),)
-        return (*before, self._asked(intent) if self._asks else intent)
-
-    def _asked(self, intent: Asked) -> Asked:
-        """Return an intent with what the strategy's own circuit says of it, if it is an opening."""
-        if type(intent) is OpenIntent:
-            why_not = self.strategy.can_submit_order(intent)
-            if why_not:
-                return msgspec.structs.replace(intent, withheld=str(why_not))
-        return intent
-
-    def _prepared_plan(self, intent: PlanIntent) -> Iterable[Effect]:
-        if not type(self.strategy).uses_plans:
-            raise MalformedIntent(
-                "uses_plans", found=False, expected="True, to have plans", effect=intent
-            )
-        problems, told = self.plans.take(intent)
-        if problems:
-            return self._invalid(intent, problems)
-        steps = self._told(told)
-        self.desk.settle_drafts(steps)
-        self._own.extend(SetTimer(key, at) for key, at in self.plans.timers())
-        return (intent, *chain.from_iterable(self._prepared(step) for step in steps))
-
-    def _invalid(self, intent: PlanIntent, problems: list[str]) -> Iterable[Effect]:
-        causes = tuple(Cause(ReasonCode.PLAN_INVALID, problem) for problem in problems)
-        now = self.desk.now
-        rejection = Rejection(
-            intent.intent_id,
-            "",
-            intent.symbol,
-            intent.position_side,
-            IntentAction.UPDATE_PLAN,
-            causes,
-            now,
-            "strategy",
-        )
-        decision = RiskDecision(
-            intent.intent_id, intent.strategy, intent.symbol, Verdict.DENIED, now, causes=causes
-        )
-        answer = self.strategy.on_order_rejected(rejection)
-        then = own_intents(self.desk, self._answers.take("on_order_rejected", answer))
-        return (intent, decision, *chain.from_iterable(self._prepared(each) for each in then))
-
     # -- state
 
     def snapshot(self) -> SnapshotTaken:
@@ -492,12 +363,3 @@ class StrategyActor(Actor):
     def place_of(self, message: Message | None, error: BaseException) -> str:
         """Return the line of the strategy's own that an error came from; empty if none is known."""
         return self._answers.place_of(type(self.strategy), message, error)
-
-    def withdrawn(self, effects: Iterable[Effect]) -> None:
-        """Take intents that will not be sent off the desk."""
-        each = tuple(effects)
-        if any(isinstance(effect, PlanIntent) for effect in each):
-            self.plans.unsettle()
-        unsent = [effect.intent_id for effect in each if isinstance(effect, Intent)]
-        self.desk.withdraw(unsent)
-        self.plans.forget(unsent)

@@ -2,9 +2,9 @@
 The broker of the virtual venue.
 
 Theory of operation. ``submit``, ``cancel`` and ``query`` put a job in a bounded queue and return;
-workers that ``run`` owns make the calls. The jobs of one order are done one after the other, those
-of different orders side by side. News comes in answers and by a question that is always open, and
-both go through one ``NewsStream``: whichever is first, each item is delivered once and in order.
+workers that ``run`` owns make the calls (see ``jobs``). News comes in answers and by a question
+that is always open, and both go through one ``NewsStream``: whichever is first, each item is
+delivered once and in order.
 
 What an order's submit comes to: the venue's verdict is news like any other. A request that the
 venue has certainly not looked at is a rejection, of which the venue knows nothing. Everything else
@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from decimal import Decimal
 from functools import partial
 from typing import Any, Final
@@ -31,15 +30,8 @@ from brokers.contract import News, Survey, VenueSilent, VenueUnreachable
 from brokers.matching import FundingPayment
 from brokers.virtual import wire
 from brokers.virtual.address import MachineClock, VenueAddress
-from brokers.virtual.calls import (
-    Done,
-    Line,
-    NotLookedAt,
-    Outcome,
-    asked_again,
-    cause_of,
-    words,
-)
+from brokers.virtual.calls import Done, Line, NotLookedAt, Outcome, asked_again, cause_of, words
+from brokers.virtual.jobs import Jobs
 from brokers.virtual.limits import (
     IN_FLIGHT_MAX,
     JOBS_MAX,
@@ -95,11 +87,7 @@ class VirtualBroker:
         self._line = Line(address.url, address.key, address.timeout_s, self._next_id)
         self._deliver: Callable[[News], object] = _unbound
         self._tell: Callable[[ToolReport], object] = _unwatched
-        self._jobs: asyncio.Queue[_Job] = asyncio.Queue(JOBS_MAX)
-        self._ends: dict[str, anyio.Event] = {}
-        self._handed_over = 0
-        self._finished: set[int] = set()
-        self._finished_upto = 0
+        self._jobs = Jobs(self._woken, clock.sleep_s)
         self._unsaid = 0
         self._account: Account | None = None
         self._account_at = 0
@@ -198,25 +186,25 @@ class VirtualBroker:
 
     def on_bar(self, bar: Bar) -> None:
         """Show the venue a closed bar."""
-        self.market.show(bar, self._handed_over)
+        self.market.show(bar, self._jobs.handed_over)
 
     def on_quote(self, quote: Quote) -> None:
         """Show the venue a quote."""
-        self.market.show(quote, self._handed_over)
+        self.market.show(quote, self._jobs.handed_over)
 
     def on_tick(self, tick: Tick) -> None:
         """Show the venue a public trade."""
-        self.market.show(tick, self._handed_over)
+        self.market.show(tick, self._jobs.handed_over)
 
     def on_funding(self, rate: FundingRate, mark: float | Decimal) -> list[FundingPayment]:
         """Let the venue settle funding; what it pays is in its account, not in the answer."""
         settled = FundingAtMark(rate.symbol, rate.timestamp, rate.rate, exact(mark))
-        self.market.show(settled, self._handed_over)
+        self.market.show(settled, self._jobs.handed_over)
         return []
 
     def set_minimum(self, minimum: MinimumOrder) -> None:
         """Let the venue ask for another least order from now on."""
-        self.market.show(minimum, self._handed_over)
+        self.market.show(minimum, self._jobs.handed_over)
 
     def on_time(self, now: int) -> None:
         """Do nothing: the venue has the time from its market."""
@@ -257,7 +245,7 @@ class VirtualBroker:
         """Make the calls and hear the news, until cancelled."""
         async with anyio.create_task_group() as tasks:
             for _ in range(IN_FLIGHT_MAX):
-                tasks.start_soon(self._work)
+                tasks.start_soon(self._jobs.work)
             tasks.start_soon(self._listen)
             if self.market.source:
                 tasks.start_soon(self._show_market)
@@ -277,7 +265,7 @@ class VirtualBroker:
     @property
     def is_quiet(self) -> bool:
         """Return whether all that was handed over is done and all news is in."""
-        done = self._finished_upto == self._handed_over and not self._unsaid
+        done = self._jobs.are_done and not self._unsaid
         return done and not self.market and self.stream.is_whole
 
     async def refresh(self) -> None:
@@ -300,39 +288,12 @@ class VirtualBroker:
 
         asyncio.get_running_loop().call_soon(said)
 
+    def _woken(self) -> None:
+        self.wake()
+
     def _hand_over(self, name: str, work: Callable[[], Awaitable[None]], now: int) -> bool:
         self._now = max(self._now, now)
-        number = self._handed_over + 1
-        job = _Job(number, name, work, self._ends.get(name), anyio.Event())
-        try:
-            self._jobs.put_nowait(job)
-        except asyncio.QueueFull:
-            return False
-        self._handed_over = number
-        if name:
-            self._ends[name] = job.done
-        return True
-
-    async def _work(self) -> None:
-        while True:
-            job = await self._jobs.get()
-            # Its predecessor was taken before it, so somebody is at work on it.
-            if job.after is not None:
-                await job.after.wait()
-            try:
-                await job.work()
-            finally:
-                job.done.set()
-                if self._ends.get(job.name) is job.done:
-                    del self._ends[job.name]
-                self._finish(job.number)
-
-    def _finish(self, number: int) -> None:
-        self._finished.add(number)
-        while self._finished_upto + 1 in self._finished:
-            self._finished_upto += 1
-            self._finished.discard(self._finished_upto)
-        self.wake()
+        return self._jobs.hand_over(name, work)
 
     async def _submit(self, request: OrderRequest) -> None:
         window_ms = self.address.recv_window_ms
@@ -463,7 +424,7 @@ class VirtualBroker:
         while True:
             await self.market.some()
             # An order that was handed over before a bar meets that bar.
-            await self._after(self.market.barrier)
+            await self._jobs.after(self.market.barrier)
             shown = self.market.batch()
             outcome = await self._line.post(wire.MARKET, shown)
             self._heard(outcome)
@@ -474,26 +435,6 @@ class VirtualBroker:
                 continue
             await self._clock.sleep_s(wait_s)
             wait_s = min(2 * wait_s, RETRY_MAX_S)
-
-    async def _after(self, number: int) -> None:
-        """Return when all up to hand-over ``number`` are done: a call ends by its time out."""
-        while self._finished_upto < number:
-            pending = next(iter(self._ends.values()), None)
-            if pending is None:
-                await self._clock.sleep_s(LOOK_S)
-            else:
-                await pending.wait()
-
-
-@dataclass(frozen=True, slots=True)
-class _Job:
-    """One request: its number, whose, what to do, after what."""
-
-    number: int
-    name: str
-    work: Callable[[], Awaitable[None]]
-    after: anyio.Event | None
-    done: anyio.Event
 
 
 _FULL: Final = Cause(ReasonCode.VENUE_REJECTED, f"not sent: {JOBS_MAX} requests wait already")

@@ -32,18 +32,14 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import os
 import random
 import shutil
-import signal
 import ssl
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from pathlib import Path
@@ -58,9 +54,11 @@ import aiohttp  # noqa: E402
 import anyio  # noqa: E402
 import run  # noqa: E402
 from aiohttp.http_writer import StreamWriter  # noqa: E402
-from day_house import BTC, DAEMON, INSTRUMENTS  # noqa: E402
+from day_house import BTC  # noqa: E402
 from kills import percentile  # noqa: E402
+from resident import memory  # noqa: E402
 from session_world import Script, make_spec  # noqa: E402
+from still_exchange import PRICE, exchange  # noqa: E402
 
 from actors.inbox import Inbox  # noqa: E402
 from actors.risk import RiskLimits  # noqa: E402
@@ -85,7 +83,6 @@ from state.reconciliation_policy import Policy, ReconciliationPlan  # noqa: E402
 
 TARGET_MS = 1.0
 BAR_MS = 10
-PRICE = 103_000.0
 ORDER = b"POST /fapi/v1/order"
 QUANTITY = Decimal("0.01")
 WARM_UP = 50
@@ -155,47 +152,6 @@ def _watch_sockets() -> None:
 
     StreamWriter._write = written  # type: ignore[method-assign]
     StreamWriter._writelines = many_written  # type: ignore[method-assign]
-
-
-# ---------------------------------------------------------------------------------- the exchange
-
-
-@contextmanager
-def exchange(folder: Path) -> Iterator[dict[str, str]]:
-    """Serve an exchange that stands still at one price; give its address and its keys."""
-    bars = "".join(f"{1_700_000_000_000 + n * 60_000},{PRICE},{PRICE},{PRICE},{PRICE},1000\n"
-                   for n in range(5))  # fmt: skip
-    (folder / "bars.csv").write_text("timestamp,open,high,low,close,volume\n" + bars)
-    (folder / "instruments.toml").write_text(INSTRUMENTS)
-    (folder / "venue.toml").write_text(
-        f'[session]\ncash = "1000000"\ndir = "{folder}/venue-runs"\n'
-        f'[universe]\ninstruments = "{folder}/instruments.toml"\n'
-    )
-    command = [sys.executable, "-m", "tidegate", "venue", "-c", str(folder / "venue.toml")]
-    command += ["--dialect", "binanceusdm", "--speed", "0", "--limits-times", "100000", "--json"]
-    command += ["--data", f"{folder}/bars.csv@{BTC}"]
-    with (folder / "venue.log").open("w") as log:
-        started = subprocess.Popen(
-            command,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
-            stdout=subprocess.PIPE,
-            stderr=log,
-            text=True,
-        )
-    assert started.stdout is not None
-    try:
-        said = ""
-        while not said.endswith("}\n"):
-            line = started.stdout.readline()
-            assert line, (folder / "venue.log").read_text()
-            said += line
-        told = json.loads(said)
-        for name in ("key_file", "secret_file"):
-            told[name.removesuffix("_file")] = Path(told[name]).read_text().strip()
-        yield told
-    finally:
-        started.send_signal(signal.SIGTERM)
-        started.communicate(timeout=60)
 
 
 # ----------------------------------------------------------------------------------- the session
@@ -407,7 +363,7 @@ async def raw(told: Mapping[str, Any], orders: int, pause_s: float) -> list[dict
     return parts[WARM_UP:]
 
 
-# ------------------------------------------------------------------------ the disk, and the memory
+# ----------------------------------------------------------------------------------------- the disk
 
 
 def syncs(folder: Path) -> list[float]:
@@ -423,63 +379,6 @@ def syncs(folder: Path) -> list[float]:
             found.append((time.perf_counter_ns() - began) / 1e6)
     path.unlink()
     return found
-
-
-def memory(told: Mapping[str, Any], folder: Path) -> dict[str, float]:
-    """Return the resident MiB of a daemon at the exchange, now and at most, and of its child."""
-    text = DAEMON.format(
-        cash=1_000_000,
-        folder=folder,
-        mode="one_way",
-        port=told["port"],
-        ca=told["ca_file"],
-        symbols=f'"{BTC}"',
-        speed=1.0,
-        warm_up=3,
-        patience=3_600,
-        every=30,
-    )
-    text += '[reconciliation.policies]\nbalance_drift = "adopt"\n'
-    text += f'[[strategies]]\nname = "sma"\nuse = "sma_cross"\nsymbols = ["{BTC}"]\n'
-    configured = folder / "daemon.toml"
-    configured.write_text(text)
-    environment = {
-        **os.environ,
-        "PYTHONPATH": str(ROOT),
-        "TIDEGATE_VENUE__CREDENTIALS__API_KEY": told["key"],
-        "TIDEGATE_VENUE__CREDENTIALS__SECRET": told["secret"],
-    }
-    log_path = folder / "daemon.log"
-    with log_path.open("w") as log:
-        daemon = subprocess.Popen(
-            [sys.executable, "-m", "tidegate", "trade", "-c", str(configured), "--new"],
-            env=environment,
-            stdout=subprocess.DEVNULL,
-            stderr=log,
-        )
-    try:
-        deadline_s = time.monotonic() + PATIENCE_S
-        while "session_started" not in log_path.read_text():
-            assert daemon.poll() is None, log_path.read_text()
-            assert time.monotonic() < deadline_s, log_path.read_text()
-            time.sleep(0.1)
-        time.sleep(5.0)
-        children = Path(f"/proc/{daemon.pid}/task/{daemon.pid}/children").read_text().split()
-        own = _status(daemon.pid)
-        return {
-            "daemon": own["VmRSS"],
-            "daemon at most": own["VmHWM"],
-            "artifacts": sum(_status(int(child))["VmRSS"] for child in children),
-        }
-    finally:
-        daemon.send_signal(signal.SIGTERM)
-        daemon.communicate(timeout=60)
-
-
-def _status(pid: int) -> dict[str, float]:
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    pairs = (line.split(":") for line in lines if line.startswith(("VmRSS", "VmHWM")))
-    return {name: int(value.split()[0]) / 1024 for name, value in pairs}
 
 
 # --------------------------------------------------------------------------------------- the table

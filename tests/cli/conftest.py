@@ -14,6 +14,10 @@ from typer.testing import CliRunner, Result
 
 from tidegate.cli import app
 
+HERE = Path(__file__).parent
+# Tests are no packages (importmode=importlib), so the modules that they share need a path.
+sys.path[:0] = [str(HERE)]
+
 ROOT = Path(__file__).resolve().parents[2]
 Tidegate = Callable[..., Result]
 Process = Callable[..., "subprocess.CompletedProcess[str]"]

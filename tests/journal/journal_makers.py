@@ -14,6 +14,8 @@ from msgspec import inspect
 from messages import DeadLetter, FeedGap, Message
 from state.journal import Entry, Journal, JournalWriter, Sink, decode_line, journaled_types
 from state.journal.bulk import SqliteSink
+from state.journal.durable import DurableJournal
+from state.journal.reader import read_journal
 from state.ndjson import NdjsonSink
 
 T0 = 1_700_000_000_000
@@ -127,3 +129,18 @@ class Failing(Remembering):
         if len(self.batches) >= self.good:
             raise OSError(28, "No space left on device")
         super().write(entries, lines)
+
+
+def stored(path: Path) -> list[int]:
+    """Return the numbers that another process would find in the file now."""
+    return [entry.seq for entry in read_journal(path)]
+
+
+def size_of(path: Path) -> int:
+    return path.stat().st_size
+
+
+def append(journal: DurableJournal, count: int = 1) -> int:
+    for _ in range(count):
+        journal.append(T0, "execution", "order-1", "bar", gap(journal.seq))
+    return journal.seq

@@ -3,55 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import resource
-import shutil
-import sqlite3
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any
 
-import anyio
 import pytest
 import uvloop
-from journal_makers import DEAD, T0, Failing, Remembering, fill_journal, gap, write_session
+from journal_makers import DEAD, T0, Failing, Remembering, append, fill_journal, stored
 
 from messages import Bar, DeadLetter
-from state.journal import (
-    Entry,
-    Journal,
-    JournalClosed,
-    JournalDamaged,
-    JournalFailed,
-    JournalFull,
-    SchemaTooNew,
-    durable,
-    schema,
-)
+from state.journal import Entry, Journal, JournalClosed, JournalFailed, JournalFull, durable, schema
 from state.journal.durable import DurableJournal
 from state.journal.reader import read_journal
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "journal.sqlite"
-
-
-def stored(path: Path) -> list[int]:
-    """Return the numbers that another process would find in the file now."""
-    return [entry.seq for entry in read_journal(path)]
-
-
-def size_of(path: Path) -> int:
-    return path.stat().st_size
-
-
-def append(journal: DurableJournal, count: int = 1) -> int:
-    for _ in range(count):
-        journal.append(T0, "execution", "order-1", "bar", gap(journal.seq))
-    return journal.seq
 
 
 @contextmanager
@@ -167,114 +131,6 @@ async def test_an_entry_that_nobody_asks_for_reaches_the_disk_all_the_same(path:
     assert [1] == stored(path)
 
     await journal.close()
-
-
-async def test_a_journal_that_is_opened_again_goes_on(path: Path) -> None:
-    """Numbers continue after the last one; what was there stays."""
-    for expected in (2, 4, 6):
-        journal = await DurableJournal.open(path)
-        append(journal, 2)
-        await journal.close()
-
-        assert list(range(1, expected + 1)) == stored(path)
-
-
-async def test_the_file_of_a_dead_session_goes_on(path: Path) -> None:
-    """What was committed before the process died is there, and numbering goes on after it."""
-    journal = await DurableJournal.open(path)
-    append(journal, 3)
-    await journal.commit()
-    append(journal, 2)
-    journal.abort()
-
-    again = await DurableJournal.open(path)
-    found = again.seq
-    append(again)
-    await again.close()
-
-    assert found == 3
-    assert [1, 2, 3, 4] == stored(path)
-
-
-@pytest.mark.parametrize("made", ["empty", "named", "logged"])
-async def test_a_file_whose_making_was_cut_short_is_made_anew(path: Path, made: str) -> None:
-    """A crash while a journal is being created leaves nothing that blocks the next start."""
-    with closing(schema.create(path, page_size=4096)) as connection:
-        if made == "logged":
-            connection.execute("PRAGMA journal_mode = WAL")
-    if made == "empty":
-        os.truncate(path, 0)
-
-    journal = await DurableJournal.open(path)
-    append(journal)
-    await journal.close()
-
-    assert [1] == stored(path)
-
-
-async def test_a_journal_whose_end_is_damaged_is_refused(path: Path) -> None:
-    """Nothing is appended to what cannot be believed, and no thread stays behind."""
-    write_session(path.parent, 9)
-    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        connection.execute("DROP TRIGGER journal_refuses_update")
-        connection.execute('UPDATE journal SET line = \'{"type":"FeedG\' WHERE seq = 9')
-    threads = threading.active_count()
-
-    with pytest.raises(JournalDamaged, match=r"entry 9: "):
-        await DurableJournal.open(path)
-    for thread in threading.enumerate():
-        if thread is not threading.main_thread():
-            thread.join(5)
-
-    assert threading.active_count() <= threads
-
-
-async def test_a_journal_in_use_is_checked_whole_and_damage_is_named(path: Path) -> None:
-    """A missing entry far from the end is found while the session already writes."""
-    write_session(path.parent, 9)
-    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        connection.execute("DROP TRIGGER journal_refuses_delete")
-        connection.execute("DELETE FROM journal WHERE seq = 4")
-    journal = await DurableJournal.open(path)
-    append(journal)
-    await journal.commit()
-
-    with pytest.raises(JournalDamaged, match=r"9 entries are numbered from 1 to 10"):
-        schema.check_file(path)
-
-    await journal.close()
-
-
-def test_pages_that_are_not_what_they_were_are_found(path: Path) -> None:
-    """A page of zeros in the middle of the file is damage, whatever it had held."""
-    write_session(path.parent, 900)
-    assert schema.check_file(path) == 900
-    content = bytearray(path.read_bytes())
-    page = int.from_bytes(content[16:18], "big")
-    middle = len(content) // page // 2 * page
-    content[middle : middle + page] = bytes(page)
-    path.write_bytes(content)
-
-    with pytest.raises(JournalDamaged, match=r"integrity_check"):
-        schema.check_file(path)
-
-
-async def test_a_file_that_is_no_database_is_refused(path: Path) -> None:
-    """The error names the file."""
-    shutil.copy(__file__, path)
-
-    with pytest.raises(JournalDamaged, match=r"journal\.sqlite: file is not a database"):
-        await DurableJournal.open(path)
-
-
-async def test_a_journal_of_a_newer_tidegate_is_refused(path: Path) -> None:
-    """An older program does not write into tables that it does not know."""
-    await (await DurableJournal.open(path)).close()
-    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        connection.execute("PRAGMA user_version = 99")
-
-    with pytest.raises(SchemaTooNew, match=r"version 99"):
-        await DurableJournal.open(path)
 
 
 async def test_a_full_disk_is_the_end(path: Path) -> None:
@@ -395,90 +251,6 @@ async def test_a_large_backlog_is_committed_in_bounded_steps(
     assert [8, 8, 4] == [len(batch) for batch in sink.batches]
 
 
-async def test_the_write_ahead_log_is_moved_into_the_file_in_a_quiet_moment(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A moment after the last commit; the next ones then use the same log from its start."""
-    monkeypatch.setattr(durable, "CHECKPOINT_PAGES", 20)
-    journal = await DurableJournal.open(path)
-    log = path.with_name("journal.sqlite-wal")
-    checkpointed = asyncio.Event()
-    original = journal._checkpoint
-
-    async def checkpoint() -> None:
-        await original()
-        checkpointed.set()
-
-    monkeypatch.setattr(journal, "_checkpoint", checkpoint)
-    for _ in range(30):
-        append(journal, 5)
-        await journal.commit()
-    busy = size_of(log)
-    await checkpointed.wait()
-    in_file = size_of(path)
-    for _ in range(5):
-        append(journal, 1)
-        await journal.commit()
-    after = size_of(log)
-    await journal.close()
-
-    assert busy == after
-    assert in_file >= 150 * 100
-    assert len(stored(path)) == 155
-
-
-async def test_a_quiet_moment_comes_after_a_commit_that_outlasted_it(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """However slow the disk is, the log is moved once nobody waits for it."""
-    monkeypatch.setattr(durable, "CHECKPOINT_PAGES", 1)
-    journal = await DurableJournal.open(path)
-    checkpointed, lingered = asyncio.Event(), asyncio.Event()
-    move, linger = journal._checkpoint, journal._lingered
-    execute = journal._connection.execute_fetchall
-
-    async def checkpoint() -> None:
-        await move()
-        checkpointed.set()
-
-    def met() -> None:
-        linger()
-        lingered.set()
-
-    async def slowly(*given: Any) -> Any:
-        await lingered.wait()
-        return await execute(*given)
-
-    monkeypatch.setattr(journal, "_checkpoint", checkpoint)
-    monkeypatch.setattr(journal, "_lingered", met)
-    monkeypatch.setattr(journal._connection, "execute_fetchall", slowly)
-    append(journal, 5)
-    await journal.commit()
-    with anyio.fail_after(10):
-        await checkpointed.wait()
-    await journal.close()
-
-    assert len(stored(path)) == 5
-
-
-async def test_a_very_long_log_waits_for_no_quiet_moment(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """However busy a session is, its write-ahead log is bounded."""
-    monkeypatch.setattr(durable, "CHECKPOINT_PAGES_LATEST", 20)
-    journal = await DurableJournal.open(path)
-    log = path.with_name("journal.sqlite-wal")
-    sizes = []
-    for _ in range(60):
-        append(journal, 5)
-        await journal.commit()
-        sizes.append(log.stat().st_size)
-    await journal.close()
-
-    assert max(sizes) < 60 * 4096
-    assert len(stored(path)) == 300
-
-
 async def test_closing_commits_what_is_left(path: Path) -> None:
     """Closing twice is no error; appending after it is."""
     sink = Remembering()
@@ -580,40 +352,3 @@ async def test_both_journals_write_the_same_lines(path: Path) -> None:
 
     assert simulated.lines == live.lines
     assert simulated.entries == list(read_journal(path))
-
-
-@pytest.mark.parametrize("closes", [False, True])
-async def test_what_is_asked_for_during_a_checkpoint_is_committed(
-    path: Path, monkeypatch: pytest.MonkeyPatch, *, closes: bool
-) -> None:
-    """Nobody waits for ever because a commit, or the end, fell into a quiet moment's work."""
-    monkeypatch.setattr(durable, "CHECKPOINT_PAGES", 1)
-    journal = await DurableJournal.open(path)
-    original = journal._checkpoint
-    tasks: list[asyncio.Task[object]] = []
-    asked = asyncio.Event()
-
-    def let_a_moment_pass() -> None:
-        assert journal._linger is not None
-        journal._linger.cancel()
-        journal._lingered()
-
-    async def checkpoint() -> None:
-        if not tasks:
-            append(journal)
-            tasks.append(asyncio.ensure_future(journal.close() if closes else journal.commit()))
-            await asyncio.sleep(0)  # so that it asks while this is going on
-            let_a_moment_pass()
-            asked.set()
-        await original()
-
-    monkeypatch.setattr(journal, "_checkpoint", checkpoint)
-    append(journal)
-    await journal.commit()
-    let_a_moment_pass()
-    await asked.wait()
-
-    async with asyncio.timeout(30):
-        await tasks[0]
-    assert [1, 2] == stored(path)
-    await journal.close()

@@ -170,3 +170,9 @@ def _killed(tape: Tape, at: int) -> None:
         step(KillStage.CONFIRMED, 12, at=at + MINUTE),
         evidence(at + MINUTE, cause=str(cause), by="risk", flatten=True),
     )
+
+
+def dark_summary() -> Summary:
+    projection = SummaryProjection()
+    project(dark_day().entries(), projection)
+    return projection.summary()

@@ -1,18 +1,15 @@
-"""``intents.csv`` and ``round_trips.csv``: what was asked, how it went, what it cost."""
+"""``intents.csv``: what was asked, how it went, what it cost; and both files to the byte."""
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
 
 import pytest
 from msgspec.structs import replace
-from session_makers import EXECUTION_FILES, MINUTE, Tape, d, reread, write_csv
-from session_world import BTC, PERP, World, closes, flat, instruments_of, make_world, on_bars
+from row_makers import files_of, intents_of, rows_of, shown, trips_of
+from session_makers import MINUTE, Tape, d, reread
+from session_world import BTC, World, closes, flat, make_world, on_bars
 
 from actors.commands import Request
 from messages import (
@@ -22,37 +19,27 @@ from messages import (
     ExecutionReport,
     FallbackOn,
     FollowUpReason,
-    FundingBooked,
     IfAbsent,
     Intent,
     IntentAction,
     IntentEnded,
-    Maker,
     MarketFallback,
     OpenFollowUp,
     OpenIntent,
     OrderEvent,
     OrderStatus,
     OrderType,
-    PartialFill,
     Plan,
-    PlanAdd,
     PlanStop,
     PlanTarget,
-    PositionMode,
-    PositionSide,
     ReasonCode,
-    Reprice,
     Retry,
     RiskDecision,
-    Rollback,
     Side,
     TimeInForce,
     Verdict,
 )
-from state.journal import Entry
 from state.projections import CsvArtifacts
-from state.projections.policy_text import plan_text, policy_text
 
 INTENTS = (
     "intent_id,created_at,ended_at,strategy,symbol,position_side,action,side,sizing,quantity,"
@@ -67,33 +54,6 @@ TRIPS = (
 ONE = Decimal(1)
 LIMIT = ExecutionPolicy(OrderType.LIMIT, limit_price=d(100))
 PATIENT = replace(LIMIT, timeout_ms=90_000, fallback=MarketFallback((FallbackOn.TIMEOUT,)))
-
-Row = dict[str, str]
-
-
-def files_of(tmp_path: Path, entries: Sequence[Entry], **options: Any) -> dict[str, str]:
-    """Return the texts of both files."""
-    return write_csv(tmp_path, entries, files=EXECUTION_FILES, **options)
-
-
-def rows_of(text: str) -> list[Row]:
-    """Return the rows of a CSV file by column."""
-    return list(csv.DictReader(io.StringIO(text, newline="")))
-
-
-def intents_of(tmp_path: Path, entries: Sequence[Entry]) -> list[Row]:
-    """Return the rows of ``intents.csv``."""
-    return rows_of(files_of(tmp_path, entries)["intents.csv"])
-
-
-def trips_of(tmp_path: Path, entries: Sequence[Entry]) -> list[Row]:
-    """Return the rows of ``round_trips.csv``."""
-    return rows_of(files_of(tmp_path, entries)["round_trips.csv"])
-
-
-def shown(row: Row, names: str) -> list[str]:
-    """Return the named columns of a row."""
-    return [row[name] for name in names.split()]
 
 
 # -- plain sessions
@@ -398,310 +358,6 @@ def test_a_repeated_intent_has_a_row_for_its_refusal(tmp_path: Path) -> None:
     assert [["1", "filled"], ["0", "refused"]] == [
         shown(row, "orders outcome") for row in intents_of(tmp_path, tape.entries())
     ]
-
-
-# -- cancels, plans, pauses
-
-
-def test_a_cancels_row_says_what_came_of_it(tmp_path: Path) -> None:
-    """One order, all of a symbol, too late, nothing there."""
-    rests = ExecutionPolicy(OrderType.LIMIT, limit_price=d(50))
-    script = on_bars(
-        {
-            0: lambda desk: [desk.open(BTC, Side.BUY, ONE, policy=rests) for _ in range(3)],
-            1: lambda desk: [desk.cancel(BTC, "abc-1-2"), desk.open(BTC, Side.BUY, ONE)],
-            2: lambda desk: [desk.cancel(BTC, tag="all"), desk.cancel(BTC, "nobody's")],
-            3: lambda desk: [desk.open(BTC, Side.BUY, ONE), desk.cancel(BTC, "abc-1-5")],
-        }
-    )
-    world = make_world(flat(BTC, 6), script.spec()).run()
-
-    cancels = [
-        shown(row, "tag orders outcome causes")
-        for row in intents_of(tmp_path, world.entries)
-        if row["action"] == "cancel"
-    ]
-
-    assert [
-        ["", "1", "cancelled", "order_id=abc-1-2"],
-        ["all", "2", "cancelled", ""],
-        ["", "0", "nothing_to_cancel", "order_id=nobody's"],
-        ["", "0", "nothing_to_cancel", "order_id=abc-1-5"],
-    ] == cancels
-
-
-def test_a_plans_row_says_what_became_of_it_and_its_steps_name_it(tmp_path: Path) -> None:
-    """Adopted, replaced, done; refused; taken back, and nothing there to take back."""
-    first = Plan(PlanStop(distance_bps=d(500)), time_stop=2_000_000_000_000)
-    second = Plan(PlanStop(price=d(96)), (PlanTarget(price=d(120)),))
-    wrong = Plan(PlanStop(price=d(150)))
-    script = on_bars(
-        {
-            0: lambda desk: [desk.open(BTC, Side.BUY, ONE)],
-            2: lambda desk: [desk.update_plan(BTC, first, tag="first")],
-            3: lambda desk: [desk.update_plan(BTC, second), desk.update_plan(BTC, wrong)],
-            5: lambda desk: [desk.update_plan(BTC, None), desk.update_plan(BTC, None)],
-            6: lambda desk: [desk.update_plan(BTC, second), desk.close(BTC)],
-        }
-    )
-    world = make_world(flat(BTC, 10), script.spec()).run()
-
-    rows = intents_of(tmp_path, world.entries)
-    plans = [
-        shown(row, "intent_id policy orders outcome")
-        for row in rows
-        if row["action"] == "update_plan"
-    ]
-    steps = [shown(row, "action tag") for row in rows if row["plan_id"] == "abc-1-4"]
-
-    steps_of_first = "stop=500bps time_stop=2033-05-18T03:33:20.000Z place=venue"
-    assert [
-        ["abc-1-2", steps_of_first, "1", "replaced"],
-        ["abc-1-4", "stop=96 target=120 place=venue", "2", "dropped"],
-        ["abc-1-5", "stop=150 place=venue", "0", "refused"],
-        ["abc-1-8", "none", "0", "dropped"],
-        ["abc-1-9", "none", "0", "nothing_to_drop"],
-        ["abc-1-12", "stop=96 target=120 place=venue", "2", "done"],
-    ] == plans
-    assert [["set_stop", "stop"], ["set_take_profit", "target 1"]] == steps
-    assert rows_with(rows, "plan_invalid") == ["abc-1-5"]
-
-
-def rows_with(rows: list[Row], code: str) -> list[str]:
-    """Return the ids of the rows with a cause of this code."""
-    return [row["intent_id"] for row in rows if row["causes"].startswith(code)]
-
-
-def test_a_trip_names_the_plans_whose_steps_were_filled(tmp_path: Path) -> None:
-    """The plan that took the position off is found from the trip."""
-    plan = Plan(None, (PlanTarget(price=d(103)),), adds=(PlanAdd(price=d(98), quantity=ONE),))
-    script = on_bars(
-        {
-            0: lambda desk: [desk.open(BTC, Side.BUY, ONE)],
-            2: lambda desk: [desk.update_plan(BTC, plan)],
-        }
-    )
-    prices = [100, 100, 100, 99, 97, 99, 101, 104, 105, 105]
-    world = make_world(closes(BTC, prices), script.spec()).run()
-
-    (trip,) = trips_of(tmp_path, world.entries)
-
-    assert ["closed", "1", "1", "abc-1-2"] == shown(trip, "state entries adds plan_ids")
-    assert "2" == trip["max_quantity"]
-
-
-def test_a_pauses_row_ends_with_its_hold(tmp_path: Path) -> None:
-    """By itself, because another one takes its place, or because an operator resumes."""
-    script = on_bars(
-        {
-            0: lambda desk: [desk.pause(desk.now + 120_000, "one")],
-            1: lambda desk: [desk.pause(desk.now + 240_000, 'two, "quoted"')],
-            6: lambda desk: [desk.pause(desk.now + 600_000, "three", symbol=BTC)],
-        }
-    )
-    world = make_world(flat(BTC, 12), script.spec())
-    world.before_turn(
-        9,
-        lambda world: world.assembly.supervisor.lift(
-            f"pause-trading:one:{BTC}", "cli:anna", "enough"
-        ),
-    ).run()
-
-    found = [
-        shown(row, "action symbol ended_at outcome causes")
-        for row in intents_of(tmp_path, world.entries)
-    ]
-
-    assert [
-        ["pause_trading", "", "2024-01-01T00:02:00.000Z", "replaced", "one"],
-        ["pause_trading", "", "2024-01-01T00:06:00.000Z", "over", 'two, "quoted"'],
-        ["pause_trading", BTC, "2024-01-01T00:09:00.000Z", "lifted", "three"],
-    ] == found
-
-
-def test_what_is_not_over_is_shown_as_it_stands(tmp_path: Path) -> None:
-    """A resting order, a plan, a pause and an open position at the journal's end."""
-    rests = ExecutionPolicy(OrderType.LIMIT, limit_price=d(50))
-    plan = Plan(time_stop=2_000_000_000_000)
-    script = on_bars(
-        {
-            0: lambda desk: [desk.open(BTC, Side.BUY, ONE), desk.update_plan(BTC, plan)],
-            2: lambda desk: [desk.open(BTC, Side.BUY, ONE, policy=rests)],
-            3: lambda desk: [desk.pause(desk.now + 86_400_000, "over night")],
-        }
-    )
-    world = make_world(flat(BTC, 6), script.spec()).run()
-
-    rows = intents_of(tmp_path, world.entries)
-    (trip,) = trips_of(tmp_path, world.entries)
-
-    assert [
-        ["update_plan", "adopted"],
-        ["entry", "filled"],
-        ["entry", "unfinished"],
-        ["pause_trading", "unfinished"],
-    ] == [shown(row, "action outcome") for row in rows]
-    assert ["", "", ""] == [row["ended_at"] for row in (rows[0], *rows[2:])]
-    assert ["open", "", "100.0", ""] == shown(trip, "state closed_at entry_average exit_average")
-
-
-# -- round trips
-
-
-def test_a_fill_that_turns_a_book_round_ends_one_trip_and_begins_another(tmp_path: Path) -> None:
-    """Each has its quantity and its part of the fee; together they have all of it."""
-    tape = Tape(symbol=PERP)
-    tape.mark("start")
-    tape.market(Side.BUY, "2", "100", fee="0.2")
-    tape.now += MINUTE
-    turn = tape.intent(Side.SELL, "3", decision="109")
-    tape.journal(turn)
-    tape.accept("o2")
-    tape.fill("o2", "110", fee="0.1")
-
-    first, second = trips_of(tmp_path, tape.entries())
-
-    assert ["long", "turned", "1", "1", "2", "110", "0.266666666667", "-2"] == shown(
-        first, "direction state entries exits max_quantity exit_average fees slippage_cost"
-    )
-    assert ["short", "open", "1", "0", "1", "110", "0.033333333333", "-1"] == shown(
-        second, "direction state entries exits max_quantity entry_average fees slippage_cost"
-    )
-    assert d("0.3") == d(first["fees"]) + d(second["fees"])
-    assert "19.733333333333" == first["net_pnl"]
-
-
-def test_funding_and_foreign_fees_are_costs_of_the_trip_they_fall_into(tmp_path: Path) -> None:
-    """Funding is netted; a fee in another currency is shown and added to nothing."""
-    tape = Tape(symbol=PERP)
-    tape.mark("start")
-    tape.market(Side.BUY, "2", "100", fee="0.2")
-    for amount in ("-0.5", "0.125"):
-        tape.add(FundingBooked("execution", tape.now, "sma", PERP, "both", d(amount), d("0.0001")))
-    closing = tape.intent(Side.SELL, "2", reduce=True, decision=None)
-    tape.journal(closing)
-    tape.accept("o2")
-    tape.fill("o2", "101", "1", fee="0.001", fee_currency="BNB")
-    tape.fill("o2", "101", "1", fee="0.002", fee_currency="BNB")
-    tape.add(FundingBooked("execution", tape.now, "sma", PERP, "both", d("-9"), d("0.0001")))
-
-    (trip,) = trips_of(tmp_path, tape.entries())
-
-    assert ["2", "0.2", "0.003 BNB", "0.375", "1.425"] == shown(
-        trip, "realized_pnl fees other_fees funding net_pnl"
-    )
-
-
-def test_strategies_in_one_symbol_have_trips_of_their_own(tmp_path: Path) -> None:
-    """The venue sees one net position; each strategy sees its own."""
-    tape = Tape()
-    tape.mark("start")
-    tape.market(Side.BUY, "1", "100")
-    tape.strategy = "other"
-    tape.market(Side.BUY, "2", "101")
-    tape.market(Side.SELL, "2", "99")
-    tape.strategy = "sma"
-    tape.market(Side.SELL, "1", "105")
-
-    assert [["other", "-4"], ["sma", "5"]] == [
-        shown(row, "strategy realized_pnl") for row in trips_of(tmp_path, tape.entries())
-    ]
-
-
-def test_hedge_books_have_trips_side_by_side(tmp_path: Path) -> None:
-    """A long and a short book of one symbol are two positions."""
-    terms = {"policy": ExecutionPolicy(), "decision_price": 100.0}
-    script = on_bars(
-        {
-            0: lambda desk: [
-                desk.open(PERP, Side.BUY, ONE, position_side=PositionSide.LONG, **terms),
-                desk.open(PERP, Side.SELL, d(2), position_side=PositionSide.SHORT, **terms),
-            ],
-            3: lambda desk: [desk.close(PERP, position_side=PositionSide.SHORT)],
-            5: lambda desk: [desk.close(PERP, position_side=PositionSide.LONG)],
-        }
-    )
-    world = make_world(
-        closes(PERP, [100 + n for n in range(9)]),
-        script.spec("one", (PERP,)),
-        position_mode=PositionMode.HEDGE,
-        instruments=instruments_of((PERP,), d(10)),
-    ).run()
-
-    assert [["short", "short", "-6"], ["long", "long", "5"]] == [
-        shown(row, "position_side direction realized_pnl")
-        for row in trips_of(tmp_path, world.entries)
-    ]
-
-
-# -- words
-
-
-def test_a_policy_is_told_by_what_it_permits() -> None:
-    """Defaults are left out, everything else is there, without a comma."""
-    whole = ExecutionPolicy(
-        OrderType.LIMIT,
-        TimeInForce.GTC,
-        Maker.PREFER,
-        d("100.50"),
-        timeout_ms=30_000,
-        reprice=Reprice(10_000, 3, d(105), d(2)),
-        fallback=MarketFallback((FallbackOn.REJECT, FallbackOn.TIMEOUT), d(15)),
-        retry=Retry(2, (ReasonCode.VENUE_REJECTED,), 500),
-        slippage_bps_max=d(20),
-        partial=PartialFill.ACCEPT,
-        rollback=Rollback.IF_UNFILLED,
-        if_absent=IfAbsent.SYNC,
-    )
-
-    assert "market gtc" == policy_text(ExecutionPolicy())
-    assert "stop gtc stop_price=90" == policy_text(
-        ExecutionPolicy(OrderType.STOP, stop_price=d("9E+1"))
-    )
-    assert (
-        "limit gtc maker=prefer limit_price=100.50 timeout_ms=30000 reprice=3x10000 "
-        "worst_price=105 offset_bps=2 fallback=reject|timeout fallback_slippage_bps_max=15 "
-        "retry=2 retry_codes=venue_rejected retry_delay_ms=500x2..60000 slippage_bps_max=20 "
-        "partial=accept rollback=if_unfilled if_absent=sync"
-    ) == policy_text(whole)
-
-
-def test_policies_that_differ_read_differently() -> None:
-    """Each field of a policy that is not its default is in the text."""
-    plain = policy_text(ExecutionPolicy())
-    changes: dict[str, Any] = {
-        "order_type": OrderType.LIMIT,
-        "time_in_force": TimeInForce.IOC,
-        "maker": Maker.ONLY,
-        "limit_price": ONE,
-        "stop_price": ONE,
-        "trail_bps": ONE,
-        "expire_at": 1,
-        "timeout_ms": 1,
-        "reprice": Reprice(1, 1, ONE),
-        "fallback": MarketFallback((FallbackOn.REJECT,)),
-        "retry": Retry(1, (ReasonCode.VENUE_REJECTED,)),
-        "slippage_bps_max": ONE,
-        "partial": PartialFill.ACCEPT,
-        "rollback": Rollback.IF_UNFILLED,
-        "if_absent": IfAbsent.SYNC,
-    }
-    texts = {policy_text(replace(ExecutionPolicy(), **{name: changes[name]})) for name in changes}
-
-    assert set(ExecutionPolicy.__struct_fields__) == set(changes)
-    assert len(changes) == len(texts - {plain})
-
-
-def test_a_plan_is_told_by_its_steps() -> None:
-    """Where each is and how much of the position it is for; taking one back is no step."""
-    plan = Plan(
-        PlanStop(distance_bps=d(80)),
-        (PlanTarget(price=d(110), share=d("0.5")),),
-        adds=(PlanAdd(price=d(90), quantity=d(2)), PlanAdd(distance_bps=d(300), notional=d(50))),
-    )
-
-    assert "stop=80bps target=110x0.5 add=90x2 add=300bpsx50worth place=venue" == plan_text(plan)
-    assert "none" == plan_text(None)
 
 
 # -- bounds

@@ -327,3 +327,8 @@ class Bench:
 def codes(decision: RiskDecision) -> list[ReasonCode]:
     """Return the causes of a decision as codes; an approval has none."""
     return [cause.code for cause in decision.causes]
+
+
+def approved(decision: Any) -> bool:
+    assert (decision.verdict is Verdict.APPROVED) == (not decision.causes)
+    return decision.verdict is Verdict.APPROVED

@@ -16,7 +16,8 @@ from actors.runtime.cell import Handler
 from actors.runtime.entropy import Tape
 from actors.runtime.schedule import QueuedDispatcher
 from actors.spec import SessionSpec
-from actors.turns import Session, drive
+from actors.turns import Session
+from actors.unpaced import drive
 from brokers.matching import EngineConfig
 from feeds.contract import BarFeed, Group
 from feeds.memory import MemoryFeed

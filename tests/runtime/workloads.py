@@ -10,6 +10,7 @@ from typing import Any
 
 from session_world import BTC, ETH, PERP, Script, Scripted, walk
 
+from actors.assembly import StrategySpec
 from messages import (
     Bar,
     ExecutionPolicy,
@@ -36,6 +37,7 @@ from messages import (
 )
 from strategies import Desk
 from strategies.contract import Rejection
+from strategies.sma_cross import SmaCross, SmaCrossParams
 
 SYMBOLS = (BTC, ETH, PERP)
 KINDS = (
@@ -72,6 +74,8 @@ KINDS = (
     "no_plan",
     "pause",
 )
+ONE = Decimal(1)
+FAR_BELOW = ExecutionPolicy(order_type=OrderType.LIMIT, limit_price=Decimal(50))
 
 
 @dataclass(frozen=True)
@@ -260,3 +264,25 @@ def market(bars: int, seed: int = 7) -> dict[str, list[Bar]]:
     full[ETH] = [bar for number, bar in enumerate(full[ETH]) if number % 5]
     full[PERP] = full[PERP][2:-2]
     return full
+
+
+def sma(name: str = "sma", symbols: tuple[str, ...] = (BTC,)) -> StrategySpec:
+    params = SmaCrossParams(fast=2, slow=5)
+    return StrategySpec(name, SmaCross, params, symbols)  # type: ignore[arg-type]
+
+
+def round_trips() -> Script:
+    """Return a script that buys and sells by turns and keeps one order far below the market."""
+    script = Script()
+
+    def decide(strategy: Any, bar: Bar) -> Any:
+        desk = strategy.desk
+        number = len(script.seen)
+        if number == 1:
+            return [desk.open(bar.symbol, Side.BUY, ONE, policy=FAR_BELOW)]
+        if desk.position(bar.symbol):
+            return [desk.reduce(bar.symbol, Side.SELL, desk.position(bar.symbol))]
+        return [desk.open(bar.symbol, Side.BUY, ONE)]
+
+    script.on_bar = decide
+    return script

@@ -7,7 +7,7 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
-from session_world import BTC, World, make_spec
+from session_world import BTC, Script, World, make_spec, on_bars
 
 from actors.assembly import StrategySpec
 from actors.commands import Answer, Request
@@ -26,7 +26,9 @@ from messages import (
     KillStep,
     Message,
     OrderRequest,
+    OrderStatus,
     OrderType,
+    Side,
     VenueReport,
 )
 from state.reconciliation import AccountView
@@ -221,15 +223,57 @@ def silent(why: str = "no route to host") -> VenueSilent:
 
 Act = Callable[[Daemon], object]
 
+
+CALM = [
+    KillStage.LATCHED,
+    KillStage.DRAINED,
+    KillStage.CANCELLING,
+    KillStage.CANCELLED,
+    KillStage.CONFIRMED,
+]
+ORDER = "abc-1-1"
+
+
+def buys(policy: Any = None, *, at_bar: int = 0, count: int = 1, **terms: Any) -> Script:
+    """Return a script that orders once."""
+    if policy is not None:
+        terms["policy"] = policy
+    return on_bars(
+        {at_bar: lambda desk: [desk.open(BTC, Side.BUY, ONE, **terms) for _ in range(count)]}
+    )
+
+
+def keeps_buying(policy: Any = None) -> Script:
+    """Return a script that orders at every bar, and again at every refusal."""
+    script = Script()
+
+    def buy(strategy: Any, _told: Any) -> Any:
+        return [strategy.desk.open(BTC, Side.BUY, ONE, **({"policy": policy} if policy else {}))]
+
+    script.on_bar = buy
+    script.on_refusal = buy
+    return script
+
+
+def status(world: Daemon, order_id: str = ORDER) -> OrderStatus | None:
+    order = world.assembly.books.orders.by_order_id(order_id)
+    return None if order is None else order.status
+
+
 __all__ = [
     "BTC",
+    "CALM",
     "FAR_ABOVE",
     "FAR_BELOW",
     "ONE",
+    "ORDER",
     "STOP_BELOW",
     "Act",
     "Daemon",
     "UnrulyVenue",
+    "buys",
     "daemon",
+    "keeps_buying",
     "silent",
+    "status",
 ]

@@ -6,14 +6,13 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from paper_house import AT_ONCE_S, House, keeps_buying, live_in
-from safety_world import FAR_BELOW, ONE
-from session_world import BTC, Script
+from paper_house import House, keeps_buying, live_in
+from stuck_strategies import STUCK, spins, stuck_at, wait_until_stuck
 
 from actors.commands import Request
 from actors.inbox import Inbox
@@ -29,7 +28,6 @@ from messages import (
     KillStep,
     OpenIntent,
     OrderEvent,
-    Side,
     StrategyQuarantined,
 )
 from state.register import HoldRegister, register_of
@@ -176,91 +174,6 @@ def test_a_signal_before_there_is_a_session_waits_for_it(tmp_path: Path) -> None
 
 
 # -- strategies that do not come back
-
-
-def spins(_desk: Desk) -> None:
-    """Loop for ever."""
-    while True:
-        pass
-
-
-def swallows(_desk: Desk) -> None:
-    """Loop for ever and survive every error."""
-    while True:
-        try:
-            while True:
-                pass
-        except Exception:  # noqa: BLE001 - that is the point
-            pass
-
-
-def asks_the_desk(desk: Desk) -> None:
-    """Spend all time in our own code, called without end."""
-    while True:
-        desk.position(BTC)
-
-
-def effects_without_end(desk: Desk) -> Iterator[Any]:
-    """Return effects that never come to an end, slowly."""
-    while True:
-        for _ in range(100_000):
-            pass
-        yield desk.open(BTC, Side.BUY, ONE, policy=FAR_BELOW)
-
-
-def effects_that_hang(desk: Desk) -> Iterator[Any]:
-    """Return one effect, and then none, and no end."""
-    yield desk.open(BTC, Side.BUY, ONE, policy=FAR_BELOW)
-    while True:
-        pass
-
-
-def sleeps(_desk: Desk) -> None:
-    """Wait for something outside."""
-    time.sleep(1_000)
-
-
-def waits(_desk: Desk) -> None:
-    """Wait for a lock that nobody releases."""
-    threading.Event().wait()
-
-
-STUCK = [
-    spins,
-    swallows,
-    asks_the_desk,
-    effects_without_end,
-    effects_that_hang,
-    sleeps,
-    waits,
-]
-
-
-ENTERED = threading.Event()
-"""Set by a strategy that is about to get stuck."""
-
-
-def stuck_at(bar: int, how: Callable[[Desk], Any]) -> Script:
-    """Return a script that rests orders, and at one bar gets stuck."""
-    ENTERED.clear()
-    script = keeps_buying()
-    calm = script.on_bar
-
-    def on_bar(strategy: Any, seen: Any) -> Any:
-        if len(script.seen) != bar:
-            return calm(strategy, seen)
-        ENTERED.set()
-        return how(strategy.desk)
-
-    script.on_bar = on_bar
-    return script
-
-
-def wait_until_stuck(house: House) -> None:
-    """Return when the strategy has been stuck for a moment."""
-    assert ENTERED.wait(AT_ONCE_S)
-    house.until(lambda: house.inbox.pulse.late_s > 0.1)
-    time.sleep(0.05)
 
 
 @pytest.mark.parametrize("how", STUCK, ids=lambda how: how.__name__)
@@ -441,71 +354,6 @@ def test_a_strategy_that_hangs_elsewhere_is_stopped_too(tmp_path: Path, where: s
     assert hung
     assert any("HandlerStuck" in failed.error for failed in house.all(ActorFailed))
     assert house.all(KillReport)[-1].confirmed
-
-
-# -- without a kill
-
-
-def test_a_handler_that_takes_longer_than_any_may_is_stopped(tmp_path: Path) -> None:
-    """Its strategy fails like any other; the session goes on."""
-
-    def act(house: House) -> None:
-        cell = house.session.assembly.strategy_cells["one"]
-        house.until(lambda: cell.failures)
-        turns = house.session.turns
-        house.until(lambda: house.session.turns > turns + 5)
-
-    house = live_in(tmp_path, stuck_at(4, spins), act=act, handler_timeout_s=0.3)
-
-    (failed,) = house.all(ActorFailed)
-    assert failed.error.startswith("HandlerStuck: strategy:one")
-    assert house.result is not None
-    assert 130 == house.result.exit_code
-
-
-def test_many_quick_handlers_are_not_one_slow_one(tmp_path: Path) -> None:
-    """A turn that is long because many work in it is nobody's fault."""
-    script = keeps_buying()
-
-    def works(_strategy: Any, _bar: Any) -> Any:
-        if len(script.seen) < 40:
-            time.sleep(0.05)
-
-    script.on_bar = works
-
-    def opened(house: House) -> None:
-        # Forty bars at once, as after a restart: they wait in the mailbox.
-        cell = house.session.assembly.strategy_cells["one"]
-        for bar in house.spec.feed.groups():
-            cell.mailbox.put(bar[0])
-            if len(cell.mailbox) == 40:
-                break
-        cell.become(cell.state)
-        house.session.assembly.dispatcher.wake(cell)
-
-    house = live_in(
-        tmp_path,
-        script,
-        act=lambda house: house.until(lambda: len(script.seen) > 45),
-        opened=opened,
-        handler_timeout_s=0.4,
-    )
-
-    assert not house.all(ActorFailed)
-
-
-def test_a_slow_handler_within_the_grace_is_left_alone(tmp_path: Path) -> None:
-    """A kill waits that long for it, and no longer."""
-    script = keeps_buying()
-    script.on_bar = lambda _strategy, _bar: time.sleep(limits.KILL_GRACE_S / 4)
-
-    def act(house: House) -> None:
-        house.until(lambda: house.session.turns > 5)
-        house.take(CommandVerb.KILL)
-
-    house = live_in(tmp_path, script, act=act, speed=60_000.0)
-
-    assert not house.all(ActorFailed)
 
 
 # -- the sentinel's own luck

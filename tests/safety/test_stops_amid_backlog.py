@@ -11,7 +11,7 @@ import anyio
 import pytest
 from session_world import BTC, Script, Scripted, make_spec, walk
 
-from actors import paced
+from actors import committing
 from actors.commands import Request
 from actors.inbox import Inbox
 from actors.reexecution import reexecute
@@ -81,8 +81,8 @@ def stopped(
         return result.out / "journal.sqlite"
 
     with monkeypatch.context() as patched:
-        patched.setattr(paced, "STOP_PATIENCE_S", -1.0)  # asked so long ago that nobody waits
-        patched.setattr(paced, "SETTLE_SLICE_S", -1.0)  # and each message takes a slice
+        patched.setattr(committing, "STOP_PATIENCE_S", -1.0)  # asked so long ago that nobody waits
+        patched.setattr(committing, "SETTLE_SLICE_S", -1.0)  # and each message takes a slice
         return anyio.run(main)
 
 

@@ -21,7 +21,10 @@ from messages import (
     OrderEvent,
     OrderStatus,
     Plan,
+    PlanAdd,
     PlanChanged,
+    PlanStop,
+    PlanTarget,
     PositionSide,
     Quote,
     ReasonCode,
@@ -256,3 +259,12 @@ def bench(plan: Plan, held: int = 2, **terms: Any) -> Bench:
     assert [] == made.plan(plan)
     made.accept_all()
     return made
+
+
+D = Decimal
+ONE = D(1)
+TWO = D(2)
+HALF = D("0.5")
+STOP = PlanStop(price=D(90))
+HALVES = (PlanTarget(price=D(105), share=HALF), PlanTarget(price=D(110), share=HALF))
+RUNG = PlanAdd(price=D(95), quantity=ONE)
