@@ -99,8 +99,12 @@ class Inspector:
         except _Unanswered as unanswered:
             yield unanswered.finding
 
+    def _reach(self) -> Iterator[Finding]:
+        """Yield what of the venue is not dialled."""
+        return reached(self._address, self._exchange.urls["api"])
+
     async def _findings(self) -> AsyncIterator[Finding]:
-        for finding in reached(self._address, self._exchange.urls["api"]):
+        for finding in self._reach():
             yield finding
         yield await self._time()
         rules: dict[str, MarketRules] = {}
