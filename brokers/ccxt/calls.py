@@ -7,7 +7,7 @@ longer.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import partial
@@ -80,11 +80,14 @@ class Calls:
         self._clock = clock
         self._precedence = precedence or Precedence()
         client.on_headers = self._take_headers
+        client.on_limits = self._take_limits
 
-    async def once(self, lane: Lane, weight: int, ask: Ask[T]) -> Done[T] | Failure:
+    async def once(
+        self, lane: Lane, weight: int, ask: Ask[T], *, orders: int = 0
+    ) -> Done[T] | Failure:
         """Make a call when it is its turn, and say what is certain after it."""
         if lane is not Lane.READ:
-            return await self._once(lane, weight, ask)
+            return await self._once(lane, weight, ask, orders)
         # Before its turn: nobody has a turn and lets others wait for it.
         await self._precedence.clear()
         with stepping_aside(self._aside):
@@ -95,25 +98,33 @@ class Calls:
         if not self.row.weights.at_once:
             await self._precedence.clear()
 
-    async def _once(self, lane: Lane, weight: int, ask: Ask[T]) -> Done[T] | Failure:
-        turn = await self.lanes.turn(lane, weight)
+    async def _once(
+        self, lane: Lane, weight: int, ask: Ask[T], orders: int = 0
+    ) -> Done[T] | Failure:
+        turn = await self.lanes.turn(lane, weight, orders)
+        has_left, late_s = True, self.client.address.recv_window_ms / 1000
         left: list[str] = []
         noting = LEFT.set(left)
         try:
-            return Done(await ask())
+            done = Done(await ask())
+            late_s = 0.0
+            return done
         except Withheld as withheld:
+            has_left = False
             return Refused(withheld.cause)
         except Exception as error:  # noqa: BLE001 - what is not a known refusal is unknown
             failure = judged(error, self.row, self.redact)
             if _is_of_the_reply(error, failure, left):
                 failure = Unknown(words(failure))
+            has_left = bool(left) and not isinstance(failure, NotSent)
+            late_s = late_s if isinstance(failure, Unknown) else 0.0
             if isinstance(failure, Refused) and failure.retry_after_ms is not None:
                 # Before its turn is over: whoever is next must know.
                 wait_s = failure.retry_after_ms / 1000 or CALM_S
                 self.lanes.left_alone(wait_s, failure.too_many, turn)
         finally:
             LEFT.reset(noting)
-            self.lanes.over(turn)
+            self.lanes.over(turn, has_left=has_left, late_s=late_s)
         if isinstance(failure, Unknown) and not left:
             return NotSent(failure.detail)  # ccxt has failed by itself, before anything was sent
         if isinstance(failure, Refused) and failure.is_clock:
@@ -159,7 +170,7 @@ class Calls:
                     order.params,
                 )
 
-        found = await self.once(lane, self.row.weights.create, ask)
+        found = await self.once(lane, self.row.weights.create, ask, orders=1)
         passing("request.answered")
         if isinstance(found, Done) and not _identified(found.value):
             return Unknown("the reply does not name an order")
@@ -407,6 +418,10 @@ class Calls:
         for key, value in (headers or {}).items():
             if name and key.lower() == name and value.isdigit():
                 self.lanes.told(int(value))
+        self.lanes.told_orders(headers or {})
+
+    def _take_limits(self, told: Iterable[Any]) -> None:
+        self.lanes.limited(self.row.weights, told, self.client.address.allowance)
 
 
 def _in_order(trades: Mapping[str, Mapping[str, Any]]) -> list[Mapping[str, Any]]:

@@ -24,6 +24,7 @@ from brokers.ccxt.columns import (
     IdForm,
     LookUp,
     Money,
+    OrderLimit,
     RightsCall,
     TradesBy,
     Triggers,
@@ -106,7 +107,18 @@ BINANCEUSDM: Final = Capabilities(
     triggers=Triggers(
         "stopLossPrice", "takeProfitPrice", "trailingPercent", "trigger", "actualOrderId"
     ),
-    weights=Weights(2_400, 60.0, create=1, cancel=1, read=5, used_header="X-MBX-USED-WEIGHT-1M"),
+    weights=Weights(
+        2_400,
+        60.0,
+        create=1,
+        cancel=1,
+        read=5,
+        used_header="X-MBX-USED-WEIGHT-1M",
+        order_limits=(
+            OrderLimit(300, 10.0, "X-MBX-ORDER-COUNT-10S"),
+            OrderLimit(1_200, 60.0, "X-MBX-ORDER-COUNT-1M"),
+        ),
+    ),
     dead_man=CountdownCall.BINANCE_FUTURES,
     remembers_ms=24 * HOUR_MS,
     trades_span_ms=WEEK_MS,
@@ -154,7 +166,18 @@ BINANCE: Final = replace(
     fee_in_base=True,
     money=Money.TOTAL,
     triggers=LISTED,
-    weights=Weights(6_000, 60.0, create=1, cancel=1, read=20, used_header="X-MBX-USED-WEIGHT-1M"),
+    weights=Weights(
+        6_000,
+        60.0,
+        create=1,
+        cancel=1,
+        read=20,
+        used_header="X-MBX-USED-WEIGHT-1M",
+        order_limits=(
+            OrderLimit(100, 10.0, "X-MBX-ORDER-COUNT-10S"),
+            OrderLimit(200_000, 86_400.0, "X-MBX-ORDER-COUNT-1D"),
+        ),
+    ),
     dead_man=None,
     trades_span_ms=0,
     trades_after="",

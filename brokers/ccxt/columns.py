@@ -108,6 +108,23 @@ class Triggers:
 
 
 @dataclass(frozen=True, slots=True)
+class OrderLimit:
+    """
+    A limit on orders alone, beside what requests weigh: so many in ``window_s``, for an account.
+
+    ``used_header`` names the header in which the venue says how many it has counted.
+    """
+
+    orders: int
+    window_s: float
+    used_header: str = ""
+
+    def granted(self, factor: float) -> OrderLimit:
+        """Return the limit of an account that is granted so much of it, at least one order."""
+        return replace(self, orders=max(1, int(self.orders * factor)))
+
+
+@dataclass(frozen=True, slots=True)
 class Weights:
     """
     What calls cost of the venue's allowance of ``per_window`` in ``window_s``, by our own count.
@@ -115,7 +132,8 @@ class Weights:
     ``light`` is a question about one order or the open ones of a symbol, ``heavy`` one about what
     was paid. ``used_header`` names the header in which the venue says how much of it is used.
     ``at_once`` is how many requests may be under way together, 0 for any number. The account is
-    asked for every ``account_every_s`` when nothing happens.
+    asked for every ``account_every_s`` when nothing happens. ``order_limits`` are counted beside
+    all that: cancels are no orders.
     """
 
     per_window: int
@@ -128,11 +146,13 @@ class Weights:
     used_header: str = ""
     at_once: int = 0
     account_every_s: float = 5.0
+    order_limits: tuple[OrderLimit, ...] = ()
 
     def granted(self, factor: float) -> Weights:
         """Return the allowance of an account that is granted so much of it, at least one call."""
         most = max(self.create, self.cancel, self.read, self.light, int(self.per_window * factor))
-        return replace(self, per_window=most)
+        limits = tuple(each.granted(factor) for each in self.order_limits)
+        return replace(self, per_window=most, order_limits=limits)
 
 
 @dataclass(frozen=True, slots=True)
