@@ -24,6 +24,7 @@ import msgspec
 from actors.execution.reports import joined
 from brokers.contract import (
     Acquaintance,
+    KnowsTheMarket,
     LooksAgain,
     News,
     RemoteBroker,
@@ -141,6 +142,11 @@ class Witness:
 
         if isinstance(self.remote, LooksAgain):
             self.remote.look = leaving
+
+    def tell_market(self, mark: Callable[[str], Decimal | None]) -> None:
+        """Let a broker that wants it know where the market is; what it refuses for that is news."""
+        if isinstance(self.remote, KnowsTheMarket):
+            self.remote.mark = mark
 
     # -- what the venue says
 

@@ -185,6 +185,14 @@ class LooksAgain(Protocol):
 
 
 @runtime_checkable
+class KnowsTheMarket(Protocol):
+    """A broker that wants to know where the market is, for limits that are too far from it."""
+
+    mark: Callable[[str], Decimal | None]
+    """Return the newest price of a symbol that the session has seen, ``None`` before any."""
+
+
+@runtime_checkable
 class StepsAside(Protocol):
     """
     A broker whose readings take time of the session's thread, and that has them step aside.

@@ -46,6 +46,7 @@ from brokers.ccxt.listening import Listener
 from brokers.ccxt.opened import Opened
 from brokers.ccxt.opening import prepared
 from brokers.ccxt.ordering import Ordering, lane_of
+from brokers.ccxt.own_market import OwnMarket
 from brokers.ccxt.private_stream import PrivateStream
 from brokers.ccxt.redaction import Redactor
 from brokers.ccxt.standing import Standing
@@ -53,24 +54,12 @@ from brokers.ccxt.survey import Funding, Surveyor, TradeCount, fills_in
 from brokers.ccxt.timers import Timers
 from brokers.ccxt.translate import side_of
 from brokers.contract import News, Survey, VenueUnreachable
-from messages import (
-    Bar,
-    Cause,
-    FundingRate,
-    MinimumOrder,
-    OrderEvent,
-    OrderRequest,
-    Quote,
-    ReasonCode,
-    Tick,
-    ToolReport,
-    VenueReport,
-)
+from messages import Cause, OrderEvent, OrderRequest, ReasonCode, ToolReport, VenueReport
 from state.precedence import Precedence
 from state.reconciliation import AccountView
 
 
-class CcxtBroker:
+class CcxtBroker(OwnMarket):
     """
     A broker whose venue is an exchange that ccxt knows; see the module for what it promises.
 
@@ -89,6 +78,7 @@ class CcxtBroker:
         self.brackets = self.row.brackets
         self.wake: Callable[[], object] = _nothing
         self.look: Callable[[OrderRequest], Cause | None] = lambda _request: None
+        self.mark: Callable[[str], Decimal | None] = lambda _symbol: None
         self.orders = KnownOrders()
         self.redact = Redactor(address.secrets.values())
         self.precedence = Precedence()
@@ -165,11 +155,6 @@ class CcxtBroker:
         """
         return self._standing.view(unread=self._unread)
 
-    @property
-    def working(self) -> Mapping[str, object]:
-        """Return nothing: the venue has a market of its own and is shown none."""
-        return _NOTHING_TO_SHOW
-
     def acquaint(self, requests: Iterable[OrderRequest]) -> None:
         """Know the orders that an earlier process may have sent."""
         self.orders.acquaint(requests)
@@ -193,27 +178,6 @@ class CcxtBroker:
         self._goes_on = True
         self._trades = TradeCount(int(state.get("trades", 0)))
         self.orders.restore(state["orders"])
-
-    # -- the market, which a real venue has of its own
-
-    def on_bar(self, bar: Bar) -> None:
-        """Do nothing: the venue has a market of its own."""
-
-    def on_quote(self, quote: Quote) -> None:
-        """Do nothing: the venue has a market of its own."""
-
-    def on_tick(self, tick: Tick) -> None:
-        """Do nothing: the venue has a market of its own."""
-
-    def on_funding(self, rate: FundingRate, mark: float | Decimal) -> object:
-        """Do nothing: what the venue pays is in its account."""
-        return []
-
-    def on_time(self, now: int) -> None:
-        """Do nothing: the venue has a clock of its own."""
-
-    def set_minimum(self, minimum: MinimumOrder) -> None:
-        """Do nothing: the venue's own filters hold."""
 
     # -- life
 
@@ -253,7 +217,7 @@ class CcxtBroker:
         )
         ordering.tell, ordering.trouble = self._out, self._troubled
         ordering.check, ordering.ready = self._check_soon, stream.ready
-        ordering.look = self._look_again
+        ordering.look, ordering.mark = self._look_again, self._market_at
         now_s = self._clock.monotonic_s
         surveyor = Surveyor(calls, rules, mode, self._funding, self._trades, now_s)
         surveyor.tell = self._out
@@ -342,6 +306,9 @@ class CcxtBroker:
 
     def _look_again(self, request: OrderRequest) -> Cause | None:
         return self.look(request)
+
+    def _market_at(self, symbol: str) -> Decimal | None:
+        return self.mark(symbol)
 
     def _soon(self, say: Callable[[], None]) -> None:
         """Say something as soon as whoever has called is done: never within a call."""
@@ -481,7 +448,6 @@ class CcxtBroker:
         self.wake()
 
 
-_NOTHING_TO_SHOW: Mapping[str, object] = {}
 _FULL = f"not sent: {JOBS_MAX} requests wait already"
 
 

@@ -17,6 +17,7 @@ from typing import Final
 
 from brokers.ccxt.columns import (
     KEY_AND_SECRET,
+    BandBy,
     CancelAll,
     Capabilities,
     CountdownCall,
@@ -127,6 +128,7 @@ BINANCEUSDM: Final = Capabilities(
     duplicate_codes=frozenset({"-4116", "-4111"}),
     unknown_order_codes=frozenset({"-2011", "-2013"}),
     at_work=frozenset({"NEW_ADL", "NEW_INSURANCE"}),
+    price_band=BandBy.MARK,
     order_limit_codes=frozenset({"-1015"}),
     codes={
         "-2010": ReasonCode.VENUE_REJECTED,
@@ -134,6 +136,8 @@ BINANCEUSDM: Final = Capabilities(
         "-2019": ReasonCode.VENUE_INSUFFICIENT_FUNDS,
         "-2022": ReasonCode.VENUE_REDUCE_ONLY,
         "-4164": ReasonCode.NOTIONAL_BELOW_MIN,
+        "-4016": ReasonCode.PRICE_COLLAR,
+        "-4024": ReasonCode.PRICE_COLLAR,
         "-5022": ReasonCode.POST_ONLY_WOULD_TAKE,
         "-5021": ReasonCode.FOK_UNFILLABLE,
         "-1003": ReasonCode.VENUE_RATE_LIMITED,
@@ -143,7 +147,7 @@ BINANCEUSDM: Final = Capabilities(
             ReasonCode.VENUE_REJECTED,
         ),
         **dict.fromkeys(
-            ("-4014", "-4016", "-4023", "-4024", "-4061", "-4118", "-4131"),
+            ("-4014", "-4023", "-4061", "-4118", "-4131"),
             ReasonCode.VENUE_REJECTED,
         ),
     },
@@ -181,6 +185,7 @@ BINANCE: Final = replace(
     dead_man=None,
     trades_span_ms=0,
     trades_after="",
+    price_band=BandBy.AVERAGE,
     duplicate_codes=frozenset({"-2010 duplicate order sent."}),
     options={
         "fetchCurrencies": False,

@@ -80,6 +80,14 @@ class RightsCall(Enum):
     UNKNOWN = "unknown"  # nowhere that is known here
 
 
+class BandBy(Enum):
+    """By what a venue that tells how far a limit may be from the market judges it."""
+
+    MARK = "mark"  # its mark price: no buy far above it, no sale far below
+    AVERAGE = "average"  # what was traded in some minutes: both, in both directions
+    UNTOLD = "untold"  # nothing that is known here
+
+
 KEY_AND_SECRET: Final[Mapping[str, str]] = {"api_key": "apiKey", "secret": "secret"}
 
 
@@ -253,6 +261,8 @@ class Capabilities:
     Statuses that ccxt hands on as the venue writes them, of orders that it is at work on: its own,
     by which it closes a position.
     """
+    price_band: BandBy = BandBy.UNTOLD
+    """How a limit far from the market is judged there, by what the market's filters tell."""
     order_limit_codes: frozenset[str] = frozenset()
     """Codes of a limit on orders alone: cancels and questions are neither counted nor refused."""
     credentials: Mapping[str, str] = field(default_factory=lambda: KEY_AND_SECRET)

@@ -9,6 +9,7 @@ silence too, and the order is asked for.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from decimal import Decimal
 from typing import Any
 
 from brokers.ccxt.address import VenueClock
@@ -57,7 +58,8 @@ class Ordering:
 
     ``tell`` takes news, ``trouble`` what failed and has no other way to be told, ``check`` the name
     of an order to be asked about soon, and ``ready`` waits until the private stream is up and says
-    whether it is. ``look`` returns why an order must not leave any more, asked as it leaves.
+    whether it is. ``look`` returns why an order must not leave any more, asked as it leaves, and
+    ``mark`` where the market of a symbol is, if that is known.
     ``connected_at`` is when this process began to send, by the machine's clock, ``connected_s`` by
     the one that never steps.
     """
@@ -88,6 +90,7 @@ class Ordering:
         self.check: Callable[[str], object] = lambda _name: None
         self.ready: Callable[[], Awaitable[bool]] = _always
         self.look: Callable[[OrderRequest], Cause | None] = lambda _request: None
+        self.mark: Callable[[str], Decimal | None] = lambda _symbol: None
 
     @property
     def doubt_ms(self) -> int:
@@ -128,7 +131,8 @@ class Ordering:
         if rules is None:
             return Cause(ReasonCode.INSTRUMENT_UNKNOWN, request.symbol)
         margin_mode = self._calls.client.address.margin_mode
-        asked = worded(request, rules, self._row, self._mode, margin_mode)
+        mark = self.mark(request.symbol)
+        asked = worded(request, rules, self._row, self._mode, margin_mode, mark)
         if isinstance(asked, Cause):
             return asked
         return self._altered(asked) or asked

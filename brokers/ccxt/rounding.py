@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+from brokers.ccxt.band import PriceBand, band_of, outside
 from brokers.ccxt.columns import Capabilities
 from messages import Cause, OrderRequest, OrderType, ReasonCode, Side
 from state.money import EXACT, FINEST_STEP, plain
@@ -46,6 +47,7 @@ class MarketRules:
     cost_min: Decimal | None
     cost_max: Decimal | None
     price_digits: int | None
+    band: PriceBand | None = None
 
     def to_base(self, amount: Decimal) -> Decimal:
         """Return base units of an amount in the venue's unit."""
@@ -91,6 +93,7 @@ def rules_of(market: Mapping[str, Any], row: Capabilities) -> MarketRules:
         limit("cost", "min"),
         limit("cost", "max"),
         row.price_digits,
+        band_of(market, row.price_band),
     )
 
 
@@ -114,8 +117,10 @@ def positive(value: object) -> Decimal | None:
     return found or None
 
 
-def fitted(request: OrderRequest, rules: MarketRules) -> Fitted | Cause:
-    """Return what of ``request`` goes out, or why nothing may."""
+def fitted(
+    request: OrderRequest, rules: MarketRules, mark: Decimal | None = None
+) -> Fitted | Cause:
+    """Return what of ``request`` goes out with the market at ``mark``, or why nothing may."""
     # Divided as whole steps: a quotient may have no last digit.
     step = rules.amount_step or FINEST_STEP
     amount = EXACT.multiply(EXACT.divide_int(request.quantity, rules.to_base(step)), step)
@@ -125,6 +130,8 @@ def fitted(request: OrderRequest, rules: MarketRules) -> Fitted | Cause:
     stop = on_grid(request.stop_price, rules, upwards=buys is not is_target)
     quantity = rules.to_base(amount)
     if cause := _beyond(request, rules, amount, quantity, price if price is not None else stop):
+        return cause
+    if cause := outside(request, price, mark, rules.band):
         return cause
     return Fitted(amount, quantity, price, stop)
 
