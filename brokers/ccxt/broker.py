@@ -49,12 +49,22 @@ from brokers.ccxt.ordering import Ordering, lane_of
 from brokers.ccxt.own_market import OwnMarket
 from brokers.ccxt.private_stream import PrivateStream
 from brokers.ccxt.redaction import Redactor
+from brokers.ccxt.rounding import Least
+from brokers.ccxt.rulebook import Rulebook
 from brokers.ccxt.standing import Standing
 from brokers.ccxt.survey import Funding, Surveyor, TradeCount, fills_in
 from brokers.ccxt.timers import Timers
 from brokers.ccxt.translate import side_of
 from brokers.contract import News, Survey, VenueUnreachable
-from messages import Cause, OrderEvent, OrderRequest, ReasonCode, ToolReport, VenueReport
+from messages import (
+    Cause,
+    MinimumOrder,
+    OrderEvent,
+    OrderRequest,
+    ReasonCode,
+    ToolReport,
+    VenueReport,
+)
 from state.precedence import Precedence
 from state.reconciliation import AccountView
 
@@ -85,6 +95,7 @@ class CcxtBroker(OwnMarket):
         self._symbols = tuple(symbols)
         self._clock = clock
         self._deliver: Callable[[News], object] = _unbound
+        self.tell_least: Callable[[MinimumOrder], object] = _untold
         self._tell_tool: Callable[[ToolReport], object] = _unwatched
         self._client_of: Callable[..., CcxtClient] = CcxtClient
         self._jobs = Jobs(self._one_done, self._one_failed)
@@ -93,6 +104,8 @@ class CcxtBroker(OwnMarket):
         self._standing = Standing(self.row.weights.account_every_s, clock.monotonic_s)
         self._began: int | None = None
         self._funding = Funding()
+        self._leasts: dict[str, list[str]] = {}
+        """The least orders that an earlier process has told."""
         self._traded_at = 0
         self._goes_on = False
         self._trades = TradeCount()
@@ -168,6 +181,7 @@ class CcxtBroker(OwnMarket):
             "traded_at": self._traded_at,
             "trades": self._trades.count,
             "orders": self.orders.snapshot(),
+            "leasts": self._leasts if self._open is None else self._open.rulebook.snapshot(),
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -178,6 +192,7 @@ class CcxtBroker(OwnMarket):
         self._goes_on = True
         self._trades = TradeCount(int(state.get("trades", 0)))
         self.orders.restore(state["orders"])
+        self._leasts = dict(state.get("leasts", {}))
 
     # -- life
 
@@ -218,6 +233,10 @@ class CcxtBroker(OwnMarket):
         ordering.tell, ordering.trouble = self._out, self._troubled
         ordering.check, ordering.ready = self._check_soon, stream.ready
         ordering.look, ordering.mark = self._look_again, self._market_at
+        rulebook = Rulebook(calls, rules, self._clock)
+        rulebook.restore(self._leasts)
+        rulebook.changed, rulebook.least_changed = self._rules_changed, self._least_changed
+        rulebook.trouble, ordering.misfit = self._troubled, rulebook.doubt
         now_s = self._clock.monotonic_s
         surveyor = Surveyor(calls, rules, mode, self._funding, self._trades, now_s)
         surveyor.tell = self._out
@@ -227,7 +246,7 @@ class CcxtBroker(OwnMarket):
             if not isinstance(found, int):
                 raise VenueUnreachable(f"{self.name}: {words(found)}")
             self._began = found
-        return Opened(client, calls, ordering, stream, surveyor, timers)
+        return Opened(client, calls, ordering, stream, surveyor, timers, rulebook)
 
     async def survey(self) -> Survey:
         """Return what the venue holds, and the trades that this session has not heard of."""
@@ -261,6 +280,7 @@ class CcxtBroker(OwnMarket):
             tasks.start_soon(self._keep_up)
             tasks.start_soon(self._at.timers.keep_time)
             tasks.start_soon(self._at.timers.feed_dead_man)
+            tasks.start_soon(self._at.rulebook.keep)
 
     @property
     def is_quiet(self) -> bool:
@@ -428,6 +448,14 @@ class CcxtBroker(OwnMarket):
 
     # -- word of the venue itself
 
+    def _rules_changed(self, what: str) -> None:
+        self._at.ordering.forget_markets()
+        self._report(f"other rules of {what}", ok=True)
+
+    def _least_changed(self, symbol: str, least: Least) -> None:
+        self.tell_least(MinimumOrder(symbol, self._now, least.quantity, least.notional))
+        self.wake()
+
     def _stream_is_gone(self, detail: str) -> None:
         self._report(self.redact(detail))
 
@@ -456,6 +484,10 @@ def _unbound(news: News) -> object:
 
 
 def _unwatched(_report: ToolReport) -> object:
+    return None
+
+
+def _untold(_least: MinimumOrder) -> object:
     return None
 
 

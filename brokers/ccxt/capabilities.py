@@ -129,6 +129,9 @@ BINANCEUSDM: Final = Capabilities(
     unknown_order_codes=frozenset({"-2011", "-2013"}),
     at_work=frozenset({"NEW_ADL", "NEW_INSURANCE"}),
     price_band=BandBy.MARK,
+    rules_codes=frozenset(
+        {"-1111", "-4002", "-4004", "-4005", "-4013", "-4014", "-4023", "-4164", "-4178"}
+    ),
     order_limit_codes=frozenset({"-1015"}),
     codes={
         "-2010": ReasonCode.VENUE_REJECTED,
@@ -186,6 +189,8 @@ BINANCE: Final = replace(
     trades_span_ms=0,
     trades_after="",
     price_band=BandBy.AVERAGE,
+    rules_codes=frozenset({"-1013", "-1111"}),
+    codes={**BINANCEUSDM.codes, "-1013": ReasonCode.VENUE_REJECTED},
     duplicate_codes=frozenset({"-2010 duplicate order sent."}),
     options={
         "fetchCurrencies": False,
@@ -233,6 +238,7 @@ BYBIT: Final = Capabilities(
     orders_page=50,
     cancel_all=CancelAll.SYMBOL,
     duplicate_codes=frozenset({"110072", "170141"}),
+    rules_codes=frozenset({"110094", "170124", "170134", "170136", "170137", "170140"}),
     unknown_order_codes=frozenset({"110001", "170213"}),
     codes={
         "110007": ReasonCode.VENUE_INSUFFICIENT_FUNDS,
@@ -270,6 +276,7 @@ OKX: Final = replace(
     leverage_by_book=True,
     margin_mode_parameter="marginMode",
     duplicate_codes=frozenset({"51016"}),
+    rules_codes=frozenset({"51020", "51120", "51121"}),
     unknown_order_codes=frozenset({"51400", "51603"}),
     codes={
         "51008": ReasonCode.VENUE_INSUFFICIENT_FUNDS,
@@ -318,6 +325,7 @@ KRAKEN: Final = Capabilities(
     strict_nonce=True,
     duplicate_codes=frozenset({"EOrder:Duplicate cl_ord_id", "EOrder:cl_ord_id already exists"}),
     unknown_order_codes=frozenset({"EOrder:Unknown order"}),
+    rules_codes=frozenset({"EOrder:Order minimum not met"}),
     codes={"EOrder:Insufficient funds": ReasonCode.VENUE_INSUFFICIENT_FUNDS},
 )
 

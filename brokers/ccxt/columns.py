@@ -261,6 +261,8 @@ class Capabilities:
     Statuses that ccxt hands on as the venue writes them, of orders that it is at work on: its own,
     by which it closes a position.
     """
+    rules_codes: frozenset[str] = frozenset()
+    """Codes of orders that do not fit a market's rules: they may be others than those we know."""
     price_band: BandBy = BandBy.UNTOLD
     """How a limit far from the market is judged there, by what the market's filters tell."""
     order_limit_codes: frozenset[str] = frozenset()

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 from brokers.ccxt.band import PriceBand, band_of, outside
 from brokers.ccxt.columns import Capabilities
@@ -95,6 +95,52 @@ def rules_of(market: Mapping[str, Any], row: Capabilities) -> MarketRules:
         row.price_digits,
         band_of(market, row.price_band),
     )
+
+
+def limits_of(rules: MarketRules) -> list[tuple[str, Decimal | None]]:
+    """Return the venue's rules by the names of an instrument file, in base units."""
+
+    def base(amount: Decimal | None) -> Decimal | None:
+        return None if amount is None else rules.to_base(amount)
+
+    return [
+        ("price_tick", rules.price_tick),
+        ("lot_step", base(rules.amount_step)),
+        ("min_quantity", base(rules.amount_min)),
+        ("max_quantity", base(rules.amount_max)),
+        ("min_notional", rules.cost_min),
+    ]
+
+
+class Least(NamedTuple):
+    """The least that a venue takes as an order, in base units and in money; ``None``: no rule."""
+
+    quantity: Decimal | None
+    notional: Decimal | None
+
+
+def least_of(rules: MarketRules) -> Least:
+    """Return the least order: not below the venue's minimum, and at least one step."""
+    step, least = rules.amount_step, rules.amount_min
+    if step is not None:
+        steps = EXACT.divide_int(least or step, step)
+        on_step = EXACT.multiply(steps, step)
+        least = on_step if least is None or on_step >= least else EXACT.add(on_step, step)
+    return Least(None if least is None else rules.to_base(least), rules.cost_min)
+
+
+def differences(before: MarketRules, after: MarketRules) -> str:
+    """Return in words what of a market's rules is another than before."""
+    told = [
+        f"{name} {_word(old)} -> {_word(new)}"
+        for (name, old), (_, new) in zip(limits_of(before), limits_of(after), strict=True)
+        if old != new
+    ]
+    return ", ".join(told) or "limits that an instrument file does not have"
+
+
+def _word(value: Decimal | None) -> str:
+    return "none" if value is None else plain(value)
 
 
 def number(value: object) -> Decimal | None:
