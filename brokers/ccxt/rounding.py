@@ -140,7 +140,7 @@ def differences(before: MarketRules, after: MarketRules) -> str:
 
 
 def _word(value: Decimal | None) -> str:
-    return "none" if value is None else plain(value)
+    return "none" if value is None else plain(EXACT.normalize(value))
 
 
 def number(value: object) -> Decimal | None:

@@ -42,8 +42,8 @@ COARSER: dict[str, Any] = {"fault": "change_rules", "on": ["submit"], "after": 1
 """As the second order comes, tick, step and least quantity become ten times as large."""
 
 COARSENED = (
-    "other rules of BTC/USDT:USDT: price_tick 0.1 -> 1, lot_step 0.001 -> 0.010, "
-    "min_quantity 0.001 -> 0.010"
+    "other rules of BTC/USDT:USDT: price_tick 0.1 -> 1, lot_step 0.001 -> 0.01, "
+    "min_quantity 0.001 -> 0.01"
 )
 LEAST = Least(Decimal("0.01"), Decimal(100))
 

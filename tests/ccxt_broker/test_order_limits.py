@@ -273,6 +273,8 @@ async def test_without_the_windows_orders_of_a_burst_are_refused(
         await burst(at)
         await at.until(lambda: any("-1015" in detail for detail in refusals(at)))
 
+        assert any(at.life(name) == ["rejected"] for name in NAMES)
+
 
 async def test_an_order_whose_time_is_over_when_its_turn_comes_does_not_leave(
     tmp_path: Path,
