@@ -33,6 +33,7 @@ from brokers.ccxt.redaction import Redactor
 from brokers.ccxt.stream import texts_in
 from brokers.ccxt.translate import in_ccxts_words
 from brokers.ccxt.wording import Worded
+from messages import ReasonCode
 from state.crashpoints import passing
 from state.precedence import Precedence
 
@@ -83,11 +84,15 @@ class Calls:
         client.on_limits = self._take_limits
 
     async def once(
-        self, lane: Lane, weight: int, ask: Ask[T], *, orders: int = 0
+        self, lane: Lane, weight: int, ask: Ask[T], *, order: Look | None = None
     ) -> Done[T] | Failure:
-        """Make a call when it is its turn, and say what is certain after it."""
+        """
+        Make a call when it is its turn, and say what is certain after it.
+
+        ``order`` is given where it places one: why that must not leave any more.
+        """
         if lane is not Lane.READ:
-            return await self._once(lane, weight, ask, orders)
+            return await self._once(lane, weight, ask, order)
         # Before its turn: nobody has a turn and lets others wait for it.
         await self._precedence.clear()
         with stepping_aside(self._aside):
@@ -99,9 +104,15 @@ class Calls:
             await self._precedence.clear()
 
     async def _once(
-        self, lane: Lane, weight: int, ask: Ask[T], orders: int = 0
+        self, lane: Lane, weight: int, ask: Ask[T], order: Look | None = None
     ) -> Done[T] | Failure:
-        turn = await self.lanes.turn(lane, weight, orders)
+        try:
+            if order is None:
+                turn = await self.lanes.turn(lane, weight)
+            else:
+                turn = await self.lanes.turn(lane, weight, 1, partial(_in_time, order))
+        except Withheld as withheld:
+            return Refused(withheld.cause)
         has_left, late_s = True, self.client.address.recv_window_ms / 1000
         left: list[str] = []
         noting = LEFT.set(left)
@@ -154,7 +165,8 @@ class Calls:
         """
         Place an order, once. A reply without the venue's id is no answer.
 
-        ``look`` is asked when it leaves: what that returns is a refusal.
+        ``look`` is asked when it leaves: what that returns is a refusal. While it waits for its
+        turn only the end of its time is: the rest may be otherwise by then.
         """
         exchange = self.client.exchange
 
@@ -170,7 +182,7 @@ class Calls:
                     order.params,
                 )
 
-        found = await self.once(lane, self.row.weights.create, ask, orders=1)
+        found = await self.once(lane, self.row.weights.create, ask, order=look)
         passing("request.answered")
         if isinstance(found, Done) and not _identified(found.value):
             return Unknown("the reply does not name an order")
@@ -422,6 +434,13 @@ class Calls:
 
     def _take_limits(self, told: Iterable[Any]) -> None:
         self.lanes.limited(self.row.weights, told, self.client.address.allowance)
+
+
+def _in_time(look: Look) -> None:
+    """Raise ``Withheld`` once the time of an order that waits is over."""
+    cause = look()
+    if cause is not None and cause.code is ReasonCode.INTENT_EXPIRED:
+        raise Withheld(cause)
 
 
 def _in_order(trades: Mapping[str, Mapping[str, Any]]) -> list[Mapping[str, Any]]:

@@ -221,16 +221,24 @@ class Lanes:
         """Return how much longer the venue wants to be left alone, in seconds."""
         return max(0.0, self.allowance.pause_until_s - self._now_s())
 
-    async def turn(self, lane: Lane, weight: int, orders: int = 0) -> Turn:
+    async def turn(
+        self,
+        lane: Lane,
+        weight: int,
+        orders: int = 0,
+        waiting: Callable[[], object] = lambda: None,
+    ) -> Turn:
         """
         Return its turn when one of ``weight`` may go in ``lane``; ``over`` is called after it.
 
-        Cancelled, it waits no longer, and nothing is over.
+        Cancelled, it waits no longer, and nothing is over; and so where ``waiting`` raises, which
+        is called whenever it was looked in vain.
         """
         turn = self.allowance.ask(lane, weight, orders)
         try:
             self.allowance.grant(self._now_s())
             while not turn.granted:
+                waiting()
                 await self._sleep_s(LOOK_S)
                 self.allowance.grant(self._now_s())
         except BaseException:

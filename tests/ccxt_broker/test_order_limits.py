@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from brokers.ccxt import windows
 from brokers.ccxt.capabilities import BINANCE, BINANCEUSDM
 from brokers.ccxt.columns import OrderLimit, Weights
+from brokers.ccxt.errors import TooMany
 from brokers.ccxt.lanes import Allowance, Lane, Lanes, lanes_of
 from brokers.ccxt.windows import GRAINS, Window, limits_told
 from messages import Cause, ReasonCode, Side
@@ -293,6 +294,30 @@ async def test_an_order_whose_time_is_over_when_its_turn_comes_does_not_leave(
         assert 0 == at.received(NAMES[5])
         assert [0, 0] == [window.under_way for window in counts._windows]
         assert 5 == counts.used(at.broker._clock.monotonic_s())[1]
+
+
+async def test_an_order_that_waits_is_told_to_be_over_when_its_time_is(tmp_path: Path) -> None:
+    """
+    Not when its turn would have come; whatever else keeps it may be otherwise by then.
+
+    Here its turn would never come: nobody lets anything go.
+    """
+    causes = {NAMES[0]: Cause(ReasonCode.SLIPPAGE_LIMIT, "the market moved")}
+    late = Cause(ReasonCode.INTENT_EXPIRED, "valid_until=2 now=3")
+    async with counting(tmp_path) as at:
+        lanes = at.broker._at.calls.lanes
+        lanes.left_alone(1_000_000.0, TooMany.ORDERS)
+        at.broker.look = lambda request: causes.get(request.client_order_id)
+        for name in NAMES[:2]:
+            at.broker.submit(order(name, "0.01", price="49000"), 1)
+        await at.until(lambda: 2 == len(lanes.allowance.waiting[Lane.CREATE]))
+        causes[NAMES[1]] = late
+        await at.until(lambda: at.ended(NAMES[1]))
+
+        assert [late.detail] == refusals(at)
+        assert [] == at.life(NAMES[0])
+        assert 1 == len(lanes.allowance.waiting[Lane.CREATE])
+        assert 0 == at.received(NAMES[1])
 
 
 def test_what_waits_goes_in_the_order_in_which_it_came() -> None:
