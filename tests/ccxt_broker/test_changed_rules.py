@@ -275,7 +275,7 @@ async def test_a_session_goes_on_by_the_new_rules_and_is_executed_again_the_same
         truth = fold_truth(read_truth(exchange.truth / "truth.ndjson"))
     said = messages(result)
     rejected = [
-        each.cause.code
+        each.cause
         for each in said
         if isinstance(each, ExecutionReport)
         and each.event is OrderEvent.REJECTED
@@ -287,7 +287,8 @@ async def test_a_session_goes_on_by_the_new_rules_and_is_executed_again_the_same
     again = reexecute(recorded, result.out.name, result.out / "journal.sqlite")
 
     assert COMPLETED == result.outcome
-    assert [ReasonCode.VENUE_REJECTED, ReasonCode.PRICE_COLLAR] == rejected
+    assert [ReasonCode.VENUE_REJECTED, ReasonCode.PRICE_COLLAR] == [e.code for e in rejected]
+    assert rejected[1].detail.endswith("(the venue's band)")  # ours, and not the venue's answer
     assert [ReasonCode.QUANTITY_BELOW_MIN] == denied
     assert [(BTC, *LEAST)] == [
         (each.symbol, each.min_quantity, each.min_notional)
