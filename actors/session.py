@@ -263,6 +263,7 @@ async def _found(session: Session, remote: Remote, driven: _Driven) -> tuple[Ado
         remote.precedence = driven.precedence
     core, holds = session.assembly.core, session.assembly.holds
     session.witness.look_again(LastLook(core.board, holds, session.spec.feed.timeframe_ms))
+    session.witness.tell_market(core.board.mark)
     await remote.connect()
     return await explain(session, session.witness)
 

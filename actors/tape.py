@@ -14,7 +14,7 @@ import msgspec
 from actors.outcomes import INTERRUPTED
 from actors.places import Place
 from actors.witness import CONNECTING
-from brokers.contract import News
+from brokers.contract import News, Word
 from messages import (
     AccountRead,
     ActorFailed,
@@ -30,6 +30,7 @@ from messages import (
     MarketBefore,
     MarketSeen,
     Message,
+    MinimumOrder,
     NewsMissing,
     OperatorCommand,
     Quote,
@@ -61,6 +62,7 @@ _INPUTS: Final = tuple(
         VenueTrades,
         VenuePayment,
         ToolReport,
+        MinimumOrder,
         AccountRead,
         NewsMissing,
         CallFailed,
@@ -98,7 +100,7 @@ class Start:
     held: tuple[Hold, ...] = ()
     connected: VenueConnected | None = None
     surveyed: tuple[VenueSurveyed, ...] = ()
-    early: tuple[News | ToolReport, ...] = ()
+    early: tuple[News | Word, ...] = ()
     before: MarketBefore | None = None
     end: End | None = None
 
@@ -121,7 +123,7 @@ class Arrival:
     seq: int
     at: int
     place: Place
-    said: News | ToolReport
+    said: News | Word
 
 
 @dataclass(frozen=True, slots=True)
@@ -304,12 +306,12 @@ def _take_of_venue(tape: Tape, entry: Entry) -> None:
         tape.records[entry.seq] = message
     elif isinstance(message, ClockRead):
         tape.readings.append(Reading(entry.seq, _place_of(entry), message))
-    elif isinstance(message, VenueReport | VenueOrder | VenueTrades | VenuePayment | ToolReport):
+    elif isinstance(message, News | Word):
         if entry.causation == CONNECTING:
             early = (*tape.starts[-1].early, message)
             tape.starts[-1] = replace(tape.starts[-1], early=early)
-        elif isinstance(message, ToolReport) and Place.of(entry.causation) is None:
-            return  # Health reports on tools by itself as well
+        elif isinstance(message, Word) and Place.of(entry.causation) is None:
+            return  # Health reports on tools by itself as well, and a scenario sets least orders
         else:
             tape.arrivals.append(Arrival(entry.seq, entry.ts, _place_of(entry), message))
 

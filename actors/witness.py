@@ -24,12 +24,15 @@ import msgspec
 from actors.execution.reports import joined
 from brokers.contract import (
     Acquaintance,
+    ChangesLeast,
+    KnowsTheMarket,
     LooksAgain,
     News,
     RemoteBroker,
     Survey,
     TradeLister,
     VenueSilent,
+    Word,
 )
 from messages import (
     AccountRead,
@@ -85,7 +88,7 @@ class Witness:
         self._source = f"venue:{remote.name}"
         self._deliver: Callable[[News], object] = _nobody
         self._surveyed: list[VenueSurveyed] = []
-        self._early: list[News | ToolReport] | None = []
+        self._early: list[News | Word] | None = []
 
     # -- the start
 
@@ -142,19 +145,26 @@ class Witness:
         if isinstance(self.remote, LooksAgain):
             self.remote.look = leaving
 
+    def tell_market(self, mark: Callable[[str], Decimal | None]) -> None:
+        """Let a broker that wants it know where the market is; what it refuses for that is news."""
+        if isinstance(self.remote, KnowsTheMarket):
+            self.remote.mark = mark
+
     # -- what the venue says
 
     def bind(self, deliver: Callable[[News], object]) -> None:
         """Send news to ``deliver``; its entry is then the journal's last."""
         self._deliver = deliver
         self.remote.bind(self._arrive)
+        if isinstance(self.remote, ChangesLeast):
+            self.remote.tell_least = self._arrive
 
     def watch(self, tell: Callable[[ToolReport], object]) -> None:
         """Publish news of the venue itself from now on: it comes between two handlers."""
         del tell
         self.remote.watch(self._arrive)
 
-    def _arrive(self, said: News | ToolReport) -> None:
+    def _arrive(self, said: News | Word) -> None:
         if self._early is not None:
             self._early.append(said)
             return
@@ -164,9 +174,10 @@ class Witness:
         except Exception as error:  # noqa: BLE001 - the driver's, not the broker's
             self.failed(error)
 
-    def _enter(self, said: News | ToolReport, place: str) -> None:
-        if isinstance(said, ToolReport):
-            self._dispatcher.publish(said.tool, said, place)
+    def _enter(self, said: News | Word, place: str) -> None:
+        if isinstance(said, ToolReport | MinimumOrder):
+            source = said.tool if isinstance(said, ToolReport) else self._source
+            self._dispatcher.publish(source, said, place)
             self._dispatcher.run_errands()  # what it has held is held from this moment
             return
         self._record(said, place)

@@ -38,6 +38,9 @@ What a broker says: what happened to an order, what there is to one, which have 
 funding was paid.
 """
 
+Word = ToolReport | MinimumOrder
+"""What a broker says of the venue itself: how a call went, and that its least order is another."""
+
 
 class VenueSilent(Exception):
     """The venue does not answer: nobody knows what it holds."""
@@ -182,6 +185,22 @@ class LooksAgain(Protocol):
 
     The order is then reported as REJECTED for that cause: nothing of it has left.
     """
+
+
+@runtime_checkable
+class KnowsTheMarket(Protocol):
+    """A broker that wants to know where the market is, for limits that are too far from it."""
+
+    mark: Callable[[str], Decimal | None]
+    """Return the newest price of a symbol that the session has seen, ``None`` before any."""
+
+
+@runtime_checkable
+class ChangesLeast(Protocol):
+    """A broker whose venue may ask for another least order in the middle of a session."""
+
+    tell_least: Callable[[MinimumOrder], object]
+    """Called whenever it does; set together with where reports go."""
 
 
 @runtime_checkable

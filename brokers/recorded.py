@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from brokers.contract import News, Survey, VenueSilent, VenueUnreachable
+from brokers.contract import News, Survey, VenueSilent, VenueUnreachable, Word
 from brokers.shown import EverySymbol
 from messages import (
     AccountRead,
@@ -49,7 +49,7 @@ class RecordedBroker:
         self,
         connected: VenueConnected,
         surveyed: Iterable[VenueSurveyed],
-        early: Iterable[News | ToolReport],
+        early: Iterable[News | Word],
         next_record: NextRecord,
     ) -> None:
         """Stand ready to say again what was said."""
@@ -62,12 +62,15 @@ class RecordedBroker:
         self._early = tuple(early)
         self._next_record = next_record
         self._deliver: Callable[[News], object] = _unbound
+        self.tell_least: Callable[[MinimumOrder], object] = _unbound
         self._tell: Callable[[ToolReport], object] = _unbound
 
-    def say(self, said: News | ToolReport) -> None:
+    def say(self, said: News | Word) -> None:
         """Let the venue say once more what it said."""
         if isinstance(said, ToolReport):
             self._tell(said)
+        elif isinstance(said, MinimumOrder):
+            self.tell_least(said)
         else:
             self._deliver(said)
 
@@ -185,7 +188,7 @@ class RecordedLister(RecordedBroker):
         self,
         connected: VenueConnected,
         surveyed: Iterable[VenueSurveyed],
-        early: Iterable[News | ToolReport],
+        early: Iterable[News | Word],
         next_record: NextRecord,
     ) -> None:
         """Stand ready to say again what was said."""

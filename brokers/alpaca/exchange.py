@@ -102,6 +102,21 @@ class AlpacaExchange:
             if error.stamp is None:
                 raise  # it is there, and is no share
 
+    async def fetch_markets(self) -> list[dict[str, Any]]:
+        """Return the shares that are traded, as Alpaca has them now."""
+        found = []
+        for symbol in self._symbols:
+            try:
+                found.append(market_of(await self.client.get_asset(symbol)))
+            except BadSymbol as error:
+                if error.stamp is None:
+                    raise
+        return found
+
+    def set_markets(self, markets: list[dict[str, Any]]) -> None:
+        """Go by these from now on."""
+        self.markets = {market["symbol"]: market for market in markets}
+
     def market(self, symbol: str) -> Mapping[str, Any]:
         """Return a share that was loaded."""
         return self.markets[symbol]

@@ -46,23 +46,22 @@ from brokers.ccxt.listening import Listener
 from brokers.ccxt.opened import Opened
 from brokers.ccxt.opening import prepared
 from brokers.ccxt.ordering import Ordering, lane_of
+from brokers.ccxt.own_market import OwnMarket
 from brokers.ccxt.private_stream import PrivateStream
 from brokers.ccxt.redaction import Redactor
+from brokers.ccxt.rounding import Least
+from brokers.ccxt.rulebook import Rulebook
 from brokers.ccxt.standing import Standing
 from brokers.ccxt.survey import Funding, Surveyor, TradeCount, fills_in
 from brokers.ccxt.timers import Timers
 from brokers.ccxt.translate import side_of
 from brokers.contract import News, Survey, VenueUnreachable
 from messages import (
-    Bar,
     Cause,
-    FundingRate,
     MinimumOrder,
     OrderEvent,
     OrderRequest,
-    Quote,
     ReasonCode,
-    Tick,
     ToolReport,
     VenueReport,
 )
@@ -70,7 +69,7 @@ from state.precedence import Precedence
 from state.reconciliation import AccountView
 
 
-class CcxtBroker:
+class CcxtBroker(OwnMarket):
     """
     A broker whose venue is an exchange that ccxt knows; see the module for what it promises.
 
@@ -89,12 +88,14 @@ class CcxtBroker:
         self.brackets = self.row.brackets
         self.wake: Callable[[], object] = _nothing
         self.look: Callable[[OrderRequest], Cause | None] = lambda _request: None
+        self.mark: Callable[[str], Decimal | None] = lambda _symbol: None
         self.orders = KnownOrders()
         self.redact = Redactor(address.secrets.values())
         self.precedence = Precedence()
         self._symbols = tuple(symbols)
         self._clock = clock
         self._deliver: Callable[[News], object] = _unbound
+        self.tell_least: Callable[[MinimumOrder], object] = _untold
         self._tell_tool: Callable[[ToolReport], object] = _unwatched
         self._client_of: Callable[..., CcxtClient] = CcxtClient
         self._jobs = Jobs(self._one_done, self._one_failed)
@@ -103,6 +104,8 @@ class CcxtBroker:
         self._standing = Standing(self.row.weights.account_every_s, clock.monotonic_s)
         self._began: int | None = None
         self._funding = Funding()
+        self._leasts: dict[str, list[str]] = {}
+        """The least orders that an earlier process has told."""
         self._traded_at = 0
         self._goes_on = False
         self._trades = TradeCount()
@@ -165,11 +168,6 @@ class CcxtBroker:
         """
         return self._standing.view(unread=self._unread)
 
-    @property
-    def working(self) -> Mapping[str, object]:
-        """Return nothing: the venue has a market of its own and is shown none."""
-        return _NOTHING_TO_SHOW
-
     def acquaint(self, requests: Iterable[OrderRequest]) -> None:
         """Know the orders that an earlier process may have sent."""
         self.orders.acquaint(requests)
@@ -183,6 +181,7 @@ class CcxtBroker:
             "traded_at": self._traded_at,
             "trades": self._trades.count,
             "orders": self.orders.snapshot(),
+            "leasts": self._leasts if self._open is None else self._open.rulebook.snapshot(),
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -193,27 +192,7 @@ class CcxtBroker:
         self._goes_on = True
         self._trades = TradeCount(int(state.get("trades", 0)))
         self.orders.restore(state["orders"])
-
-    # -- the market, which a real venue has of its own
-
-    def on_bar(self, bar: Bar) -> None:
-        """Do nothing: the venue has a market of its own."""
-
-    def on_quote(self, quote: Quote) -> None:
-        """Do nothing: the venue has a market of its own."""
-
-    def on_tick(self, tick: Tick) -> None:
-        """Do nothing: the venue has a market of its own."""
-
-    def on_funding(self, rate: FundingRate, mark: float | Decimal) -> object:
-        """Do nothing: what the venue pays is in its account."""
-        return []
-
-    def on_time(self, now: int) -> None:
-        """Do nothing: the venue has a clock of its own."""
-
-    def set_minimum(self, minimum: MinimumOrder) -> None:
-        """Do nothing: the venue's own filters hold."""
+        self._leasts = dict(state.get("leasts", {}))
 
     # -- life
 
@@ -253,7 +232,11 @@ class CcxtBroker:
         )
         ordering.tell, ordering.trouble = self._out, self._troubled
         ordering.check, ordering.ready = self._check_soon, stream.ready
-        ordering.look = self._look_again
+        ordering.look, ordering.mark = self._look_again, self._market_at
+        rulebook = Rulebook(calls, rules, self._clock)
+        rulebook.restore(self._leasts)
+        rulebook.changed, rulebook.least_changed = self._rules_changed, self._least_changed
+        rulebook.trouble, ordering.misfit = self._troubled, rulebook.doubt
         now_s = self._clock.monotonic_s
         surveyor = Surveyor(calls, rules, mode, self._funding, self._trades, now_s)
         surveyor.tell = self._out
@@ -263,7 +246,7 @@ class CcxtBroker:
             if not isinstance(found, int):
                 raise VenueUnreachable(f"{self.name}: {words(found)}")
             self._began = found
-        return Opened(client, calls, ordering, stream, surveyor, timers)
+        return Opened(client, calls, ordering, stream, surveyor, timers, rulebook)
 
     async def survey(self) -> Survey:
         """Return what the venue holds, and the trades that this session has not heard of."""
@@ -297,6 +280,7 @@ class CcxtBroker:
             tasks.start_soon(self._keep_up)
             tasks.start_soon(self._at.timers.keep_time)
             tasks.start_soon(self._at.timers.feed_dead_man)
+            tasks.start_soon(self._at.rulebook.keep)
 
     @property
     def is_quiet(self) -> bool:
@@ -342,6 +326,9 @@ class CcxtBroker:
 
     def _look_again(self, request: OrderRequest) -> Cause | None:
         return self.look(request)
+
+    def _market_at(self, symbol: str) -> Decimal | None:
+        return self.mark(symbol)
 
     def _soon(self, say: Callable[[], None]) -> None:
         """Say something as soon as whoever has called is done: never within a call."""
@@ -462,6 +449,14 @@ class CcxtBroker:
 
     # -- word of the venue itself
 
+    def _rules_changed(self, what: str) -> None:
+        self._at.ordering.forget_markets()
+        self._report(f"other rules of {what}", ok=True)
+
+    def _least_changed(self, symbol: str, least: Least) -> None:
+        self.tell_least(MinimumOrder(symbol, self._now, least.quantity, least.notional))
+        self.wake()
+
     def _stream_is_gone(self, detail: str) -> None:
         self._report(self.redact(detail))
 
@@ -482,7 +477,6 @@ class CcxtBroker:
         self.wake()
 
 
-_NOTHING_TO_SHOW: Mapping[str, object] = {}
 _FULL = f"not sent: {JOBS_MAX} requests wait already"
 
 
@@ -491,6 +485,10 @@ def _unbound(news: News) -> object:
 
 
 def _unwatched(_report: ToolReport) -> object:
+    return None
+
+
+def _untold(_least: MinimumOrder) -> object:
     return None
 
 

@@ -7,7 +7,7 @@ longer.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import partial
@@ -33,6 +33,7 @@ from brokers.ccxt.redaction import Redactor
 from brokers.ccxt.stream import texts_in
 from brokers.ccxt.translate import in_ccxts_words
 from brokers.ccxt.wording import Worded
+from messages import ReasonCode
 from state.crashpoints import passing
 from state.precedence import Precedence
 
@@ -80,11 +81,18 @@ class Calls:
         self._clock = clock
         self._precedence = precedence or Precedence()
         client.on_headers = self._take_headers
+        client.on_limits = self._take_limits
 
-    async def once(self, lane: Lane, weight: int, ask: Ask[T]) -> Done[T] | Failure:
-        """Make a call when it is its turn, and say what is certain after it."""
+    async def once(
+        self, lane: Lane, weight: int, ask: Ask[T], *, order: Look | None = None
+    ) -> Done[T] | Failure:
+        """
+        Make a call when it is its turn, and say what is certain after it.
+
+        ``order`` is given where it places one: why that must not leave any more.
+        """
         if lane is not Lane.READ:
-            return await self._once(lane, weight, ask)
+            return await self._once(lane, weight, ask, order)
         # Before its turn: nobody has a turn and lets others wait for it.
         await self._precedence.clear()
         with stepping_aside(self._aside):
@@ -95,25 +103,39 @@ class Calls:
         if not self.row.weights.at_once:
             await self._precedence.clear()
 
-    async def _once(self, lane: Lane, weight: int, ask: Ask[T]) -> Done[T] | Failure:
-        turn = await self.lanes.turn(lane, weight)
+    async def _once(
+        self, lane: Lane, weight: int, ask: Ask[T], order: Look | None = None
+    ) -> Done[T] | Failure:
+        try:
+            if order is None:
+                turn = await self.lanes.turn(lane, weight)
+            else:
+                turn = await self.lanes.turn(lane, weight, 1, partial(_in_time, order))
+        except Withheld as withheld:
+            return Refused(withheld.cause)
+        has_left, late_s = True, self.client.address.recv_window_ms / 1000
         left: list[str] = []
         noting = LEFT.set(left)
         try:
-            return Done(await ask())
+            done = Done(await ask())
+            late_s = 0.0
+            return done
         except Withheld as withheld:
+            has_left = False
             return Refused(withheld.cause)
         except Exception as error:  # noqa: BLE001 - what is not a known refusal is unknown
             failure = judged(error, self.row, self.redact)
             if _is_of_the_reply(error, failure, left):
                 failure = Unknown(words(failure))
+            has_left = bool(left) and not isinstance(failure, NotSent)
+            late_s = late_s if isinstance(failure, Unknown) else 0.0
             if isinstance(failure, Refused) and failure.retry_after_ms is not None:
                 # Before its turn is over: whoever is next must know.
                 wait_s = failure.retry_after_ms / 1000 or CALM_S
                 self.lanes.left_alone(wait_s, failure.too_many, turn)
         finally:
             LEFT.reset(noting)
-            self.lanes.over(turn)
+            self.lanes.over(turn, has_left=has_left, late_s=late_s)
         if isinstance(failure, Unknown) and not left:
             return NotSent(failure.detail)  # ccxt has failed by itself, before anything was sent
         if isinstance(failure, Refused) and failure.is_clock:
@@ -143,7 +165,8 @@ class Calls:
         """
         Place an order, once. A reply without the venue's id is no answer.
 
-        ``look`` is asked when it leaves: what that returns is a refusal.
+        ``look`` is asked when it leaves: what that returns is a refusal. While it waits for its
+        turn only the end of its time is: the rest may be otherwise by then.
         """
         exchange = self.client.exchange
 
@@ -159,7 +182,7 @@ class Calls:
                     order.params,
                 )
 
-        found = await self.once(lane, self.row.weights.create, ask)
+        found = await self.once(lane, self.row.weights.create, ask, order=look)
         passing("request.answered")
         if isinstance(found, Done) and not _identified(found.value):
             return Unknown("the reply does not name an order")
@@ -424,6 +447,17 @@ class Calls:
         for key, value in (headers or {}).items():
             if name and key.lower() == name and value.isdigit():
                 self.lanes.told(int(value))
+        self.lanes.told_orders(headers or {})
+
+    def _take_limits(self, told: Iterable[Any]) -> None:
+        self.lanes.limited(self.row.weights, told, self.client.address.allowance)
+
+
+def _in_time(look: Look) -> None:
+    """Raise ``Withheld`` once the time of an order that waits is over."""
+    cause = look()
+    if cause is not None and cause.code is ReasonCode.INTENT_EXPIRED:
+        raise Withheld(cause)
 
 
 def _in_order(trades: Mapping[str, Mapping[str, Any]]) -> list[Mapping[str, Any]]:

@@ -17,6 +17,7 @@ from typing import Final
 
 from brokers.ccxt.columns import (
     KEY_AND_SECRET,
+    BandBy,
     CancelAll,
     Capabilities,
     CountdownCall,
@@ -24,6 +25,7 @@ from brokers.ccxt.columns import (
     IdForm,
     LookUp,
     Money,
+    OrderLimit,
     RightsCall,
     TradesBy,
     Triggers,
@@ -106,7 +108,18 @@ BINANCEUSDM: Final = Capabilities(
     triggers=Triggers(
         "stopLossPrice", "takeProfitPrice", "trailingPercent", "trigger", "actualOrderId"
     ),
-    weights=Weights(2_400, 60.0, create=1, cancel=1, read=5, used_header="X-MBX-USED-WEIGHT-1M"),
+    weights=Weights(
+        2_400,
+        60.0,
+        create=1,
+        cancel=1,
+        read=5,
+        used_header="X-MBX-USED-WEIGHT-1M",
+        order_limits=(
+            OrderLimit(300, 10.0, "X-MBX-ORDER-COUNT-10S"),
+            OrderLimit(1_200, 60.0, "X-MBX-ORDER-COUNT-1M"),
+        ),
+    ),
     dead_man=CountdownCall.BINANCE_FUTURES,
     remembers_ms=24 * HOUR_MS,
     trades_span_ms=WEEK_MS,
@@ -115,6 +128,10 @@ BINANCEUSDM: Final = Capabilities(
     duplicate_codes=frozenset({"-4116", "-4111"}),
     unknown_order_codes=frozenset({"-2011", "-2013"}),
     at_work=frozenset({"NEW_ADL", "NEW_INSURANCE"}),
+    price_band=BandBy.MARK,
+    rules_codes=frozenset(
+        {"-1111", "-4002", "-4004", "-4005", "-4013", "-4014", "-4023", "-4164", "-4178"}
+    ),
     order_limit_codes=frozenset({"-1015"}),
     codes={
         "-2010": ReasonCode.VENUE_REJECTED,
@@ -122,6 +139,8 @@ BINANCEUSDM: Final = Capabilities(
         "-2019": ReasonCode.VENUE_INSUFFICIENT_FUNDS,
         "-2022": ReasonCode.VENUE_REDUCE_ONLY,
         "-4164": ReasonCode.NOTIONAL_BELOW_MIN,
+        "-4016": ReasonCode.PRICE_COLLAR,
+        "-4024": ReasonCode.PRICE_COLLAR,
         "-5022": ReasonCode.POST_ONLY_WOULD_TAKE,
         "-5021": ReasonCode.FOK_UNFILLABLE,
         "-1003": ReasonCode.VENUE_RATE_LIMITED,
@@ -131,7 +150,7 @@ BINANCEUSDM: Final = Capabilities(
             ReasonCode.VENUE_REJECTED,
         ),
         **dict.fromkeys(
-            ("-4014", "-4016", "-4023", "-4024", "-4061", "-4118", "-4131"),
+            ("-4014", "-4023", "-4061", "-4118", "-4131"),
             ReasonCode.VENUE_REJECTED,
         ),
     },
@@ -154,10 +173,24 @@ BINANCE: Final = replace(
     fee_in_base=True,
     money=Money.TOTAL,
     triggers=LISTED,
-    weights=Weights(6_000, 60.0, create=1, cancel=1, read=20, used_header="X-MBX-USED-WEIGHT-1M"),
+    weights=Weights(
+        6_000,
+        60.0,
+        create=1,
+        cancel=1,
+        read=20,
+        used_header="X-MBX-USED-WEIGHT-1M",
+        order_limits=(
+            OrderLimit(100, 10.0, "X-MBX-ORDER-COUNT-10S"),
+            OrderLimit(200_000, 86_400.0, "X-MBX-ORDER-COUNT-1D"),
+        ),
+    ),
     dead_man=None,
     trades_span_ms=0,
     trades_after="",
+    price_band=BandBy.AVERAGE,
+    rules_codes=frozenset({"-1013", "-1111"}),
+    codes={**BINANCEUSDM.codes, "-1013": ReasonCode.VENUE_REJECTED},
     duplicate_codes=frozenset({"-2010 duplicate order sent."}),
     options={
         "fetchCurrencies": False,
@@ -205,6 +238,7 @@ BYBIT: Final = Capabilities(
     orders_page=50,
     cancel_all=CancelAll.SYMBOL,
     duplicate_codes=frozenset({"110072", "170141"}),
+    rules_codes=frozenset({"110094", "170124", "170134", "170136", "170137", "170140"}),
     unknown_order_codes=frozenset({"110001", "170213"}),
     codes={
         "110007": ReasonCode.VENUE_INSUFFICIENT_FUNDS,
@@ -242,6 +276,7 @@ OKX: Final = replace(
     leverage_by_book=True,
     margin_mode_parameter="marginMode",
     duplicate_codes=frozenset({"51016"}),
+    rules_codes=frozenset({"51020", "51120", "51121"}),
     unknown_order_codes=frozenset({"51400", "51603"}),
     codes={
         "51008": ReasonCode.VENUE_INSUFFICIENT_FUNDS,
@@ -290,6 +325,7 @@ KRAKEN: Final = Capabilities(
     strict_nonce=True,
     duplicate_codes=frozenset({"EOrder:Duplicate cl_ord_id", "EOrder:cl_ord_id already exists"}),
     unknown_order_codes=frozenset({"EOrder:Unknown order"}),
+    rules_codes=frozenset({"EOrder:Order minimum not met"}),
     codes={"EOrder:Insufficient funds": ReasonCode.VENUE_INSUFFICIENT_FUNDS},
 )
 

@@ -99,7 +99,8 @@ class CcxtClient:
     """
     One ccxt exchange object, opened and set up; ``exchange`` is it.
 
-    ``on_headers`` hears the headers of every answer, ``on_message`` every raw message of a stream
+    ``on_headers`` hears the headers of every answer, ``on_limits`` the limits that one tells of, in
+    ``rateLimits``, ``on_message`` every raw message of a stream
     before ccxt has looked at it, ``on_stream`` whether a stream has come up (True) or gone (False).
     """
 
@@ -121,6 +122,7 @@ class CcxtClient:
         self.row = row
         self.time = VenueTime(clock)
         self.on_headers: Callable[[Headers], object] = _nothing
+        self.on_limits: Callable[[list[Any]], object] = _nothing
         self.on_message: Callable[[Any], object] = _nothing
         self.on_stream: Callable[[bool], object] = _nothing
         self._clock = clock
@@ -216,6 +218,8 @@ class CcxtClient:
             def handle_errors(self, code: int, reason: str, *args: Any) -> Any:
                 url, method, headers, body = args[:4]
                 client.on_headers(headers)
+                if isinstance(args[4], dict) and isinstance(args[4].get("rateLimits"), list):
+                    client.on_limits(args[4]["rateLimits"])
                 stamp = _stamp(code, headers, body, method, url)
                 if args[4] is None and str(body or "").lstrip().startswith("<"):
                     return client.stamped(_refuse_page, stamp, super().handle_errors, reason, *args)

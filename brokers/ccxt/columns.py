@@ -80,6 +80,14 @@ class RightsCall(Enum):
     UNKNOWN = "unknown"  # nowhere that is known here
 
 
+class BandBy(Enum):
+    """By what a venue that tells how far a limit may be from the market judges it."""
+
+    MARK = "mark"  # its mark price: no buy far above it, no sale far below
+    AVERAGE = "average"  # what was traded in some minutes: both, in both directions
+    UNTOLD = "untold"  # nothing that is known here
+
+
 KEY_AND_SECRET: Final[Mapping[str, str]] = {"api_key": "apiKey", "secret": "secret"}
 
 
@@ -108,6 +116,23 @@ class Triggers:
 
 
 @dataclass(frozen=True, slots=True)
+class OrderLimit:
+    """
+    A limit on orders alone, beside what requests weigh: so many in ``window_s``, for an account.
+
+    ``used_header`` names the header in which the venue says how many it has counted.
+    """
+
+    orders: int
+    window_s: float
+    used_header: str = ""
+
+    def granted(self, factor: float) -> OrderLimit:
+        """Return the limit of an account that is granted so much of it, at least one order."""
+        return replace(self, orders=max(1, int(self.orders * factor)))
+
+
+@dataclass(frozen=True, slots=True)
 class Weights:
     """
     What calls cost of the venue's allowance of ``per_window`` in ``window_s``, by our own count.
@@ -115,7 +140,8 @@ class Weights:
     ``light`` is a question about one order or the open ones of a symbol, ``heavy`` one about what
     was paid. ``used_header`` names the header in which the venue says how much of it is used.
     ``at_once`` is how many requests may be under way together, 0 for any number. The account is
-    asked for every ``account_every_s`` when nothing happens.
+    asked for every ``account_every_s`` when nothing happens. ``order_limits`` are counted beside
+    all that: cancels are no orders.
     """
 
     per_window: int
@@ -128,11 +154,13 @@ class Weights:
     used_header: str = ""
     at_once: int = 0
     account_every_s: float = 5.0
+    order_limits: tuple[OrderLimit, ...] = ()
 
     def granted(self, factor: float) -> Weights:
         """Return the allowance of an account that is granted so much of it, at least one call."""
         most = max(self.create, self.cancel, self.read, self.light, int(self.per_window * factor))
-        return replace(self, per_window=most)
+        limits = tuple(each.granted(factor) for each in self.order_limits)
+        return replace(self, per_window=most, order_limits=limits)
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,6 +261,10 @@ class Capabilities:
     Statuses that ccxt hands on as the venue writes them, of orders that it is at work on: its own,
     by which it closes a position.
     """
+    rules_codes: frozenset[str] = frozenset()
+    """Codes of orders that do not fit a market's rules: they may be others than those we know."""
+    price_band: BandBy = BandBy.UNTOLD
+    """How a limit far from the market is judged there, by what the market's filters tell."""
     order_limit_codes: frozenset[str] = frozenset()
     """Codes of a limit on orders alone: cancels and questions are neither counted nor refused."""
     credentials: Mapping[str, str] = field(default_factory=lambda: KEY_AND_SECRET)

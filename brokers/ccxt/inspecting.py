@@ -24,7 +24,7 @@ from brokers.ccxt.lanes import Lanes
 from brokers.ccxt.limits import SKEW_MS
 from brokers.ccxt.redaction import Redactor
 from brokers.ccxt.rights import Rights, rights_of
-from brokers.ccxt.rounding import MarketRules, number, rules_of
+from brokers.ccxt.rounding import MarketRules, limits_of, number, rules_of
 from brokers.ccxt.survey import lists_of_positions, name_of
 from brokers.contract import VenueUnreachable
 from brokers.findings import Accepts, Finding, failed, held, open_orders, passed, warned
@@ -278,21 +278,6 @@ def listed(symbol: str, market: Mapping[str, Any] | None, venue: str) -> Finding
     if market.get("active") is False:
         return failed(subject, "listed, and not open for trading")
     return passed(subject, f"listed as {market['id']}, and active")
-
-
-def limits_of(rules: MarketRules) -> list[tuple[str, Decimal | None]]:
-    """Return the venue's rules by the names of an instrument file, in base units."""
-
-    def base(amount: Decimal | None) -> Decimal | None:
-        return None if amount is None else rules.to_base(amount)
-
-    return [
-        ("price_tick", rules.price_tick),
-        ("lot_step", base(rules.amount_step)),
-        ("min_quantity", base(rules.amount_min)),
-        ("max_quantity", base(rules.amount_max)),
-        ("min_notional", rules.cost_min),
-    ]
 
 
 def compared(instrument: Instrument, rules: MarketRules) -> Finding:

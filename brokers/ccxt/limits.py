@@ -56,6 +56,15 @@ CHECK_AFTER_S: Final = 1.0
 CLOCK_EVERY_S: Final = 600.0
 """How often the venue's clock is compared with ours: quartz drifts by seconds a day."""
 
+RULES_EVERY_S: Final = 3_600.0
+"""How often a market's rules are read anew: venues announce changes days before, and make few."""
+
+RULES_JITTER: Final = 0.25
+"""By what part of that a reading comes earlier or later."""
+
+RULES_AGAIN_S: Final = 30.0
+"""How long after a reading a doubt about the rules waits: a refusal may have other reasons."""
+
 SKEW_MS: Final = 1_000
 """How far the venue's clock may be from ours after it was compared."""
 

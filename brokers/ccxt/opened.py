@@ -8,6 +8,7 @@ from brokers.ccxt.calls import Calls
 from brokers.ccxt.client import CcxtClient
 from brokers.ccxt.ordering import Ordering
 from brokers.ccxt.private_stream import PrivateStream
+from brokers.ccxt.rulebook import Rulebook
 from brokers.ccxt.survey import Surveyor
 from brokers.ccxt.timers import Timers
 
@@ -22,3 +23,4 @@ class Opened:
     stream: PrivateStream
     surveyor: Surveyor
     timers: Timers
+    rulebook: Rulebook

@@ -9,6 +9,7 @@ silence too, and the order is asked for.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from decimal import Decimal
 from typing import Any
 
 from brokers.ccxt.address import VenueClock
@@ -58,7 +59,9 @@ class Ordering:
 
     ``tell`` takes news, ``trouble`` what failed and has no other way to be told, ``check`` the name
     of an order to be asked about soon, and ``ready`` waits until the private stream is up and says
-    whether it is. ``look`` returns why an order must not leave any more, asked as it leaves.
+    whether it is. ``look`` returns why an order must not leave any more, asked as it leaves, and
+    ``mark`` where the market of a symbol is, if that is known. ``misfit`` hears that an order was
+    refused as if a market's rules were others than those we know.
     ``connected_at`` is when this process began to send, by the machine's clock, ``connected_s`` by
     the one that never steps.
     """
@@ -81,7 +84,7 @@ class Ordering:
         self.connected_at = clock.wall_ms()
         self.connected_s = clock.monotonic_s()
         self._unaltered: set[tuple[str, str, str]] = set()
-        """What ccxt was found to leave as it is: its markets are loaded once."""
+        """What ccxt was found to leave as it is, by the markets that it has."""
         self.now = 0
         """The newest session time that was heard of."""
         self.tell: Callable[[Iterable[News]], object] = lambda _news: None
@@ -89,6 +92,8 @@ class Ordering:
         self.check: Callable[[str], object] = lambda _name: None
         self.ready: Callable[[], Awaitable[bool]] = _always
         self.look: Callable[[OrderRequest], Cause | None] = lambda _request: None
+        self.mark: Callable[[str], Decimal | None] = lambda _symbol: None
+        self.misfit: Callable[[], object] = lambda: None
 
     @property
     def doubt_ms(self) -> int:
@@ -123,6 +128,8 @@ class Ordering:
         elif isinstance(found, Refused) and not (found.is_duplicate or found.is_unknown):
             if found.retry_after_ms is not None:
                 self.trouble(found)
+            if found.code in self._row.rules_codes:
+                self.misfit()
             self._reject(order, found.cause)
         else:
             self._doubt(order, found)
@@ -132,7 +139,8 @@ class Ordering:
         if rules is None:
             return Cause(ReasonCode.INSTRUMENT_UNKNOWN, request.symbol)
         margin_mode = self._calls.client.address.margin_mode
-        asked = worded(request, rules, self._row, self._mode, margin_mode)
+        mark = self.mark(request.symbol)
+        asked = worded(request, rules, self._row, self._mode, margin_mode, mark)
         if isinstance(asked, Cause):
             return asked
         return self._altered(asked) or asked
@@ -153,6 +161,10 @@ class Ordering:
                 self._unaltered.clear()
             self._unaltered.add((asked.symbol, what, ours))
         return None
+
+    def forget_markets(self) -> None:
+        """Take it that ccxt has other markets than before."""
+        self._unaltered.clear()
 
     def _placed(self, order: KnownOrder, reply: Mapping[str, Any]) -> None:
         rules = self._rules[order.symbol]

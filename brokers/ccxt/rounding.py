@@ -12,8 +12,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
+from brokers.ccxt.band import PriceBand, band_of, outside
 from brokers.ccxt.columns import Capabilities
 from messages import Cause, OrderRequest, OrderType, ReasonCode, Side
 from state.money import EXACT, FINEST_STEP, plain
@@ -46,6 +47,7 @@ class MarketRules:
     cost_min: Decimal | None
     cost_max: Decimal | None
     price_digits: int | None
+    band: PriceBand | None = None
 
     def to_base(self, amount: Decimal) -> Decimal:
         """Return base units of an amount in the venue's unit."""
@@ -91,7 +93,54 @@ def rules_of(market: Mapping[str, Any], row: Capabilities) -> MarketRules:
         limit("cost", "min"),
         limit("cost", "max"),
         row.price_digits,
+        band_of(market, row.price_band),
     )
+
+
+def limits_of(rules: MarketRules) -> list[tuple[str, Decimal | None]]:
+    """Return the venue's rules by the names of an instrument file, in base units."""
+
+    def base(amount: Decimal | None) -> Decimal | None:
+        return None if amount is None else rules.to_base(amount)
+
+    return [
+        ("price_tick", rules.price_tick),
+        ("lot_step", base(rules.amount_step)),
+        ("min_quantity", base(rules.amount_min)),
+        ("max_quantity", base(rules.amount_max)),
+        ("min_notional", rules.cost_min),
+    ]
+
+
+class Least(NamedTuple):
+    """The least that a venue takes as an order, in base units and in money; ``None``: no rule."""
+
+    quantity: Decimal | None
+    notional: Decimal | None
+
+
+def least_of(rules: MarketRules) -> Least:
+    """Return the least order: not below the venue's minimum, and at least one step."""
+    step, least = rules.amount_step, rules.amount_min
+    if step is not None:
+        steps = EXACT.divide_int(least or step, step)
+        on_step = EXACT.multiply(steps, step)
+        least = on_step if least is None or on_step >= least else EXACT.add(on_step, step)
+    return Least(None if least is None else rules.to_base(least), rules.cost_min)
+
+
+def differences(before: MarketRules, after: MarketRules) -> str:
+    """Return in words what of a market's rules is another than before."""
+    told = [
+        f"{name} {_word(old)} -> {_word(new)}"
+        for (name, old), (_, new) in zip(limits_of(before), limits_of(after), strict=True)
+        if old != new
+    ]
+    return ", ".join(told) or "limits that an instrument file does not have"
+
+
+def _word(value: Decimal | None) -> str:
+    return "none" if value is None else plain(EXACT.normalize(value))
 
 
 def number(value: object) -> Decimal | None:
@@ -114,8 +163,10 @@ def positive(value: object) -> Decimal | None:
     return found or None
 
 
-def fitted(request: OrderRequest, rules: MarketRules) -> Fitted | Cause:
-    """Return what of ``request`` goes out, or why nothing may."""
+def fitted(
+    request: OrderRequest, rules: MarketRules, mark: Decimal | None = None
+) -> Fitted | Cause:
+    """Return what of ``request`` goes out with the market at ``mark``, or why nothing may."""
     # Divided as whole steps: a quotient may have no last digit.
     step = rules.amount_step or FINEST_STEP
     amount = EXACT.multiply(EXACT.divide_int(request.quantity, rules.to_base(step)), step)
@@ -125,6 +176,8 @@ def fitted(request: OrderRequest, rules: MarketRules) -> Fitted | Cause:
     stop = on_grid(request.stop_price, rules, upwards=buys is not is_target)
     quantity = rules.to_base(amount)
     if cause := _beyond(request, rules, amount, quantity, price if price is not None else stop):
+        return cause
+    if cause := outside(request, price, mark, rules.band):
         return cause
     return Fitted(amount, quantity, price, stop)
 

@@ -55,8 +55,13 @@ def worded(
     row: Capabilities,
     mode: PositionMode,
     margin_mode: str | None = None,
+    mark: Decimal | None = None,
 ) -> Worded | Cause:
-    """Return how the order is sent, or why it is not; ``margin_mode`` is the market's, if set."""
+    """
+    Return how the order is sent, or why it is not.
+
+    ``margin_mode`` is the market's, if it is set, and ``mark`` where the market is, if known.
+    """
     refused = (
         unsupported(request, row)
         or contradicts(request, mode, rules)
@@ -64,7 +69,7 @@ def worded(
     )
     if refused is not None:
         return refused
-    fit = fitted(request, rules)
+    fit = fitted(request, rules, mark)
     if isinstance(fit, Cause):
         return fit
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from decimal import Decimal
 from pathlib import Path
@@ -244,6 +245,18 @@ async def test_what_traded_while_nobody_was_there_is_in_the_survey(tmp_path: Pat
 
     assert {ONE, TWO} == {fill.client_order_id for fill in survey.fills}
     assert {BOOK: Decimal(3)} == survey.account.positions
+
+
+async def test_what_is_known_of_a_share_is_read_again(tmp_path: Path) -> None:
+    """Whether it is traded in fractions may change: what was read before is replaced."""
+    async with desk(tmp_path) as at:
+        book = at.broker._at.rulebook
+        found = dict(book.rules)
+        book.rules[SPY] = dataclasses.replace(found[SPY], amount_step=Decimal(7))
+        await book.read()
+
+    assert found == book.rules
+    assert [True] == [each.ok for each in at.tools if "other rules of SPY: lot_step" in each.detail]
 
 
 async def test_the_account_is_read_in_few_requests(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from brokers.ccxt.address import CcxtAddress, VenueClock
 from brokers.ccxt.broker import CcxtBroker
 from brokers.contract import News
 from messages import PositionMode, ToolReport, VenueOrder, VenueReport
-from scenarios.exchange.binanceusdm import Exchange, TestAuthority, open_binanceusdm
+from scenarios.exchange.binanceusdm import Exchange, Limits, TestAuthority, open_binanceusdm
 from scenarios.exchange.facts import Fact, FactKind, Terms
 from scenarios.exchange.faults import FaultScript
 from scenarios.exchange.log import read_truth
@@ -141,7 +141,10 @@ def address(exchange: Exchange, **given: Any) -> CcxtAddress:
 
 @asynccontextmanager
 async def opened(
-    folder: Path, *script: dict[str, Any], venue: Terms | None = None
+    folder: Path,
+    *script: dict[str, Any],
+    venue: Terms | None = None,
+    limits: Limits | None = None,
 ) -> AsyncIterator[Exchange]:
     """Open an exchange."""
     exchange = await open_binanceusdm(
@@ -150,6 +153,7 @@ async def opened(
         credentials=KEYS,
         ca=TestAuthority(folder / "tls"),
         faults=faults(*script),
+        limits=limits,
     )
     try:
         yield exchange
@@ -179,11 +183,15 @@ async def at_work(
 
 @asynccontextmanager
 async def desk(
-    folder: Path, *script: dict[str, Any], hedge: bool = False, **given: Any
+    folder: Path,
+    *script: dict[str, Any],
+    hedge: bool = False,
+    limits: Limits | None = None,
+    **given: Any,
 ) -> AsyncIterator[Desk]:
     """Open an exchange with a market, and a broker at work there."""
     mode = PositionMode.HEDGE if hedge else PositionMode.ONE_WAY
-    async with opened(folder, *script, venue=terms(BTC, mode=mode)) as exchange:
+    async with opened(folder, *script, venue=terms(BTC, mode=mode), limits=limits) as exchange:
         await exchange.server.show(BTC, [bar(0)])
         async with at_work(exchange, position_mode=mode, **given) as made:
             yield made

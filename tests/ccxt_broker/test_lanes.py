@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from brokers.ccxt.columns import Weights
 from brokers.ccxt.errors import TooMany
-from brokers.ccxt.lanes import ORDERS, RESERVED, Allowance, Lane, Lanes, lanes_of
+from brokers.ccxt.lanes import ORDERS_RESERVED, RESERVED, Allowance, Lane, Lanes, lanes_of
 
 HUNDRED = Weights(per_window=100, window_s=60.0)
 
@@ -127,9 +127,9 @@ def test_while_the_venue_wants_to_be_left_alone_only_a_cancel_tries() -> None:
 
     assert [first] == allowance.grant(10.5)
     assert [] == allowance.grant(11.0)
-    allowance.over(first)
+    allowance.over(first, None)
     assert [second] == allowance.grant(11.0)
-    allowance.over(second)
+    allowance.over(second, None)
     assert [] == allowance.grant(11.9)
     assert others == allowance.grant(12.0)
 
@@ -141,7 +141,7 @@ def test_a_cancel_that_tried_in_vain_is_the_last_until_the_end() -> None:
     first, second = allowance.ask(Lane.CANCEL, 1), allowance.ask(Lane.CANCEL, 1)
     allowance.grant(1.0)
     allowance.left_alone(30.0, 2.0, turn=first)  # which does not shorten what it was told before
-    allowance.over(first)
+    allowance.over(first, None)
 
     assert [] == allowance.grant(59.9)
     assert [second] == allowance.grant(60.0)
@@ -154,7 +154,7 @@ def test_a_cancel_that_was_under_way_already_is_not_the_try() -> None:
     allowance.grant(0.0)
     for turn in before:
         allowance.left_alone(60.0, 0.1, turn=turn)
-        allowance.over(turn)
+        allowance.over(turn, None)
     after = allowance.ask(Lane.CANCEL, 1)
 
     assert [after] == allowance.grant(1.0)
@@ -174,8 +174,10 @@ def test_too_many_orders_keep_no_cancel_and_no_question_waiting() -> None:
     """A venue that counts orders does not count those; an order that reduces is one, too."""
     allowance = Allowance(HUNDRED)
     allowance.left_alone(10.0, 0.0, TooMany.ORDERS)
-    orders = [allowance.ask(lane, 1) for lane in (Lane.REDUCE, Lane.CREATE)]
+    orders = [allowance.ask(lane, 1, 1) for lane in (Lane.REDUCE, Lane.CREATE)]
+    kept_alive = allowance.ask(Lane.REDUCE, 1)  # the venue's own timer is put off: no order
     others = [allowance.ask(lane, 1) for lane in (Lane.CANCEL, Lane.CANCEL, Lane.READ)]
+    others.insert(2, kept_alive)
 
     assert others == allowance.grant(1.0)
     assert orders == allowance.grant(10.0)
@@ -203,17 +205,17 @@ def test_no_ban_is_asked_about_and_each_pause_is_tried_once_in_vain(
         orders_s = max(orders_s, now + wait_s) if too_many is TooMany.ORDERS else orders_s
         now += later_s
         for lane in Lane:
-            allowance.ask(lane, 1)
+            allowance.ask(lane, 1, lane in ORDERS_RESERVED)
         for turn in allowance.grant(now):
             assert now >= banned_s
-            assert turn.lane not in ORDERS or now >= orders_s
+            assert not turn.orders or now >= orders_s
             if turn.tries:
                 assert turn.lane is Lane.CANCEL
                 assert now >= vain_s
                 if refused:
                     allowance.left_alone(1.0, now, turn=turn)
                     vain_s = allowance.pause_until_s
-            allowance.over(turn)
+            allowance.over(turn, None)
 
 
 async def test_a_flood_of_questions_does_not_delay_a_cancel_or_an_order() -> None:
@@ -268,7 +270,7 @@ async def test_where_one_request_is_taken_at_a_time_the_lowest_lane_is_next() ->
     turns = [allowance.ask(lane, 1) for lane in (Lane.READ, Lane.READ, Lane.CANCEL)]
     first = allowance.grant(0.0)
     none = allowance.grant(1.0)
-    allowance.over(first[0])
+    allowance.over(first[0], None)
     second = allowance.grant(2.0)
 
     assert [turns[2]] == first
