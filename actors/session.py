@@ -29,7 +29,7 @@ from actors.inbox import Inbox
 from actors.keeping import Keeper, Recorded
 from actors.kill import Stopwatch
 from actors.live import closed_afterwards, connected, listening
-from actors.opening import explain
+from actors.opening import explain, set_up
 from actors.outcomes import (
     COMPLETED,
     EXIT_DONE,
@@ -326,7 +326,7 @@ async def _found(session: Session, remote: Remote, driven: _Driven) -> tuple[Ado
         remote.precedence = driven.precedence
     core, holds = session.assembly.core, session.assembly.holds
     session.witness.look_again(LastLook(core.board, holds, session.spec.feed.timeframe_ms))
-    await remote.connect()
+    await set_up(remote)
     return await explain(session, session.witness)
 
 

@@ -239,7 +239,7 @@ class Ordering:
             if not isinstance(page, Done):
                 self.trouble(page)
                 return
-            trades = [trade_of(trade, order, rules) for trade in page.value]
+            trades = [trade_of(trade, order, rules, self._row) for trade in page.value]
         fresh = [trade for trade in trades if order.take(trade)]
         try:
             answer = answer_of(found, order, rules, trades, now)
@@ -303,7 +303,7 @@ class Ordering:
         fills = []
         for trade in trades:
             order = await self._owner(symbol, trade)
-            fills.append(trade_of(trade, order, self._rules[symbol]).fill)
+            fills.append(trade_of(trade, order, self._rules[symbol], self._row).fill)
         return fills
 
     async def _owner(self, symbol: str, trade: Mapping[str, Any]) -> KnownOrder:

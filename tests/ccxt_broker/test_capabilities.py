@@ -7,11 +7,12 @@ from decimal import Decimal
 from itertools import product
 
 import pytest
-from ccxt_house import BTC, SPOT, order, rules
+from ccxt_house import BTC, SPOT, known, order, rules
 
 from brokers.ccxt.capabilities import GENERIC, TABLE, capabilities_of
 from brokers.ccxt.columns import Capabilities, FillSource
-from brokers.ccxt.stream import READERS
+from brokers.ccxt.stream import READERS, says
+from brokers.ccxt.translate import trade_of
 from brokers.ccxt.wording import AT_MARKET, WAITING, Worded, worded
 from messages import (
     Cause,
@@ -84,6 +85,52 @@ def test_fills_are_read_from_a_stream_only_where_somebody_can_read_it() -> None:
     believed = {row.venue for row in ROWS if row.fill_source is FillSource.STREAM}
 
     assert believed == set(READERS)
+
+
+@pytest.mark.parametrize(
+    ("venue", "message", "expired", "paid"),
+    [
+        ("binanceusdm", {"e": "listenKeyExpired"}, True, False),
+        ("binance", {"e": "listenKeyExpired"}, True, False),
+        ("binanceusdm", {"e": "ACCOUNT_UPDATE", "a": {"m": "FUNDING_FEE"}}, False, True),
+        ("binanceusdm", {"e": "ACCOUNT_UPDATE", "a": {"m": "ORDER"}}, False, False),
+        ("binanceusdm", {"e": "ACCOUNT_UPDATE", "a": "FUNDING_FEE"}, False, False),
+        ("binanceusdm", ["listenKeyExpired"], False, False),
+        ("okx", {"e": "listenKeyExpired"}, False, False),
+        ("okx", {}, False, False),
+    ],
+)
+def test_what_a_stream_says_is_told_by_the_words_of_the_row(
+    venue: str, message: object, expired: bool, paid: bool
+) -> None:
+    """Each word at its place; a venue without such words says nothing by them."""
+    row = TABLE[venue]
+
+    assert (expired, paid) == (
+        says(message, row.key_expired_words),
+        says(message, row.payment_words),
+    )
+
+
+@pytest.mark.parametrize(
+    ("venue", "symbol", "side", "named", "quantity", "fee"),
+    [
+        ("binance", SPOT, Side.BUY, None, "0.999", "50"),
+        ("binance", SPOT, Side.BUY, "USDT", "1", "0.001"),
+        ("binance", SPOT, Side.SELL, None, "1", "0.001"),
+        ("kraken", SPOT, Side.BUY, None, "1", "0.001"),
+        ("bybit", BTC, Side.BUY, None, "1", "0.001"),
+    ],
+)
+def test_a_fee_in_no_currency_is_in_that_of_the_row(
+    venue: str, symbol: str, side: Side, named: str | None, quantity: str, fee: str
+) -> None:
+    """On spot some venues take it from what was bought: then less is held than was traded."""
+    told = {"id": "7", "amount": "1", "price": "50000", "fee": {"cost": "0.001", "currency": named}}
+    fill = trade_of(told, known(symbol=symbol, side=side), rules(symbol), TABLE[venue]).fill
+
+    assert (Decimal(quantity), Decimal(fee)) == (fill.quantity, fill.fee)
+    assert "USDT" == fill.fee_currency
 
 
 @pytest.mark.parametrize(
