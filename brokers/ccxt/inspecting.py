@@ -24,6 +24,7 @@ from brokers.ccxt.lanes import Lanes
 from brokers.ccxt.limits import SKEW_MS
 from brokers.ccxt.opening import (
     LEVERAGES,
+    NEEDS_LEVERAGE,
     POSITION_MODE,
     mode_of_leverage,
     unread_leverage,
@@ -249,9 +250,12 @@ class Inspector:
             found = await self._calls.read(partial(exchange.fetch_leverage, symbol, mode))
             yield setting(subject, address.leverage, found, *LEVERAGES)
         subject = f"margin_mode {symbol}"
-        if unknown := unread_margin_mode(address, row, exchange.has):
+        is_given = address.margin_mode is not None
+        if is_given and address.leverage is None and row.margin_mode_needs_leverage:
+            yield failed(subject, f"{address.exchange} {NEEDS_LEVERAGE}")
+        elif unknown := unread_margin_mode(address, row, exchange.has):
             yield warned(subject, unknown)
-        elif address.margin_mode is not None:
+        elif is_given:
             found = await self._calls.read(partial(exchange.fetch_margin_mode, symbol))
             yield setting(subject, address.margin_mode, found, "marginMode")
 

@@ -24,6 +24,9 @@ from messages import PositionMode
 POSITION_MODE: Final = "venue.position_mode"
 """What findings and warnings of the position mode are of."""
 
+NEEDS_LEVERAGE: Final = "sets it together with the leverage, and [venue] leverage is not given"
+"""Why a margin mode is refused where it is not set by itself."""
+
 LEVERAGES: Final = ("longLeverage", "shortLeverage")
 """Where ccxt has the leverage of each side: a venue may have set one of them alone."""
 
@@ -183,10 +186,7 @@ async def _margin_mode(calls: Calls, address: CcxtAddress, symbol: str) -> str:
     unknown = unread_margin_mode(address, calls.row, exchange.has)
     if calls.row.margin_mode_needs_leverage:
         if address.leverage is None:
-            raise VenueUnreachable(
-                f"[venue] margin_mode: {address.exchange} sets it together with the leverage, and "
-                "[venue] leverage is not given"
-            )
+            raise VenueUnreachable(f"[venue] margin_mode: {address.exchange} {NEEDS_LEVERAGE}")
         return unknown
     what = f"set the margin mode of {symbol} to {wanted}"
     asked = await calls.once(Lane.CREATE, 1, lambda: exchange.set_margin_mode(wanted, symbol))

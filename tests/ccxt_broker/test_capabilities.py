@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import fields, replace
 from decimal import Decimal
 from itertools import product
+from pathlib import Path
 
 import pytest
 from ccxt_house import BTC, SPOT, known, order, rules
 
+from brokers.ccxt import columns
 from brokers.ccxt.capabilities import GENERIC, TABLE, capabilities_of
 from brokers.ccxt.columns import Capabilities, FillSource
 from brokers.ccxt.stream import READERS, says
@@ -85,6 +88,20 @@ def test_fills_are_read_from_a_stream_only_where_somebody_can_read_it() -> None:
     believed = {row.venue for row in ROWS if row.fill_source is FillSource.STREAM}
 
     assert believed == set(READERS)
+
+
+def test_no_code_or_event_of_a_venue_stands_outside_the_rows() -> None:
+    """Whoever adds a venue adds a row: nothing in the middle of the code is one venue's alone."""
+    folder = Path(columns.__file__).parent
+    words = re.compile(r'"-?\d{4,6}"|"(?:listenKeyExpired|FUNDING_FEE|posSide)"')
+    found = {
+        path.name: words.findall(path.read_text("utf-8"))
+        for path in folder.glob("*.py")
+        if path.name != "capabilities.py"
+    }
+
+    assert {} == {name: each for name, each in found.items() if each}
+    assert words.findall((folder / "capabilities.py").read_text("utf-8"))
 
 
 @pytest.mark.parametrize(

@@ -137,18 +137,26 @@ async def test_the_check_looks_at_both_sides_of_the_margin_mode_that_is_wanted(
     }
 
 
-async def test_what_cannot_be_set_at_a_venue_fails_the_check(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("venue", "given", "subject", "why"),
+    [
+        ("gate", {"leverage": 5}, "venue.leverage", "cannot be set at gate"),
+        ("gate", {"margin_mode": "cross"}, "venue.margin_mode", "cannot be set at gate"),
+        ("okx", {"margin_mode": "cross"}, f"margin_mode {BTC}", "leverage is not given"),
+    ],
+)
+async def test_what_cannot_be_set_at_a_venue_fails_the_check(
+    venue: str, given: dict[str, Any], subject: str, why: str, tmp_path: Path
+) -> None:
     """A session would be refused for it."""
-    answer, symbol = stranger("gate")
+    answer, symbol = stranger(venue)
     async with serving(Capture(answer), tmp_path) as (port, ca):
-        at = CcxtAddress("gate", loopback_port=port, loopback_ca=ca, secrets=SECRETS, leverage=5)
+        at = CcxtAddress(venue, loopback_port=port, loopback_ca=ca, secrets=SECRETS, **given)
         asked = Asked({symbol: Instrument.permissive(symbol)}, frozenset(), Accepts())
         found = {each.subject: each for each in await inspected(at, CLOCK, asked)}
 
-    assert ("fail", "cannot be set at gate") == (
-        found["venue.leverage"].status,
-        found["venue.leverage"].detail,
-    )
+    assert "fail" == found[subject].status
+    assert why in found[subject].detail
 
 
 @pytest.mark.parametrize("where", ["start", "check"])
