@@ -250,14 +250,14 @@ class Inspector:
             found = await self._calls.read(partial(exchange.fetch_leverage, symbol, mode))
             yield setting(subject, address.leverage, found, *LEVERAGES)
         subject = f"margin_mode {symbol}"
-        is_given = address.margin_mode is not None
-        if is_given and address.leverage is None and row.margin_mode_needs_leverage:
+        wanted, alone = address.margin_mode, address.leverage is None
+        if wanted is not None and alone and row.margin_mode_needs_leverage:
             yield failed(subject, f"{address.exchange} {NEEDS_LEVERAGE}")
         elif unknown := unread_margin_mode(address, row, exchange.has):
             yield warned(subject, unknown)
-        elif is_given:
+        elif wanted is not None:
             found = await self._calls.read(partial(exchange.fetch_margin_mode, symbol))
-            yield setting(subject, address.margin_mode, found, "marginMode")
+            yield setting(subject, wanted, found, "marginMode")
 
     def _allowance(self) -> Finding:
         weights, share = self._calls.client.weights, self._calls.lanes.share
