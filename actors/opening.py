@@ -19,12 +19,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import msgspec
+import structlog
 
 from actors.agreement import own_by
 from actors.assembly import Assembly
 from actors.execution.outside import assume_price
 from actors.reconciler import local_view
-from brokers.contract import Survey, Surveyed
+from brokers.contract import Remote, SetsUp, Survey, Surveyed
 from messages import AccountAdopted, Adoption
 from state.lease import LIVE
 from state.money import ZERO
@@ -64,6 +65,15 @@ class AccountUnexplained(Exception):
         """Name everything that was found, at least one thing."""
         self.found = tuple(found)
         super().__init__("; ".join(str(one.mismatch) for one in self.found))
+
+
+async def set_up(remote: Remote) -> None:
+    """Find a venue elsewhere, and say which of the account's settings nobody could read back."""
+    await remote.connect()
+    if isinstance(remote, SetsUp):
+        log = structlog.get_logger("session")
+        for setting, detail in remote.unverified.items():
+            log.warning("venue_setting_unverified", setting=setting, detail=detail)
 
 
 async def explain(session: Session, venue: Surveyed) -> tuple[Adoption, ...]:

@@ -26,7 +26,7 @@ from actors.health import MachineVitals
 from actors.inbox import Inbox
 from actors.keeping import Keeper
 from actors.live import closed_afterwards, listening
-from actors.opening import explain
+from actors.opening import explain, set_up
 from actors.outcomes import (
     COMPLETED,
     EXIT_DONE,
@@ -264,7 +264,7 @@ async def _found(session: Session, remote: Remote, driven: _Driven) -> tuple[Ado
     core, holds = session.assembly.core, session.assembly.holds
     session.witness.look_again(LastLook(core.board, holds, session.spec.feed.timeframe_ms))
     session.witness.tell_market(core.board.mark)
-    await remote.connect()
+    await set_up(remote)
     return await explain(session, session.witness)
 
 

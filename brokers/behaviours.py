@@ -39,6 +39,11 @@ class Declared:
         """Return whether the suite proves ``behaviour`` of it."""
         return behaviour not in self.lacks
 
+    @property
+    def is_refused(self) -> bool:
+        """Return whether it does none of it: there is no way there."""
+        return set(self.lacks) == set(Behaviour)
+
 
 BROKERS: Final[Mapping[str, Declared]] = {
     "paper": Declared(
@@ -48,4 +53,8 @@ BROKERS: Final[Mapping[str, Declared]] = {
     "virtual": Declared("the matching engine over HTTP"),
     "ccxt": Declared("the virtual binanceusdm over TLS, through the real ccxt"),
     "alpaca": Declared("a stand-in for Alpaca over TLS, through the real alpaca-py"),
+    "ib": Declared(
+        "nowhere: a session that names it is refused",
+        dict.fromkeys(Behaviour, "there is no way to Interactive Brokers: nothing is sent there"),
+    ),
 }

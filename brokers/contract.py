@@ -204,6 +204,14 @@ class ChangesLeast(Protocol):
 
 
 @runtime_checkable
+class SetsUp(Protocol):
+    """A broker that sets its account up, and cannot always read back what it has set."""
+
+    unverified: Mapping[str, str]
+    """After ``connect``: the settings that nobody knows to be in force, each with what is known."""
+
+
+@runtime_checkable
 class StepsAside(Protocol):
     """
     A broker whose readings take time of the session's thread, and that has them step aside.

@@ -132,10 +132,13 @@ class VenueSettings(BaseModel):
         default_factory=AlpacaSettings, description="alpaca: what only it is asked"
     )
     leverage: int | None = Field(
-        None, ge=1, le=125, description="ccxt: set at the start, for each contract, and read back"
+        None,
+        ge=1,
+        le=125,
+        description="ccxt: set at the start, for each contract, and read back where ccxt can",
     )
     margin_mode: Literal["cross", "isolated"] | None = Field(
-        None, description="ccxt: set at the start, for each contract, and read back"
+        None, description="ccxt: set at the start, for each contract, and read back where ccxt can"
     )
     dead_man_s: int = Field(
         0,

@@ -55,7 +55,9 @@ Amounts of money and other exact numbers are written in quotes (`"1000.50"`); a 
 
 Credentials do not belong in a configuration file. They come from the environment
 (`TIDEGATE_VENUE__CREDENTIALS__API_KEY`) or from a file of their own that holds nothing else and
-that only its owner can read (0600), given by one more `-c`.
+that only its owner can read (0600), given by one more `-c`. A `.env` file is not read: what happens
+to lie in a folder does not decide whose account is traded (`set -a; . ./.env; set +a` gives it to
+the environment).
 """
 
 

@@ -86,6 +86,7 @@ class CcxtBroker(OwnMarket):
         self.name = address.exchange
         self.row = capabilities_of(address.exchange)
         self.brackets = self.row.brackets
+        self.unverified: Mapping[str, str] = {}
         self.wake: Callable[[], object] = _nothing
         self.look: Callable[[OrderRequest], Cause | None] = lambda _request: None
         self.mark: Callable[[str], Decimal | None] = lambda _symbol: None
@@ -216,9 +217,9 @@ class CcxtBroker(OwnMarket):
     async def _opened(self, calls: Calls) -> Opened:
         client = calls.client
         with readable(self.name, "the account's settings"):
-            rules = await prepared(calls, self._symbols)
-        dead_man_s = self.address.dead_man_s
-        timers = Timers(calls, self._clock, self._symbols, dead_man_s, self._troubled)
+            found = await prepared(calls, self._symbols)
+        rules, self.unverified = found.rules, found.unverified
+        timers = Timers(calls, self._clock, self._symbols, self.address.dead_man_s, self._troubled)
         calls.clock_is_off = timers.distrust_clock
         mode = self.address.position_mode
         ordering = Ordering(calls, self.orders, rules, mode, self._clock)
@@ -242,10 +243,11 @@ class CcxtBroker(OwnMarket):
         surveyor.tell = self._out
         if self._began is None:
             with readable(self.name, "earlier trades"):
-                found = await surveyor.begin()
-            if not isinstance(found, int):
-                raise VenueUnreachable(f"{self.name}: {words(found)}")
-            self._began = found
+                began = await surveyor.begin()
+            if not isinstance(began, int):
+                raise VenueUnreachable(f"{self.name}: {words(began)}")
+            self._began = began
+        await timers.arm_dead_man()
         return Opened(client, calls, ordering, stream, surveyor, timers, rulebook)
 
     async def survey(self) -> Survey:

@@ -185,8 +185,6 @@ class Capabilities:
     trades_by: TradesBy
     fill_source: FillSource
     private_stream: bool
-    ack_only: bool
-    """The reply to a create says nothing but that it came in."""
     amounts_in_contracts: bool
     market_needs_price: bool
     """
@@ -196,7 +194,7 @@ class Capabilities:
     price_digits: int | None
     """Most significant digits of a price, beside its tick."""
     fee_in_base: bool
-    """On spot, the fee of a buy is taken from what was bought."""
+    """On spot, the fee of a buy is of what was bought where a trade does not name its currency."""
     money: Money
     triggers: Triggers
     weights: Weights
@@ -208,8 +206,16 @@ class Capabilities:
     cancel_all: CancelAll = CancelAll.ONE_BY_ONE
     margin_mode_needs_leverage: bool = False
     """The margin mode is set together with the leverage, or not at all."""
-    leverage_by_book: bool = False
-    """A hedged book's isolated leverage is set for each of its sides."""
+    leverage_book_parameter: str = ""
+    """Names the side where a hedged book's isolated leverage is set for each; empty: for both."""
+    unchanged_codes: frozenset[str] = frozenset()
+    """Codes by which the venue says that what is set is what it was."""
+    warm_up: str = ""
+    """The method of ccxt that asks what it would else ask before its first order."""
+    key_expired_words: Mapping[str, str] = field(default_factory=dict)
+    """What the stream says, and ccxt does not hear, when its key is no longer good."""
+    payment_words: Mapping[str, str] = field(default_factory=dict)
+    """What the stream says when funding was paid or received."""
     trades_page: int = 100
     """Most trades in one answer."""
     trades_backward: bool = True

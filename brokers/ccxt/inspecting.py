@@ -22,6 +22,15 @@ from brokers.ccxt.columns import RightsCall
 from brokers.ccxt.errors import Failure
 from brokers.ccxt.lanes import Lanes
 from brokers.ccxt.limits import SKEW_MS
+from brokers.ccxt.opening import (
+    LEVERAGES,
+    NEEDS_LEVERAGE,
+    POSITION_MODE,
+    mode_of_leverage,
+    unread_leverage,
+    unread_margin_mode,
+    unread_position_mode,
+)
 from brokers.ccxt.redaction import Redactor
 from brokers.ccxt.rights import Rights, rights_of
 from brokers.ccxt.rounding import MarketRules, limits_of, number, rules_of
@@ -210,20 +219,44 @@ class Inspector:
         wants_hedge = address.position_mode is PositionMode.HEDGE
         if wants_hedge and not row.hedge:
             detail = f"{address.exchange} keeps no long and short positions apart"
-            yield failed("venue.position_mode", detail)
+            yield failed(POSITION_MODE, detail)
         elif contracts and exchange.has.get("fetchPositionMode") is True:
             found = await self._calls.read(lambda: exchange.fetch_position_mode(contracts[0]))
             if isinstance(found, Done):
-                yield position_mode(wants_hedge, bool(found.value["hedged"]), busy=busy)
+                fixed = busy or not row.position_mode_settable
+                yield position_mode(wants_hedge, bool(found.value["hedged"]), fixed=fixed)
             else:
-                yield _untold("venue.position_mode", found)
+                yield _untold(POSITION_MODE, found)
+        elif contracts and (unknown := unread_position_mode(address, row, exchange.has)):
+            yield warned(POSITION_MODE, unknown)
+        if not row.leverage_settable:
+            for key in ("leverage", "margin_mode"):
+                if contracts and getattr(address, key) is not None:
+                    yield failed(f"venue.{key}", f"cannot be set at {address.exchange}")
+            return
         for symbol in contracts:
-            if address.leverage is not None and exchange.has.get("fetchLeverage"):
-                found = await self._calls.read(partial(exchange.fetch_leverage, symbol))
-                yield setting(f"leverage {symbol}", address.leverage, found, "longLeverage")
-            if address.margin_mode is not None and exchange.has.get("fetchMarginMode") is True:
-                found = await self._calls.read(partial(exchange.fetch_margin_mode, symbol))
-                yield setting(f"margin_mode {symbol}", address.margin_mode, found, "marginMode")
+            async for finding in self._margin(symbol):
+                yield finding
+
+    async def _margin(self, symbol: str) -> AsyncIterator[Finding]:
+        """Yield what a session sets of one contract, and whether it can be known to be set."""
+        row, exchange, address = self._calls.row, self._exchange, self._address
+        subject = f"leverage {symbol}"
+        if unknown := unread_leverage(address, exchange.has):
+            yield warned(subject, unknown)
+        elif address.leverage is not None:
+            mode = mode_of_leverage(row, address)
+            found = await self._calls.read(partial(exchange.fetch_leverage, symbol, mode))
+            yield setting(subject, address.leverage, found, *LEVERAGES)
+        subject = f"margin_mode {symbol}"
+        wanted, alone = address.margin_mode, address.leverage is None
+        if wanted is not None and alone and row.margin_mode_needs_leverage:
+            yield failed(subject, f"{address.exchange} {NEEDS_LEVERAGE}")
+        elif unknown := unread_margin_mode(address, row, exchange.has):
+            yield warned(subject, unknown)
+        elif wanted is not None:
+            found = await self._calls.read(partial(exchange.fetch_margin_mode, symbol))
+            yield setting(subject, wanted, found, "marginMode")
 
     def _allowance(self) -> Finding:
         weights, share = self._calls.client.weights, self._calls.lanes.share
@@ -334,30 +367,30 @@ def judged_rights(rights: Rights, asked: Asked) -> Iterator[Finding]:
         yield warned(subject, "the key may withdraw money: whoever gets it has the account")
 
 
-def position_mode(wants_hedge: bool, is_hedge: bool, *, busy: bool) -> Finding:  # noqa: FBT001
-    """Judge the position mode; a venue does not change it beside orders or positions."""
+def position_mode(wants_hedge: bool, is_hedge: bool, *, fixed: bool) -> Finding:  # noqa: FBT001
+    """Judge the position mode; ``fixed``: beside orders or positions, or where nobody sets it."""
     names = {True: "hedge", False: "one_way"}
-    subject, found, wanted = "venue.position_mode", names[is_hedge], names[wants_hedge]
+    subject, found, wanted = POSITION_MODE, names[is_hedge], names[wants_hedge]
     if found == wanted:
         return passed(subject, found)
-    if busy:
+    if fixed:
         return failed(
             subject,
-            f"found {found}, expected {wanted}: no venue changes it while there are orders or "
-            "positions",
+            f"found {found}, expected {wanted}: it cannot be changed from here, or not while there "
+            "are orders or positions",
         )
     return warned(subject, f"found {found}: a session sets it to {wanted}")
 
 
 def setting(
-    subject: str, wanted: int | str, answer: Done[Mapping[str, Any]] | Failure, name: str
+    subject: str, wanted: int | str, answer: Done[Mapping[str, Any]] | Failure, *names: str
 ) -> Finding:
-    """Judge what a session sets at its start, by field ``name`` of the venue's answer."""
+    """Judge what a session sets at its start, by the fields ``names`` of the venue's answer."""
     if not isinstance(answer, Done):
         return _untold(subject, answer)
-    found = answer.value.get(name)
-    if str(found) == str(wanted):
-        return passed(subject, str(found))
+    found = " and ".join(dict.fromkeys(str(answer.value.get(name)) for name in names))
+    if found == str(wanted):
+        return passed(subject, found)
     return warned(subject, f"found {found}: a session sets it to {wanted}")
 
 

@@ -10,7 +10,7 @@ from brokers.ccxt.columns import Capabilities, FillSource
 from brokers.ccxt.identity import decoded
 from brokers.ccxt.known import ENDS, KnownOrder, KnownOrders
 from brokers.ccxt.rounding import MarketRules
-from brokers.ccxt.stream import READERS, Heard, tells_of_payment, texts_in
+from brokers.ccxt.stream import READERS, Heard, says, texts_in
 from brokers.ccxt.translate import position_side_of, traded
 from messages import Cause, OrderEvent, ReasonCode, Side, VenueReport
 from state.money import EXACT
@@ -45,7 +45,7 @@ class Listener:
 
     def hear(self, message: Any) -> None:
         """Take one raw message."""
-        if tells_of_payment(message):
+        if says(message, self._row.payment_words):
             self.paid()
         if self._read is None:
             texts = set(texts_in(message))

@@ -2,27 +2,48 @@
 The account is set up before a session begins, and what was set is read back.
 
 Nothing is taken for done: a venue may answer that there is no need to change, or change nothing.
+What cannot be read back is said, by name: there the venue's word that it was taken is all there is.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from brokers.ccxt.address import CcxtAddress
 from brokers.ccxt.calls import Calls, Done, words
+from brokers.ccxt.columns import Capabilities
 from brokers.ccxt.errors import Failure, Refused
 from brokers.ccxt.lanes import Lane
-from brokers.ccxt.rounding import MarketRules, rules_of
+from brokers.ccxt.rounding import MarketRules, number, rules_of
 from brokers.contract import VenueUnreachable
 from messages import PositionMode
 
-UNCHANGED = ("-4059", "-4046", "110025", "110026", "110043", "59000")
-"""Codes by which venues say that what is set is what it was."""
+POSITION_MODE: Final = "venue.position_mode"
+"""What findings and warnings of the position mode are of."""
+
+NEEDS_LEVERAGE: Final = "sets it together with the leverage, and [venue] leverage is not given"
+"""Why a margin mode is refused where it is not set by itself."""
+
+LEVERAGES: Final = ("longLeverage", "shortLeverage")
+"""Where ccxt has the leverage of each side: a venue may have set one of them alone."""
 
 
-async def prepared(calls: Calls, symbols: Sequence[str]) -> dict[str, MarketRules]:
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """
+    An account that is set up.
+
+    ``unverified`` are the settings that the venue was not heard to have, each with what is known.
+    """
+
+    rules: dict[str, MarketRules] = field(default_factory=dict)
+    unverified: dict[str, str] = field(default_factory=dict)
+
+
+async def prepared(calls: Calls, symbols: Sequence[str]) -> Prepared:
     """
     Return the rules of the symbols, with the account set up for them.
 
@@ -34,21 +55,29 @@ async def prepared(calls: Calls, symbols: Sequence[str]) -> dict[str, MarketRule
         _need(address, "dead_man_s", row.dead_man is not None)
     await _done(calls, "load the markets", client.load)
     client.speak_of(symbols)
-    rules: dict[str, MarketRules] = {}
+    if row.warm_up:
+        # Else it is asked in the middle of the first order.
+        await _done(calls, "ask of which kind the account is", getattr(exchange, row.warm_up))
+    found = Prepared()
     for symbol in symbols:
         market = exchange.markets.get(symbol)
         if market is None:
             raise VenueUnreachable(unlisted(symbol, address.exchange, exchange.markets))
         if market.get("inverse"):
             raise VenueUnreachable(f"{symbol}: inverse contracts are not supported")
-        rules[symbol] = rules_of(market, row)
-    contracts = [symbol for symbol, market in rules.items() if market.is_contract]
+        found.rules[symbol] = rules_of(market, row)
+    contracts = [symbol for symbol, market in found.rules.items() if market.is_contract]
     if contracts:
-        await _position_mode(calls, address, contracts)
+        _note(found, POSITION_MODE, await _position_mode(calls, address, contracts))
     for symbol in contracts:
-        await _margin_mode(calls, address, symbol)
-        await _leverage(calls, address, symbol)
-    return rules
+        _note(found, f"margin_mode {symbol}", await _margin_mode(calls, address, symbol))
+        _note(found, f"leverage {symbol}", await _leverage(calls, address, symbol))
+    return found
+
+
+def _note(found: Prepared, setting: str, unverified: str) -> None:
+    if unverified:
+        found.unverified[setting] = unverified
 
 
 def unlisted(symbol: str, venue: str, markets: Mapping[str, Any]) -> str:
@@ -58,24 +87,68 @@ def unlisted(symbol: str, venue: str, markets: Mapping[str, Any]) -> str:
     return f"{venue} does not list {symbol}; it has {len(markets)} markets{like}"
 
 
-async def _position_mode(calls: Calls, address: CcxtAddress, contracts: list[str]) -> None:
+# ---------------------------------------------------------------------- what cannot be read back
+
+
+def unread(value: object, venue: str, why: str = "", besides: str = "") -> str:
+    """Return that a setting is not verified; the same before a session and in it."""
+    why = why or f"ccxt cannot read it at {venue}"
+    return f"set to {value} at the start and not read back: {why}{besides}; see to it at the venue"
+
+
+def unread_position_mode(address: CcxtAddress, row: Capabilities, has: Mapping[str, Any]) -> str:
+    """Return that nobody will know the position mode, empty where it can be read or is but one."""
+    if has.get("fetchPositionMode") is True:
+        return ""
+    if row.position_mode_settable:
+        return unread(address.position_mode.value, address.exchange)
+    if has.get("setPositionMode"):
+        return (
+            f"taken to be one_way: it is not set at {address.exchange}, and ccxt cannot read it "
+            "there; see to it at the venue"
+        )
+    return ""
+
+
+def unread_margin_mode(address: CcxtAddress, row: Capabilities, has: Mapping[str, Any]) -> str:
+    """Return that nobody will know the margin mode, empty where it can be read or is not set."""
+    readable = has.get("fetchMarginMode") is True and not row.margin_mode_needs_leverage
+    if address.margin_mode is None or readable:
+        return ""
+    besides = " (every order names it)" if row.margin_mode_parameter else ""
+    return unread(address.margin_mode, address.exchange, besides=besides)
+
+
+def unread_leverage(address: CcxtAddress, has: Mapping[str, Any]) -> str:
+    """Return that nobody will know the leverage, empty where it can be read or is not set."""
+    if address.leverage is None or has.get("fetchLeverage"):
+        return ""
+    return unread(address.leverage, address.exchange)
+
+
+# -------------------------------------------------------------- each returns what is not verified
+
+
+async def _position_mode(calls: Calls, address: CcxtAddress, contracts: list[str]) -> str:
     row, exchange = calls.row, calls.client.exchange
     hedged = address.position_mode is PositionMode.HEDGE
     if hedged and not row.hedge:
         raise VenueUnreachable(f"{address.exchange} keeps no long and short positions apart")
+    unknown = unread_position_mode(address, row, exchange.has)
     if not row.position_mode_settable:
-        return
+        return unknown or await _is_one_way(calls, address, contracts[0])
     found = await _hedged(calls, contracts[0])
     if found is hedged:
-        return
+        return ""
     what = f"set the position mode to {address.position_mode.value}"
     asked = await calls.once(
         Lane.CREATE, 1, lambda: exchange.set_position_mode(hedged, contracts[0])
     )
-    _accept(asked, address, what)
+    _accept(asked, calls, what)
     found = await _hedged(calls, contracts[0])
     if found is not None and found is not hedged:
         raise VenueUnreachable(f"{address.exchange}: {what}: it did not change")
+    return unknown
 
 
 async def _hedged(calls: Calls, symbol: str) -> bool | None:
@@ -88,49 +161,69 @@ async def _hedged(calls: Calls, symbol: str) -> bool | None:
     return bool(found["hedged"])
 
 
-async def _margin_mode(calls: Calls, address: CcxtAddress, symbol: str) -> None:
+async def _is_one_way(calls: Calls, address: CcxtAddress, symbol: str) -> str:
+    """Return what is not known of a mode that is not set here; raises where it is another one."""
+    exchange = calls.client.exchange
+    if exchange.has.get("fetchPositionMode") is not True:
+        return ""
+    found = await calls.read(lambda: exchange.fetch_position_mode(symbol))
+    if not isinstance(found, Done) or not isinstance(found.value, Mapping):
+        why = "no answer" if isinstance(found, Done) else words(found)
+        return f"taken to be one_way: {address.exchange} does not tell: {why}"
+    if found.value.get("hedged"):
+        raise VenueUnreachable(
+            f"[venue] position_mode: found hedge at {address.exchange}, expected one_way: it "
+            "cannot be set there from here"
+        )
+    return ""
+
+
+async def _margin_mode(calls: Calls, address: CcxtAddress, symbol: str) -> str:
     wanted, exchange = address.margin_mode, calls.client.exchange
     if wanted is None:
-        return
+        return ""
     _need(address, "margin_mode", calls.row.leverage_settable)
+    unknown = unread_margin_mode(address, calls.row, exchange.has)
     if calls.row.margin_mode_needs_leverage:
         if address.leverage is None:
-            raise VenueUnreachable(
-                f"[venue] margin_mode: {address.exchange} sets it together with the leverage, and "
-                "[venue] leverage is not given"
-            )
-        return
+            raise VenueUnreachable(f"[venue] margin_mode: {address.exchange} {NEEDS_LEVERAGE}")
+        return unknown
     what = f"set the margin mode of {symbol} to {wanted}"
     asked = await calls.once(Lane.CREATE, 1, lambda: exchange.set_margin_mode(wanted, symbol))
-    _accept(asked, address, what)
-    if exchange.has.get("fetchMarginMode") is True:
+    _accept(asked, calls, what)
+    if not unknown:
         found = await _done(calls, what, lambda: exchange.fetch_margin_mode(symbol))
         if found.get("marginMode") != wanted:
             raise VenueUnreachable(f"{address.exchange}: {what}: found {found.get('marginMode')}")
+    return unknown
 
 
-async def _leverage(calls: Calls, address: CcxtAddress, symbol: str) -> None:
+async def _leverage(calls: Calls, address: CcxtAddress, symbol: str) -> str:
     wanted, exchange = address.leverage, calls.client.exchange
     if wanted is None:
-        return
+        return ""
     _need(address, "leverage", calls.row.leverage_settable)
     what = f"set the leverage of {symbol} to {wanted}"
-    mode = _mode_of_leverage(calls, address)
+    mode = mode_of_leverage(calls.row, address)
     reply = None
     for params in _books_of_leverage(calls, address, mode):
         ask = partial(exchange.set_leverage, wanted, symbol, params)
-        reply = _accept(await calls.once(Lane.CREATE, 1, ask), address, what)
-    told = reply.get("leverage") if isinstance(reply, Mapping) else None
-    if told is None and exchange.has.get("fetchLeverage"):
+        reply = _accept(await calls.once(Lane.CREATE, 1, ask), calls, what)
+    told = [reply.get("leverage")] if isinstance(reply, Mapping) else [None]
+    if told == [None]:
+        if unknown := unread_leverage(address, exchange.has):
+            return unknown
         found = await _done(calls, what, lambda: exchange.fetch_leverage(symbol, mode))
-        told = found.get("longLeverage")
-    if told is not None and int(float(told)) != wanted:
-        raise VenueUnreachable(f"{address.exchange}: {what}: found {told}")
+        told = [found.get(side) for side in LEVERAGES]
+    for each in told:
+        if each is not None and number(each) != wanted:
+            raise VenueUnreachable(f"{address.exchange}: {what}: found {each}")
+    return unread(wanted, address.exchange, "the venue does not say it") if None in told else ""
 
 
-def _mode_of_leverage(calls: Calls, address: CcxtAddress) -> dict[str, Any]:
-    """Return what names the margin mode: without it the call would set the other one."""
-    if calls.row.margin_mode_needs_leverage and address.margin_mode is not None:
+def mode_of_leverage(row: Capabilities, address: CcxtAddress) -> dict[str, Any]:
+    """Return what names the margin mode: without it the call would be of the other one."""
+    if row.margin_mode_needs_leverage and address.margin_mode is not None:
         return {"marginMode": address.margin_mode}
     return {}
 
@@ -139,9 +232,9 @@ def _books_of_leverage(
     calls: Calls, address: CcxtAddress, mode: dict[str, Any]
 ) -> list[dict[str, Any]]:
     """Return the parameters of each call: one, or one for each side of an isolated book."""
-    hedged = address.position_mode is PositionMode.HEDGE
-    if calls.row.leverage_by_book and hedged and address.margin_mode == "isolated":
-        return [{**mode, "posSide": book} for book in ("long", "short")]
+    hedged, by_book = address.position_mode is PositionMode.HEDGE, calls.row.leverage_book_parameter
+    if by_book and hedged and address.margin_mode == "isolated":
+        return [{**mode, by_book: book} for book in ("long", "short")]
     return [mode]
 
 
@@ -150,13 +243,13 @@ def _need(address: CcxtAddress, key: str, settable: bool) -> None:  # noqa: FBT0
         raise VenueUnreachable(f"[venue] {key}: cannot be set at {address.exchange}")
 
 
-def _accept(asked: Done[Any] | Failure, address: CcxtAddress, what: str) -> Any:
+def _accept(asked: Done[Any] | Failure, calls: Calls, what: str) -> Any:
     """Return the reply; that nothing had to change is as good."""
     if isinstance(asked, Done):
         return asked.value
-    if isinstance(asked, Refused) and asked.code in UNCHANGED:
+    if isinstance(asked, Refused) and asked.code in calls.row.unchanged_codes:
         return None
-    raise VenueUnreachable(f"{address.exchange}: {what}: {words(asked)}")
+    raise VenueUnreachable(f"{calls.client.address.exchange}: {what}: {words(asked)}")
 
 
 async def _done(calls: Calls, what: str, ask: Callable[[], Awaitable[Any]]) -> Any:

@@ -255,7 +255,7 @@ class Ordering:
             if not isinstance(page, Done):
                 self.trouble(page)
                 return
-            trades = [trade_of(trade, order, rules) for trade in page.value]
+            trades = [trade_of(trade, order, rules, self._row) for trade in page.value]
         fresh = [trade for trade in trades if order.take(trade)]
         try:
             answer = answer_of(found, order, rules, trades, now)
@@ -328,7 +328,7 @@ class Ordering:
             order = await self._owner(symbol, trade)
             if not isinstance(order, KnownOrder):
                 return order
-            fills.append(trade_of(trade, order, self._rules[symbol]).fill)
+            fills.append(trade_of(trade, order, self._rules[symbol], self._row).fill)
         return Done(fills)
 
     async def _owner(self, symbol: str, trade: Mapping[str, Any]) -> KnownOrder | Failure:

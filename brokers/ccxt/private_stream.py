@@ -27,13 +27,11 @@ from brokers.ccxt.limits import (
     RETRY_MAX_S,
     STREAM_WAIT_S,
 )
+from brokers.ccxt.stream import says
 from state.crashpoints import passing
 
 NO_SUCH_STREAM = frozenset({"404", "405", "501"})
 """How a server that has no such stream answers a dial."""
-
-KEY_EXPIRED = "listenKeyExpired"
-"""What a venue says, and ccxt does not hear, when the stream's key is no longer good."""
 
 
 class PrivateStream:
@@ -93,7 +91,7 @@ class PrivateStream:
         while True:
             while self._waiting:
                 message = self._waiting[0]
-                if isinstance(message, dict) and message.get("e") == KEY_EXPIRED:
+                if says(message, self._client.row.key_expired_words):
                     self._client.redial("the key of the private stream has expired")
                 self._take_in(message)
                 self._waiting.popleft()

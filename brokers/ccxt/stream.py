@@ -192,11 +192,15 @@ def stamp_ms(text: object) -> int:
     return int(at.timestamp()) * 1000 + int(f"{digits:0<3.3}")
 
 
-def tells_of_payment(message: Any) -> bool:
-    """Return whether a message of Binance's futures says that funding was paid or received."""
-    if not isinstance(message, dict) or message.get("e") != "ACCOUNT_UPDATE":
-        return False
-    return (message.get("a") or {}).get("m") == "FUNDING_FEE"
+def says(message: Any, words: Mapping[str, str]) -> bool:
+    """Return whether a message has each of the ``words`` at its path of fields; none is no."""
+    return bool(words) and all(_at(message, path) == word for path, word in words.items())
+
+
+def _at(message: Any, path: str) -> Any:
+    for name in path.split("."):
+        message = message.get(name) if isinstance(message, dict) else None
+    return message
 
 
 READERS: Final[Mapping[str, Callable[[Any], Iterator[Heard]]]] = {

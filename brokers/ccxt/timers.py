@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import anyio
 
 from brokers.ccxt.address import VenueClock
-from brokers.ccxt.calls import Calls, Done
-from brokers.ccxt.errors import Failure
+from brokers.ccxt.calls import Calls, Done, words
+from brokers.ccxt.errors import Failure, Refused, Unknown
 from brokers.ccxt.lanes import Lane
-from brokers.ccxt.limits import ACCOUNT_SOON_S, CLOCK_EVERY_S, CLOSING_S
+from brokers.ccxt.limits import (
+    ACCOUNT_SOON_S,
+    CLOCK_EVERY_S,
+    CLOSING_S,
+    READS_MAX,
+    RETRY_FIRST_S,
+)
+from brokers.contract import VenueUnreachable
 
 
 class Timers:
@@ -53,6 +60,29 @@ class Timers:
             if not isinstance(found, Done):
                 self._trouble(found)
 
+    async def arm_dead_man(self) -> None:
+        """
+        Set the venue's timer for the first time, if there is to be one.
+
+        Raises ``VenueUnreachable`` where it is not certain to be set: whoever has configured it
+        relies on it. It is stopped then, for a part of the symbols may have it.
+        """
+        wait_s = RETRY_FIRST_S
+        failure: Failure | None = None
+        for attempt in range(READS_MAX if self._dead_man_s else 0):
+            if attempt:
+                await self._clock.sleep_s(wait_s)
+                wait_s *= 2
+            failure = await self._put_off()
+            if failure is None or (isinstance(failure, Refused) and not failure.is_clock):
+                break
+        if failure is not None:
+            await self.stop_dead_man()
+            raise VenueUnreachable(
+                f"{self._calls.client.address.exchange}: [venue] dead_man_s: the venue's timer is "
+                f"not set: {words(failure)}"
+            )
+
     async def feed_dead_man(self) -> None:
         """
         Put the venue's timer off while this loop lives; when it does not, all is cancelled.
@@ -60,10 +90,18 @@ class Timers:
         Returns at once where there is no timer.
         """
         while self._dead_man_s:
-            found = await self._calls.count_down(self._symbols, 1000 * self._dead_man_s)
-            if not isinstance(found, Done):
-                self._trouble(found)
+            if (failure := await self._put_off()) is not None:
+                self._trouble(failure)
             await self._clock.sleep_s(self._dead_man_s / 3)
+
+    async def _put_off(self) -> Failure | None:
+        """Set the timer anew; return why that is not certain. A page is no answer."""
+        found = await self._calls.count_down(self._symbols, 1000 * self._dead_man_s)
+        if not isinstance(found, Done):
+            return found
+        if isinstance(found.value, Mapping) and found.value:
+            return None
+        return Unknown("the reply is no answer")
 
     async def stop_dead_man(self) -> None:
         """

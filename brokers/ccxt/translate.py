@@ -42,16 +42,20 @@ class Unreadable(ValueError):
     """What the venue said cannot be told in our words."""
 
 
-def trade_of(trade: Mapping[str, Any], known: KnownOrder, rules: MarketRules) -> Trade:
+def trade_of(
+    trade: Mapping[str, Any], known: KnownOrder, rules: MarketRules, row: Capabilities
+) -> Trade:
     """Return one execution from ccxt's trade; raises ``Unreadable``."""
     amount, price = number(trade.get("amount")), number(trade.get("price"))
     if amount is None or price is None or not trade.get("id"):
         raise Unreadable(f"a trade of {known.symbol} without id, amount or price")
+    in_base = row.fee_in_base and known.side is Side.BUY and not rules.is_contract
+    unnamed = rules.base if in_base else rules.settle
     paid: dict[str, Decimal] = {}
     for fee in trade.get("fees") or [trade.get("fee")]:
         cost = number((fee or {}).get("cost"))
         if cost:
-            currency = fee.get("currency") or rules.settle
+            currency = fee.get("currency") or unnamed
             paid[currency] = EXACT.add(paid.get(currency, ZERO), cost)
     return traded(
         known,

@@ -39,7 +39,7 @@ def broker_contract() -> str:
         "## Behaviours\n",
         behaviour_table(brokers.Behaviour, declared),
         "## What is not there, and why\n",
-        reasons(declared),
+        reasons(brokers.Behaviour, declared),
     )
 
 
@@ -59,7 +59,7 @@ def feed_contract() -> str:
         "## Of live feeds\n",
         behaviour_table([each for each in feeds.Behaviour if each in feeds.LIVE], live),
         "## What is not there, and why\n",
-        reasons(feeds.FEEDS),
+        reasons(feeds.Behaviour, feeds.FEEDS),
     )
 
 
@@ -72,11 +72,13 @@ def behaviour_table(behaviours: Iterable[Enum], declared: Mapping[str, Declared]
     return table(("what it does", *(f"`{name}`" for name in declared)), rows)
 
 
-def reasons(declared: Mapping[str, Declared]) -> str:
-    """Return a table of what adapters are without."""
-    rows = (
-        (f"`{name}`", behaviour.value, reason)
-        for name, each in declared.items()
-        for behaviour, reason in each.lacks.items()
-    )
+def reasons(behaviours: Iterable[Enum], declared: Mapping[str, Declared]) -> str:
+    """Return a table of what adapters are without, one row for one that does none of it."""
+    every = set(behaviours)
+    rows: list[tuple[str, str, str]] = []
+    for name, each in declared.items():
+        if set(each.lacks) == every:
+            rows += [(f"`{name}`", "all of it", why) for why in dict.fromkeys(each.lacks.values())]
+        else:
+            rows += [(f"`{name}`", lacking.value, why) for lacking, why in each.lacks.items()]
     return table(("adapter", "is without", "because"), rows)

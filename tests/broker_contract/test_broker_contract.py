@@ -12,6 +12,7 @@ from ccxt_house import order as any_order
 
 from brokers.behaviours import BROKERS, Behaviour
 from brokers.contract import Probed, Remote, SessionBroker, TradeLister
+from brokers.settings import Adapter, VenueSettings, VenueUnavailable
 from messages import (
     OrderRequest,
     PositionSide,
@@ -201,14 +202,23 @@ async def test_trades_are_listed_where_they_can_be(desk: Desk) -> None:
 def test_every_behaviour_is_proven_and_every_broker_declared() -> None:
     """No behaviour without a test, no broker without a desk, no lack without a reason."""
     assert set(Behaviour) == set(PROVEN)
-    assert set(BROKERS) == set(ADAPTERS)
+    assert {name for name, each in BROKERS.items() if not each.is_refused} == set(ADAPTERS)
     assert all(reason for declared in BROKERS.values() for reason in declared.lacks.values())
+
+
+def test_every_adapter_that_can_be_named_is_in_the_table() -> None:
+    """One that a configuration can name and nobody has built is there as what it is: refused."""
+    assert {adapter.value for adapter in Adapter} == set(BROKERS)
+    for name, declared in BROKERS.items():
+        if declared.is_refused:
+            with pytest.raises(VenueUnavailable, match=f"'{name}' is known and has no way there"):
+                VenueSettings.model_validate({"adapter": name}).engine_config("t")
 
 
 async def test_who_lists_no_trades_has_them_in_this_process(tmp_path: Path) -> None:
     """The one behaviour that brokers are without is none that a venue elsewhere may lack."""
     for name, declared in BROKERS.items():
-        if not declared.does(Behaviour.LISTS_TRADES):
+        if not declared.does(Behaviour.LISTS_TRADES) and not declared.is_refused:
             async with ADAPTERS[name](tmp_path) as desk:
                 assert not isinstance(desk.broker, TradeLister | Remote)
 

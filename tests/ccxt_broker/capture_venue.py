@@ -133,6 +133,7 @@ class Desk:
     news: list[News]
     checked: list[str]
     trouble: list[str]
+    unverified: dict[str, str] = field(default_factory=dict)
 
     def life(self) -> list[str]:
         """Return the events of all reports."""
@@ -176,10 +177,13 @@ async def trading(
         try:
             lanes = Lanes(client.weights, monotonic_s, sleep_s)
             calls = Calls(client, lanes, CLOCK, Redactor(address.secrets.values()))
-            rules = await prepared(calls, symbols)
+            ready = await prepared(calls, symbols)
+            rules = ready.rules
             orders = KnownOrders()
             ordering = Ordering(calls, orders, rules, mode, CLOCK)
-            desk = Desk(capture, client, calls, ordering, rules, orders, [], [], [])
+            desk = Desk(
+                capture, client, calls, ordering, rules, orders, [], [], [], ready.unverified
+            )
             ordering.tell = desk.news.extend
             ordering.check = desk.checked.append
             ordering.trouble = lambda failure: desk.trouble.append(repr(failure))

@@ -120,6 +120,7 @@ FAULTS: list[dict[str, Any]] = [
     {"fault": "answer_first"},
     {"fault": "close_stream", "count": 2},
     {"fault": "abort_stream", "count": 2},
+    {"fault": "silence_stream"},
     {"fault": "expire_key", "count": 1},
     {"fault": "refuse_stream", "count": 2},
     {"fault": "skew_clock", "skew_ms": 30_000},

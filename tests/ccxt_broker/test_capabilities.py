@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import fields, replace
 from decimal import Decimal
 from itertools import product
+from pathlib import Path
 
 import pytest
-from ccxt_house import BTC, SPOT, order, rules
+from ccxt_house import BTC, SPOT, known, order, rules
 
+from brokers.ccxt import columns
 from brokers.ccxt.capabilities import GENERIC, TABLE, capabilities_of
 from brokers.ccxt.columns import Capabilities, FillSource
-from brokers.ccxt.stream import READERS
+from brokers.ccxt.stream import READERS, says
+from brokers.ccxt.translate import trade_of
 from brokers.ccxt.wording import AT_MARKET, WAITING, Worded, worded
 from messages import (
     Cause,
@@ -84,6 +88,66 @@ def test_fills_are_read_from_a_stream_only_where_somebody_can_read_it() -> None:
     believed = {row.venue for row in ROWS if row.fill_source is FillSource.STREAM}
 
     assert believed == set(READERS)
+
+
+def test_no_code_or_event_of_a_venue_stands_outside_the_rows() -> None:
+    """Whoever adds a venue adds a row: nothing in the middle of the code is one venue's alone."""
+    folder = Path(columns.__file__).parent
+    words = re.compile(r'"-?\d{4,6}"|"(?:listenKeyExpired|FUNDING_FEE|posSide)"')
+    found = {
+        path.name: words.findall(path.read_text("utf-8"))
+        for path in folder.glob("*.py")
+        if path.name != "capabilities.py"
+    }
+
+    assert {} == {name: each for name, each in found.items() if each}
+    assert words.findall((folder / "capabilities.py").read_text("utf-8"))
+
+
+@pytest.mark.parametrize(
+    ("venue", "message", "expired", "paid"),
+    [
+        ("binanceusdm", {"e": "listenKeyExpired"}, True, False),
+        ("binance", {"e": "listenKeyExpired"}, True, False),
+        ("binanceusdm", {"e": "ACCOUNT_UPDATE", "a": {"m": "FUNDING_FEE"}}, False, True),
+        ("binanceusdm", {"e": "ACCOUNT_UPDATE", "a": {"m": "ORDER"}}, False, False),
+        ("binanceusdm", {"e": "ACCOUNT_UPDATE", "a": "FUNDING_FEE"}, False, False),
+        ("binanceusdm", ["listenKeyExpired"], False, False),
+        ("okx", {"e": "listenKeyExpired"}, False, False),
+        ("okx", {}, False, False),
+    ],
+)
+def test_what_a_stream_says_is_told_by_the_words_of_the_row(
+    venue: str, message: object, expired: bool, paid: bool
+) -> None:
+    """Each word at its place; a venue without such words says nothing by them."""
+    row = TABLE[venue]
+
+    assert (expired, paid) == (
+        says(message, row.key_expired_words),
+        says(message, row.payment_words),
+    )
+
+
+@pytest.mark.parametrize(
+    ("venue", "symbol", "side", "named", "quantity", "fee"),
+    [
+        ("binance", SPOT, Side.BUY, None, "0.999", "50"),
+        ("binance", SPOT, Side.BUY, "USDT", "1", "0.001"),
+        ("binance", SPOT, Side.SELL, None, "1", "0.001"),
+        ("kraken", SPOT, Side.BUY, None, "1", "0.001"),
+        ("bybit", BTC, Side.BUY, None, "1", "0.001"),
+    ],
+)
+def test_a_fee_in_no_currency_is_in_that_of_the_row(
+    venue: str, symbol: str, side: Side, named: str | None, quantity: str, fee: str
+) -> None:
+    """On spot some venues take it from what was bought: then less is held than was traded."""
+    told = {"id": "7", "amount": "1", "price": "50000", "fee": {"cost": "0.001", "currency": named}}
+    fill = trade_of(told, known(symbol=symbol, side=side), rules(symbol), TABLE[venue]).fill
+
+    assert (Decimal(quantity), Decimal(fee)) == (fill.quantity, fill.fee)
+    assert "USDT" == fill.fee_currency
 
 
 @pytest.mark.parametrize(

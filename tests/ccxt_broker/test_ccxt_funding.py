@@ -97,7 +97,7 @@ async def test_both_sides_of_a_hedged_position_have_their_own_payment(
 
 def deaf(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let nobody hear the stream's word of payments."""
-    monkeypatch.setattr(listening, "tells_of_payment", lambda _message: False)
+    monkeypatch.setattr(listening, "says", lambda _message, _words: False)
 
 
 async def test_a_payment_of_which_the_stream_says_nothing_is_found(

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import venue_answers as answers
-from capture_venue import Answer, Desk, trading
+from capture_venue import Answer, Desk, Sent, trading
 from ccxt_house import BTC, NAME, known, order
 
 from brokers.ccxt.capabilities import TABLE
@@ -72,7 +72,31 @@ async def test_our_own_id_goes_out_in_the_venues_form_and_nothing_else_is_asked(
 
         assert encoded(NAME, TABLE[venue]) == fields[ID_FIELDS[venue]]
         assert ["accepted"] == desk.life()
-        assert venue == "bybit" or 1 == len(desk.capture.sent)
+        assert 1 == len(desk.capture.sent)
+
+
+async def test_what_bybit_must_be_asked_once_is_asked_before_the_first_order(
+    tmp_path: Path,
+) -> None:
+    """
+    Of which kind the account is: by the opening itself, and not by whatever else happens to ask.
+
+    Without it two questions go out in the middle of the first order.
+    """
+    arrived: list[str] = []
+
+    def answer(sent: Sent) -> Any:
+        arrived.append(sent.path)
+        return answers.bybit(sent)
+
+    async with trading("bybit", tmp_path, answer, symbols=(BTC,)) as desk:
+        once = ["/v5/user/query-api", "/v5/account/info"]
+        assert once == [path for path in arrived if path in once]
+        assert "/v5/account/wallet-balance" not in arrived
+        arrived.clear()
+        await created(desk, order(quantity="0.5", price="50000"))
+
+        assert ["/v5/order/create"] == arrived
 
 
 async def test_okx_is_sent_contracts(tmp_path: Path) -> None:

@@ -283,6 +283,13 @@ def test_a_private_file_of_its_own_may_hold_credentials() -> None:
     assert "found permissions 0640, expected 0600" in refused(main, private)
 
 
+def test_an_env_file_is_not_read() -> None:
+    """What happens to lie in the folder does not decide whose account is traded."""
+    written(".env", f"TIDEGATE_VENUE__CREDENTIALS__SECRET={SECRET}\n", mode=0o600)
+
+    assert load_only().settings.venue.credentials.secret is None
+
+
 def test_secrets_are_masked_wherever_the_configuration_is_shown() -> None:
     """Not in its rows, its manifest form or its representation; known to the log's redaction."""
     found = load_only(TIDEGATE_VENUE__CREDENTIALS__API_KEY=SECRET)
