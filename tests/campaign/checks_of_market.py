@@ -3,12 +3,13 @@ What must hold of the bars that a session was told, where it has them from the e
 
 Bars are closed, each is told once, in order, and is the exchange's own, whatever the wire did to
 it. Only what the exchange itself says wrong may be wrong, and just as it said it: a bar that it
-revised, the flat candles of a market that it shows as frozen. One that it left out twice is a gap,
-and counted as one. Where none comes for too long, nothing opens.
+revised, the flat candles of a market that it shows as frozen. One that two of its answers left out
+is a gap, and counted as one. Where none comes for too long, nothing opens.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from itertools import pairwise
 from typing import Final
@@ -29,6 +30,9 @@ from state.money import exact
 
 K = WireFaultKind
 
+ANSWERS: Final = 2
+"""So many have to leave a bar out before it is believed that there was none."""
+
 SILENCE_SLACK_MS: Final = 1_500
 """Between the moment at which data is too old and the hold: Health looks once a second."""
 
@@ -39,7 +43,7 @@ class Market:
     def __init__(self, records: Records) -> None:
         """Read it out of four records: truth log, journal, feed and strategy."""
         self.heard = records.played.heard
-        self.struck = {kind for kind, count in records.played.struck.items() if count}
+        self.struck = Counter(records.played.struck)
         self.shown: dict[int, tuple[int, Bar]] = {}
         """By when it opened: when it was closed by the machine's time, and the bar."""
         for fact in records.facts:
@@ -54,16 +58,16 @@ class Market:
     @property
     def knows_the_time(self) -> bool:
         """Return whether the exchange tells the time as it is: what is over follows from it."""
-        return K.SKEW_CLOCK not in self.struck
+        return not self.struck[K.SKEW_CLOCK]
 
     def is_right(self, bar: Bar) -> bool:
         """Return whether a bar is the exchange's, or what a fault has the exchange say instead."""
         _, true = self.shown.get(bar.timestamp, (0, None))
         if bar == true:
             return True
-        if true is not None and K.REVISED_BARS in self.struck and bar == revised(true):
+        if true is not None and self.struck[K.REVISED_BARS] and bar == revised(true):
             return True
-        return K.FROZEN_BARS in self.struck and bar == flat(bar) and self._was_a_close(bar)
+        return bool(self.struck[K.FROZEN_BARS]) and bar == flat(bar) and self._was_a_close(bar)
 
     def _was_a_close(self, bar: Bar) -> bool:
         return any(
@@ -125,7 +129,7 @@ def _whole(of: Market, start: int) -> Iterator[str]:
     }
     first = _first(of, start)
     for at in range(first, start + SECONDS * SECOND_MS, SECOND_MS):
-        if at not in told and (at not in counted or K.MISSING_BARS not in of.struck):
+        if at not in told and (at not in counted or of.struck[K.MISSING_BARS] < ANSWERS):
             yield f"bar {at} was left out{', a gap to the feed' if at in counted else ''}"
 
 
@@ -156,17 +160,29 @@ def silence(records: Records) -> Iterator[str]:
     if plan.feed is Feed.MEMORY or not plan.health or not Market(records).knows_the_time:
         return
     held = _held(records)
-    released = records.played.heard.released
-    for before, after in pairwise(released):
-        too_old_ms = before.bar.timestamp + 2 * SECOND_MS + STALE_MS
-        by_ms = max(too_old_ms, before.at_ms) + SILENCE_SLACK_MS
+    for from_ms, due_ms, after in _waits(records):
+        too_old_ms = due_ms + STALE_MS
+        by_ms = max(too_old_ms, from_ms) + SILENCE_SLACK_MS
         if any(0 <= too_old_ms - lifted_ms < STALE_MS for _, lifted_ms in held):
             by_ms += STALE_MS
-        if before.process != after.process or after.at_ms <= by_ms:
+        if after.at_ms <= by_ms:
             continue
         if not any(placed_ms <= by_ms < lifted_ms for placed_ms, lifted_ms in held):
-            yield f"no bar from {before.at_ms} to {after.at_ms}, and nobody noticed"
+            yield f"no bar from {from_ms} to {after.at_ms}, and nobody noticed"
         yield from _opened_meanwhile(records, by_ms, after)
+
+
+def _waits(records: Records) -> Iterator[tuple[int, int, Released]]:
+    """Yield of each bar since when it was waited for, when it was due, and the bar as it came."""
+    heard = records.played.heard
+    before: Released | None = None
+    for after in heard.released:
+        if before is None or before.process != after.process:
+            began_ms = heard.began_ms[after.process - 1]
+            yield began_ms, began_ms + SECOND_MS, after
+        else:
+            yield before.at_ms, before.bar.timestamp + 2 * SECOND_MS, after
+        before = after
 
 
 def _held(records: Records) -> list[tuple[float, float]]:
