@@ -37,6 +37,7 @@ from messages import (
     OrderType,
     PositionSide,
     ReasonCode,
+    SessionStarted,
     Side,
 )
 from scenarios.exchange.facts import Fact, FactKind
@@ -294,13 +295,20 @@ def _by_us(records: Records) -> Iterator[tuple[str, Decimal]]:
 
 
 def doubts(records: Records) -> Iterator[str]:
-    """Every doubt about a submit is settled, or held, by its deadline; at the end none is left."""
+    """
+    Every doubt about a submit is settled, or held, by its deadline; at the end none is left.
+
+    While no process lives nobody can hold it, and nothing opens: the next one does as it starts.
+    """
     since: dict[str, int] = {}
+    started = 0
     held: set[str] = set()
     for entry in records.entries:
         message = entry.message
         now = entry.ts
-        if isinstance(message, HoldPlaced) and message.hold.hold_id.startswith(IN_DOUBT_HOLDS):
+        if isinstance(message, SessionStarted):
+            started = now
+        elif isinstance(message, HoldPlaced) and message.hold.hold_id.startswith(IN_DOUBT_HOLDS):
             held.add(message.hold.hold_id.removeprefix(IN_DOUBT_HOLDS))
         elif isinstance(message, HoldLifted):
             held.discard(message.hold.hold_id.removeprefix(IN_DOUBT_HOLDS))
@@ -310,7 +318,8 @@ def doubts(records: Records) -> Iterator[str]:
             else:
                 since.pop(message.order_id, None)
         for order_id, at in list(since.items()):
-            if now > at + DOUBTS.budget_ms + DOUBT_SLACK_MS and order_id not in held:
+            by = max(at + DOUBTS.budget_ms, started) + DOUBT_SLACK_MS
+            if now > by and order_id not in held:
                 yield f"order {order_id}: in doubt for {now - at} ms and not held"
                 del since[order_id]
     for order_id, at in since.items():
