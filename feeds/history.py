@@ -5,7 +5,8 @@ Theory of operation. A venue is asked for candles from a time on and gives a pag
 proves that a bucket is empty only where a later bar is known, and only if a second answer leaves
 it out too: a replica that lags must not leave a hole for ever. A candle is final when its bucket is
 over by the venue's own time and either a newer one is there or the next boundary has passed as
-well; anything younger is not taken, because venues go on writing it.
+well; anything younger is not taken, because venues go on writing it. A time says so of what is told
+after it: a candle that was told before it may have been running.
 """
 
 from __future__ import annotations
@@ -189,11 +190,17 @@ class History:
         A page that leaves buckets out, or has nothing, is asked for twice.
         """
         limit = self.venue.page_bars
+        if not self._server_now:
+            await self.server_time_ms()
         rows = await self._rows(symbol, timeframe_ms, since, limit)
         if has_holes([row[0] for row in rows], timeframe_ms, since):
             rows = _together(rows, await self._rows(symbol, timeframe_ms, since, limit))
         if rows and not is_final(rows[-1][0], timeframe_ms, self._server_now, newer_exists=False):
-            await self.server_time_ms()
+            now = await self.server_time_ms()
+            if is_final(rows[-1][0], timeframe_ms, now, newer_exists=False):
+                # For all that is known it still ran when it was told: the time came after it, much
+                # later perhaps. What is told from here on is.
+                rows = _together(rows, await self._rows(symbol, timeframe_ms, since, limit))
         final = final_rows(rows, timeframe_ms, self._server_now)
         if final and final[-1][0] >= until:
             return Page(tuple(row for row in final if row[0] < until), until, is_last=True)

@@ -173,7 +173,7 @@ class VenueFeed:
             now = self.now_ms()
             await self._bring_what_has_been(history, now, after)
             self._stack = stack.pop_all()
-        return now
+        return self.now_ms()  # what has been took its time
 
     def groups(self) -> Iterator[Group]:
         """Yield the bars before those that are news: to warm up, not to be acted upon."""

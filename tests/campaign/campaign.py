@@ -7,14 +7,18 @@ Play sessions through ccxt at the virtual exchange while everything fails, and c
 Each run is a whole session: the real actors, journal and ccxt client, with TLS or without, against
 the virtual binanceusdm; with the faults, the operator's commands and the death of the process that
 its number and the seed give. Time costs nothing (see ``machine``). Every fifth run has one kind of
-fault, one kind after the other; the others have several.
+fault, one kind after the other, which has to strike; the others have several. Some sessions are
+given their bars; those with a fault of bars, and some others, have them from the exchange, through
+ccxt's feed, polled or streamed. In some of them funding is settled.
 
 After each run (see ``checks``): no order was sent twice; the exchange's log and the journal agree
-on every order, fill and position; exposure was never above its limits, with all that rests or is in
-doubt counted as filled; no doubt outlasted its deadline unheld; no cancel waited for a question; a
-kill was answered in time, and nothing opened after it.
+on every order, fill, position and payment, and so does the ledger; what was told of the market is
+closed, once, in order, right and whole; exposure was never above its limits, with all that rests or
+is in doubt counted as filled; no doubt outlasted its deadline unheld; no cancel waited for a
+question; a kill was answered in time, and nothing opened after it, nor on data too old.
 
-What fails is printed with the options that do it once more, and the exit code is 1. ``--without``
+What fails is printed with the options that do it once more, and the exit code is 1; it is as well
+where a kind of fault that was played by itself has never struck, which is said. ``--without``
 switches a safeguard off (see ``campaign_safeguards``): then something has to fail.
 """
 
@@ -42,13 +46,16 @@ from types import FrameType
 from typing import Any, Final
 
 import structlog
+from campaign_records import Records
 from campaign_run import Played, played
 from campaign_safeguards import SAFEGUARDS, without
-from checks import Records, found_in
-from plans import Plan, planned
+from checks import found_in
+from plans import Feed, Plan, planned
 
+from actors.health.actor import STALE_HOLD
 from messages import (
     ExecutionReport,
+    FundingBooked,
     HoldPlaced,
     KillReport,
     OperatorCommand,
@@ -57,6 +64,7 @@ from messages import (
     StrategyQuarantined,
 )
 from scenarios.exchange.binanceusdm import TestAuthority
+from scenarios.exchange.facts import FactKind
 
 PROGRESS_S: Final = 20.0
 LIMIT_S: Final = 60.0
@@ -85,6 +93,41 @@ class Outcome:
         mode = "hedge" if plan.hedge else "one-way"
         lines = [f"--seed {plan.seed} --run {plan.number}   ({mode}; {', '.join(plan.kinds)})"]
         return "\n    ".join([*lines, *self.found])
+
+
+@dataclass(slots=True)
+class Strikes:
+    """How often each kind of fault has struck: in all runs, and in those of its own."""
+
+    times: Counter[str] = field(default_factory=Counter)
+    runs: Counter[str] = field(default_factory=Counter)
+    alone: Counter[str] = field(default_factory=Counter)
+    played_alone: Counter[str] = field(default_factory=Counter)
+
+    def take(self, outcome: Outcome) -> None:
+        """Count what has become of a run."""
+        self.times += outcome.struck
+        self.runs.update(outcome.struck.keys())
+        if outcome.plan.alone:
+            (kind,) = outcome.plan.kinds
+            self.played_alone[kind] += 1
+            self.alone[kind] += kind in outcome.struck
+
+    def never(self) -> list[str]:
+        """
+        Return the kinds that had runs of their own and have struck in none: these show nothing.
+
+        Every kind has such runs in a whole campaign.
+        """
+        return sorted(kind for kind in self.played_alone if not self.alone[kind])
+
+    def told(self) -> dict[str, str]:
+        """Return by kind how often it struck, in how many runs, and in how many of its own."""
+        return {
+            kind: f"{self.times[kind]} in {self.runs[kind]} runs, "
+            f"{self.alone[kind]} of {self.played_alone[kind]} alone"
+            for kind in sorted(self.times.keys() | self.played_alone.keys())
+        }
 
 
 _authority: list[TestAuthority] = []
@@ -141,6 +184,14 @@ def counted(left: Played, records: Records) -> Counter[str]:
     return Counter(
         {
             "runs": 1,
+            "runs that listened": left.plan.feed is not Feed.MEMORY,
+            "bars listened to": len(left.heard.released),
+            "gaps in them": sum(gap.missing for gap in left.heard.gaps),
+            "silences held": sum(
+                each.hold.hold_id.startswith(STALE_HOLD) for each in records.messages(HoldPlaced)
+            ),
+            "funding paid": sum(fact.fact is FactKind.FUNDING for fact in records.facts),
+            "funding booked": len(list(records.messages(FundingBooked))),
             "requests": len(left.record.left),
             "orders sent": events[OrderEvent.SENT],
             "fills": events[OrderEvent.FILLED] + events[OrderEvent.FILLED_PARTLY],
@@ -230,14 +281,12 @@ def run(asked: argparse.Namespace) -> int:
     numbers = asked.run or range(asked.runs)
     plans = [planned(asked.seed, number) for number in numbers]
     counts: Counter[str] = Counter()
-    struck: Counter[str] = Counter()
-    runs_struck: Counter[str] = Counter()
+    strikes = Strikes()
     failures: list[str] = []
     began_s = told_s = time.monotonic()
     for number, outcome in enumerate(outcomes(plans, asked), start=1):
         counts += outcome.counts
-        struck += outcome.struck
-        runs_struck.update(outcome.struck.keys())
+        strikes.take(outcome)
         if outcome.found:
             failures.append(str(outcome))
             print(failures[-1], file=sys.stderr, flush=True)
@@ -249,15 +298,19 @@ def run(asked: argparse.Namespace) -> int:
                 file=sys.stderr,
                 flush=True,
             )
+    never = strikes.never()
+    if never:
+        print(f"never struck: {', '.join(never)}", file=sys.stderr, flush=True)
     report = {
         **counts,
-        "struck": {kind: f"{n} in {runs_struck[kind]} runs" for kind, n in sorted(struck.items())},
+        "struck": strikes.told(),
+        "never struck": never,
         "failures": failures,
         "seed": asked.seed,
         "took_s": round(time.monotonic() - began_s, 1),
     }
     print(json.dumps(report, indent=None if asked.json else 2))
-    return 1 if failures else 0
+    return 1 if failures or never else 0
 
 
 if __name__ == "__main__":

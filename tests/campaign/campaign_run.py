@@ -12,6 +12,7 @@ import asyncio
 import re
 import sys
 from collections import Counter
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -20,10 +21,11 @@ from pathlib import Path
 from typing import Any, Final
 
 import ccxt.pro
-from machine import Machine
-from plans import SECONDS, Command, Plan
+from campaign_feed import Heard, candles_of_a_second, live_feed
+from machine import BEGAN_S, Machine
+from plans import SECONDS, SURE_UNTIL_S, Command, Feed, Plan, certain
 from watched import Record, Watched
-from workload import BTC, MAX_ORDER, MAX_POSITION, START, bars, restless
+from workload import BTC, MAX_ORDER, MAX_POSITION, SECOND_MS, START, bars, restless
 
 from actors.commands import Answer, Request
 from actors.execution import DoubtPlan
@@ -38,10 +40,14 @@ from actors.spec import SessionResult, SessionSpec
 from brokers.ccxt.address import CcxtAddress, VenueClock
 from brokers.contract import SessionBroker, VenueUnreachable
 from brokers.matching import EngineConfig, MatchingEngine
+from brokers.virtual.wire import FundingAtMark, MarketData
+from feeds.contract import BarFeed, LiveFeed
+from feeds.errors import FeedError
 from feeds.memory import MemoryFeed
 from messages import EVERYTHING, Bar, CommandVerb, PositionMode
-from scenarios.exchange.binanceusdm import Exchange, TestAuthority, open_binanceusdm
+from scenarios.exchange.binanceusdm import Exchange, Limits, TestAuthority, open_binanceusdm
 from scenarios.exchange.faults import Faults, FaultScript, WireFaultKind
+from state.money import exact
 from state.reconciliation_policy import Policy, ReconciliationPlan
 
 sys.path.append(str(Path(__file__).parents[1] / "exchange_binance"))
@@ -58,7 +64,24 @@ TRIES: Final = 4
 
 AGAIN_S: Final = 2.0
 MARKET_LEAD_S: Final = 0.3
-"""How long before the session hears of a bar the exchange has it."""
+"""How long before a session that is given its bars hears of one the exchange has it."""
+
+LIVE_START: Final = round(BEGAN_S * 1000)
+"""When the market begins that a session listens to: as it comes, by the machine's clock."""
+
+LIVE_BARS: Final = 150
+"""So many bars are shown of it at most: it goes on until the session has ended."""
+
+LATE_S: Final = 3.0
+"""Who asks for his bars has the last one so much later than it closed."""
+
+STALE_MS: Final = 5_000
+"""Age of the newest bar past which a session that listens must open nothing."""
+
+LIVE_ALLOWANCE: Final = 4
+"""How many times the usual one: who asks for bars of a second asks for sixty times as many."""
+
+LOOK_S: Final = 0.1
 
 
 class Died(Exception):
@@ -84,6 +107,7 @@ class Played:
     folder: Path = Path()
     truth: Path = Path()
     record: Record = field(default_factory=Record)
+    heard: Heard = field(default_factory=Heard)
     said: list[Said] = field(default_factory=list)
     struck: Counter[WireFaultKind] = field(default_factory=Counter)
     deaths: int = 0
@@ -91,8 +115,18 @@ class Played:
     problems: list[str] = field(default_factory=list)
 
 
-def spec_of(plan: Plan, exchange: Exchange, folder: Path, record: Record) -> SessionSpec:
-    """Return the session of a run."""
+def start_of(plan: Plan) -> int:
+    """Return when the market of a run begins."""
+    return START if plan.feed is Feed.MEMORY else LIVE_START
+
+
+def allowance_of(plan: Plan) -> int:
+    """Return how many times its usual allowance the account of a run has."""
+    return 1 if plan.feed is Feed.MEMORY else LIVE_ALLOWANCE
+
+
+def spec_of(plan: Plan, exchange: Exchange, folder: Path, played: Played) -> SessionSpec:
+    """Return the session of a run, as a process begins it or goes on with it."""
     mode = PositionMode.HEDGE if plan.hedge else PositionMode.ONE_WAY
     address = CcxtAddress(
         "binanceusdm",
@@ -104,19 +138,27 @@ def spec_of(plan: Plan, exchange: Exchange, folder: Path, record: Record) -> Ses
         urls={} if plan.tls else _plain_urls(exchange.port),
         timeout_s=TIMEOUT_S,
         recv_window_ms=WINDOW_MS,
+        allowance=allowance_of(plan),
     )
 
     def broker(engine: MatchingEngine) -> SessionBroker:
         made = Watched(address, CLOCK, engine.symbols)
-        made.record = record
+        made.record = played.record
         return made
 
+    feed: BarFeed
+    if plan.feed is Feed.MEMORY:
+        feed = MemoryFeed({BTC: bars(plan.name, SECONDS, plan.volume)}, synthetic=True)
+        health = HealthPlan()
+    else:
+        feed = live_feed(plan, address, played.heard)
+        health = HealthPlan(stale_after_ms=STALE_MS, check_every_ms=1_000, reconnect=True)
     return SessionSpec(
         "paper",
         "campaign",
         plan.number,
-        MemoryFeed({BTC: bars(plan.name, SECONDS, plan.volume)}, synthetic=True),
-        (restless(plan.name, hedge=plan.hedge),),
+        feed,
+        (restless(plan, start_of(plan), played.heard.decided_on),),
         {BTC: instrument(BTC)},
         "USDT",
         CASH,
@@ -129,7 +171,7 @@ def spec_of(plan: Plan, exchange: Exchange, folder: Path, record: Record) -> Ses
         runs_dir=folder / "runs",
         session_id=f"campaign-{plan.seed}-{plan.number}",
         broker=broker,
-        health=HealthPlan() if plan.health else None,
+        health=health if plan.health else None,
         doubts=DOUBTS,
         reconciliation=ReconciliationPlan(
             Policy.ADOPT if plan.adopts else Policy.REFUSE,
@@ -164,6 +206,8 @@ class Run:
         self.inbox = Inbox()
         self.dies = self.began = False
         self.opened = asyncio.Event()
+        self.struck = asyncio.Event()
+        """Set when a fault that is alone has struck, or is over."""
 
     async def play(self) -> Played:
         """Play it to its end, faults and all, and return what is left."""
@@ -174,10 +218,11 @@ class Run:
             credentials=KEYS,
             ca=self.ca if plan.tls else None,
             faults=Faults(),
+            limits=Limits().times(allowance_of(plan)),
         )
         self.exchange = exchange
         self.played.truth = exchange.truth / "truth.ndjson"
-        first = bars(plan.name, 1, plan.volume)[0]
+        (first,) = bars(plan.name, 1, plan.volume, start_of(plan))
         await exchange.server.show(BTC, [_before(first)])
         beside = [
             asyncio.ensure_future(each) for each in (self._market(), self._faults(), *self._talk())
@@ -199,16 +244,17 @@ class Run:
     # -- the session, which may die
 
     async def _session(self) -> SessionResult:
-        spec = spec_of(self.plan, self.exchange, self.folder, self.played.record)
-        folder = spec.runs_dir / spec.mode / "sessions" / spec.session_id
-        self.played.folder = folder
         for number in range(1, 100):
             self.inbox = Inbox()
+            spec = spec_of(self.plan, self.exchange, self.folder, self.played)
+            self.feed = spec.feed
+            folder = spec.runs_dir / spec.mode / "sessions" / spec.session_id
+            self.played.folder = folder
             try:
                 return await self._lived(spec, folder)
             except Died:
                 self.played.deaths += 1
-            except (VenueUnreachable, AccountUnexplained) as refused:
+            except (VenueUnreachable, AccountUnexplained, FeedError) as refused:
                 self.played.starts_refused.append(f"{type(refused).__name__}: {refused}")
                 if len(self.played.starts_refused) > TRIES:
                     if not self._is_calm:
@@ -221,6 +267,7 @@ class Run:
     async def _lived(self, spec: SessionSpec, folder: Path) -> SessionResult:
         driven: dict[str, Any] = {
             "speed": 1.0,
+            "stop": self._is_over,
             "inbox": self.inbox,
             "on_open": lambda _session: self.opened.set(),
             "on_progress": lambda _count: self._maybe_die(),
@@ -230,6 +277,15 @@ class Run:
             return await run_paper(spec, **driven)
         return await resume_paper(spec, left_in(folder, spec), **driven)
 
+    def _is_over(self) -> bool:
+        """Return whether a session that listens has heard all, or has had the time for it."""
+        if self.plan.feed is Feed.MEMORY:
+            return False
+        heard = self.played.heard.decided_on
+        last = LIVE_START + (SECONDS - 1) * SECOND_MS
+        is_told = any(bar.timestamp >= last for bar in heard[-1:])
+        return monotonic_s() >= (SECONDS + LATE_S if is_told else LIVE_BARS - LATE_S)
+
     def _maybe_die(self) -> None:
         if self.dies:
             self.dies = False
@@ -238,23 +294,69 @@ class Run:
     # -- what goes on beside it
 
     async def _market(self) -> None:
-        """Show the exchange each bar a little before the session hears of it."""
+        """
+        Show the exchange each bar, and settle funding.
+
+        A session that is given its bars hears of one a little later than the exchange; to one that
+        listens the market comes as it comes, whether it does or not.
+        """
+        plan = self.plan
+        lives = plan.feed is not Feed.MEMORY
+        if not lives:
+            await self.opened.wait()
+            await asyncio.sleep(1.0 - MARKET_LEAD_S)
+        rates = {each.bar: each.rate for each in plan.funding}
+        count = LIVE_BARS if lives else SECONDS
+        for number, bar in enumerate(bars(plan.name, count, plan.volume, start_of(plan))):
+            if lives:
+                await asyncio.sleep(number + 1 - monotonic_s())
+            closed = bar.timestamp + bar.timeframe_ms
+            pieces: list[MarketData] = [bar]
+            if number in rates:
+                pieces.append(FundingAtMark(BTC, closed, rates[number], exact(bar.close)))
+            await self.exchange.server.show(BTC, pieces)
+            if not lives:
+                await asyncio.sleep(1.0)
+
+    async def _dial_anew(self, at_s: float) -> None:
         await self.opened.wait()
-        shown = bars(self.plan.name, SECONDS, self.plan.volume)
-        await asyncio.sleep(1.0 - MARKET_LEAD_S)
-        for bar in shown:
-            await self.exchange.server.show(BTC, [bar])
-            await asyncio.sleep(1.0)
+        await asyncio.sleep(at_s)
+        if isinstance(self.feed, LiveFeed):
+            self.feed.reconnect()
 
     async def _faults(self) -> None:
-        """Put the faults in force, and out of it."""
+        """Put the faults in force, and out of it; one that is alone not before it has struck."""
         plan = self.plan
-        await self.opened.wait()
-        await asyncio.sleep(plan.struck_from_s)
-        script = {"seed": plan.number, "faults": [dict(fault) for fault in plan.faults]}
-        self.exchange.server.faults.replace(FaultScript.model_validate(script))
-        await asyncio.sleep(plan.struck_until_s - plan.struck_from_s)
+        if plan.struck_from_s >= 0:
+            await self.opened.wait()
+            await asyncio.sleep(plan.struck_from_s)
+        self._put(plan.faults)
+        until_s = monotonic_s() + plan.struck_until_s - max(0.0, plan.struck_from_s)
+        if plan.alone:
+            await self._wait_for_strike(until_s)
+        await asyncio.sleep(until_s - monotonic_s())
+        if plan.alone and not self._has_struck:
+            self._put(tuple(certain(fault) for fault in plan.faults))
+            await self._wait_for_strike(until_s + SURE_UNTIL_S - plan.struck_until_s)
+        self.struck.set()
         self._calm()
+
+    async def _wait_for_strike(self, until_s: float) -> None:
+        for _ in range(1 + int((until_s - monotonic_s()) / LOOK_S)):
+            if self._has_struck:
+                self.struck.set()
+                return
+            await asyncio.sleep(LOOK_S)
+
+    @property
+    def _has_struck(self) -> bool:
+        now = self.exchange.server.faults.struck_by_kind
+        return any((self.played.struck + now).values())
+
+    def _put(self, faults: tuple[Mapping[str, Any], ...]) -> None:
+        self._count_struck()
+        script = {"seed": self.plan.number, "faults": [dict(fault) for fault in faults]}
+        self.exchange.server.faults.replace(FaultScript.model_validate(script))
 
     def _calm(self) -> None:
         self._count_struck()
@@ -268,8 +370,11 @@ class Run:
         return not self.exchange.server.faults.struck_by_kind
 
     def _talk(self) -> list[Any]:
-        talk = [self._say(command) for command in self.plan.commands]
-        return talk if self.plan.dies_at_s is None else [*talk, self._die(self.plan.dies_at_s)]
+        plan = self.plan
+        talk = [self._say(command) for command in plan.commands]
+        if plan.dialled_anew_at_s is not None:
+            talk.append(self._dial_anew(plan.dialled_anew_at_s))
+        return talk if plan.dies_at_s is None else [*talk, self._die(plan.dies_at_s)]
 
     async def _die(self, at_s: float) -> None:
         await self.opened.wait()
@@ -279,7 +384,11 @@ class Run:
     async def _say(self, command: Command) -> None:
         """Give a command, and wait for its answer; while there is no session it is given again."""
         await self.opened.wait()
-        await asyncio.sleep(command.at_s)
+        first_s = self.plan.commands[0].at_s
+        await asyncio.sleep(first_s)
+        if self.plan.alone:
+            await self.struck.wait()
+        await asyncio.sleep(command.at_s - first_s)
         request = Request(verb=command.verb, by="campaign", scope=EVERYTHING, **command.terms)
         for _ in range(1_000):
             at_s = monotonic_s()
@@ -296,7 +405,7 @@ class Run:
 
 def _before(bar: Bar) -> Bar:
     """Return the bar before the first one: the exchange has a price when the session comes."""
-    at = START - bar.timeframe_ms
+    at = bar.timestamp - bar.timeframe_ms
     return Bar(BTC, at, bar.open, bar.open, bar.open, bar.open, bar.volume, bar.timeframe_ms)
 
 
@@ -306,4 +415,5 @@ def played(plan: Plan, folder: Path, ca: TestAuthority) -> Played:
 
 
 async def _on_machine(plan: Plan, folder: Path, ca: TestAuthority) -> Played:
-    return await Run(plan, folder, ca).play()
+    with candles_of_a_second():
+        return await Run(plan, folder, ca).play()

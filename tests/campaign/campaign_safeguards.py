@@ -12,6 +12,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from actors.execution.doubt import Doubt, Step
+from actors.health.freshness import Freshness
 from actors.reconciler import ReconcilerActor
 from actors.risk.view import RiskView
 from brokers.ccxt.broker import CcxtBroker
@@ -21,10 +22,17 @@ from brokers.ccxt.jobs import Jobs
 from brokers.ccxt.known import KnownOrder, Trade
 from brokers.ccxt.lanes import Lane
 from brokers.ccxt.ordering import Ordering
+from brokers.ccxt.survey import Funding
+from feeds import history
+from feeds.ccxt.venue import CcxtVenue
+from feeds.closing import Closing
+from scenarios.exchange.faults import Faults
+from state.ledger import Ledger
 from state.money import ZERO
 from state.orders import OrderStore
 
-Patch = tuple[type[Any], str, Any]
+Patch = tuple[Any, str, Any]
+"""A class or a module, a name in it, and what is there instead."""
 
 
 def resending() -> list[Patch]:
@@ -104,6 +112,73 @@ def not_looking() -> list[Patch]:
     return [(CcxtBroker, "_look_again", lambda *_: None)]
 
 
+def not_waiting_for_the_end() -> list[Patch]:
+    """Take the candle that runs for one that is closed."""
+
+    def known(_closing: Closing, mine: Any) -> Any:
+        return mine.final.get(mine.due) or mine.streamed.get(mine.due)
+
+    return [(Closing, "_head", known)]
+
+
+def telling_again() -> list[Patch]:
+    """Give the last bars once more, now and then."""
+    take = Closing.take
+    given: list[Any] = []
+
+    def again(self: Closing, now: int) -> Any:
+        if len(given) == 3:
+            found = given[-1]
+            given.clear()
+            return found
+        group = take(self, now)
+        if group is not None:
+            given.append(group)
+        return group
+
+    return [(Closing, "take", again)]
+
+
+def believing_one_answer() -> list[Patch]:
+    """Take what one answer leaves out for a gap."""
+    return [(history, "has_holes", lambda *_: False)]
+
+
+def hiding_gaps() -> list[Patch]:
+    """Pass gaps without a word."""
+    return [(Closing, "gaps", lambda self: dict.fromkeys(self._of, ()))]
+
+
+def taking_what_is_heard_first() -> list[Patch]:
+    """Believe the first price of a candle for its last."""
+    rows = CcxtVenue._rows
+
+    def first(self: CcxtVenue, symbol: str, answer: object) -> Any:
+        return [(*row[:4], row[1], row[5]) for row in rows(self, symbol, answer)]
+
+    return [(CcxtVenue, "_rows", first)]
+
+
+def not_noticing_silence() -> list[Patch]:
+    """Let data grow as old as it likes."""
+    return [(Freshness, "check", lambda *_: [])]
+
+
+def not_reading_payments() -> list[Patch]:
+    """Leave funding in the balance, unread."""
+    return [(Funding, "fresh", lambda *_: [])]
+
+
+def not_booking_payments() -> list[Patch]:
+    """Journal what was paid for funding, and leave it out of the ledger."""
+    return [(Ledger, "book_funding", lambda *_: None)]
+
+
+def letting_all_through() -> list[Patch]:
+    """Strike no request, whatever the faults say."""
+    return [(Faults, "strike", lambda *_: None)]
+
+
 SAFEGUARDS: Final[dict[str, Callable[[], list[Patch]]]] = {
     "no-resend": resending,
     "dedupe": booking_twice,
@@ -112,6 +187,15 @@ SAFEGUARDS: Final[dict[str, Callable[[], list[Patch]]]] = {
     "deadline": not_holding,
     "lanes": one_lane,
     "last-look": not_looking,
+    "closed-bars": not_waiting_for_the_end,
+    "bars-once": telling_again,
+    "second-answer": believing_one_answer,
+    "gaps-counted": hiding_gaps,
+    "bars-right": taking_what_is_heard_first,
+    "staleness": not_noticing_silence,
+    "payments": not_reading_payments,
+    "ledger": not_booking_payments,
+    "striking": letting_all_through,
 }
 
 

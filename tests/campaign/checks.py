@@ -14,7 +14,9 @@ from decimal import Decimal
 from typing import Any, Final
 
 import msgspec
+from campaign_records import Records, opens
 from campaign_run import DOUBTS, Played, Said
+from checks_of_market import market, silence
 from workload import BAND, BTC, MAX_POSITION, PRICE
 
 from messages import (
@@ -35,15 +37,20 @@ from messages import (
     OrderType,
     PositionSide,
     ReasonCode,
+    SessionStarted,
     Side,
 )
 from scenarios.exchange.facts import Fact, FactKind
 from scenarios.exchange.faults import WireFaultKind
-from scenarios.exchange.log import read_truth
-from scenarios.exchange.truth import Folded, compare, fold_journal, fold_truth
+from scenarios.exchange.truth import (
+    Folded,
+    compare,
+    compare_books,
+    fold_journal,
+    fold_truth,
+    last_books,
+)
 from scenarios.exchange.venue import AGAIN, OWN_PREFIX
-from state.journal.entry import Entry
-from state.journal.reader import read_journal
 from state.orders import TERMINAL
 
 LEAST_PRICE: Final = Decimal(PRICE - BAND)
@@ -60,25 +67,6 @@ OVER: Final = {
 }
 
 
-@dataclass(slots=True)
-class Records:
-    """A run's records, read once."""
-
-    played: Played
-    facts: list[Fact]
-    entries: list[Entry]
-
-    @classmethod
-    def of(cls, played: Played) -> Records:
-        """Read them."""
-        entries = list(read_journal(played.folder / "journal.sqlite"))
-        return cls(played, read_truth(played.truth), entries)
-
-    def messages(self, kind: type[Any]) -> Iterator[Any]:
-        """Yield the journal's messages of a class, in order."""
-        return (each.message for each in self.entries if isinstance(each.message, kind))
-
-
 def sent_twice(records: Records) -> Iterator[str]:
     """Nothing is ever sent twice: one request to create an order of an id, at the socket."""
     for name, count in records.played.record.creates.items():
@@ -88,7 +76,8 @@ def sent_twice(records: Records) -> Iterator[str]:
 
 def books(records: Records) -> Iterator[str]:
     """The truth log and the journal agree: every fill once, every order with its true end."""
-    truth, journal = _truth(records), fold_journal(records.messages(ExecutionReport))
+    truth = _truth(records)
+    journal = fold_journal(each.message for each in records.entries)
     for report in records.messages(ExecutionReport):
         # What was rounded to a coarser lot on its way is filled whole by the venue's count.
         if report.cause is not None and report.cause.code is ReasonCode.FILLED_AS_SENT:
@@ -108,6 +97,7 @@ def books(records: Records) -> Iterator[str]:
         if differ:
             yield f"trade {name}: {'; '.join(differ)}"
         journal.fills[name] = one
+    yield from _ledger(records, truth)
     found = compare(truth, journal)
     yield from (*found.lost, *found.duplicated, *found.unresolved)
     held = Counter(journal.positions)
@@ -119,6 +109,19 @@ def books(records: Records) -> Iterator[str]:
     theirs = {key: quantity for key, quantity in _held(records).items() if quantity}
     if ours != theirs:
         yield f"positions: venue {theirs}, journal {ours}"
+
+
+def _ledger(records: Records, truth: Folded) -> Iterator[str]:
+    """
+    Yield where the session's own ledger is not what the exchange's log adds up to.
+
+    What was adopted of a position is booked at what the account says of it: there only funding is
+    compared.
+    """
+    differ = compare_books(truth, last_books(each.message for each in records.entries))
+    if any(records.messages(AccountAdopted)):
+        differ = [each for each in differ if each.startswith("funding:")]
+    yield from differ
 
 
 COARSE_TICK: Final = Decimal(1)
@@ -207,13 +210,6 @@ def _held(records: Records) -> Mapping[Any, Decimal]:
     return fold_truth(records.facts).held
 
 
-def opens(request: OrderRequest) -> bool:
-    """Return whether an order can add to what is held; a hedged book is left from one side only."""
-    if request.position_side is PositionSide.BOTH:
-        return not request.reduce_only
-    return (request.side is Side.BUY) is (request.position_side is PositionSide.LONG)
-
-
 @dataclass(slots=True)
 class _Exposure:
     """Position and live orders of one side's record; what each order may still add."""
@@ -299,13 +295,20 @@ def _by_us(records: Records) -> Iterator[tuple[str, Decimal]]:
 
 
 def doubts(records: Records) -> Iterator[str]:
-    """Every doubt about a submit is settled, or held, by its deadline; at the end none is left."""
+    """
+    Every doubt about a submit is settled, or held, by its deadline; at the end none is left.
+
+    While no process lives nobody can hold it, and nothing opens: the next one does as it starts.
+    """
     since: dict[str, int] = {}
+    started = 0
     held: set[str] = set()
     for entry in records.entries:
         message = entry.message
         now = entry.ts
-        if isinstance(message, HoldPlaced) and message.hold.hold_id.startswith(IN_DOUBT_HOLDS):
+        if isinstance(message, SessionStarted):
+            started = now
+        elif isinstance(message, HoldPlaced) and message.hold.hold_id.startswith(IN_DOUBT_HOLDS):
             held.add(message.hold.hold_id.removeprefix(IN_DOUBT_HOLDS))
         elif isinstance(message, HoldLifted):
             held.discard(message.hold.hold_id.removeprefix(IN_DOUBT_HOLDS))
@@ -315,7 +318,8 @@ def doubts(records: Records) -> Iterator[str]:
             else:
                 since.pop(message.order_id, None)
         for order_id, at in list(since.items()):
-            if now > at + DOUBTS.budget_ms + DOUBT_SLACK_MS and order_id not in held:
+            by = max(at + DOUBTS.budget_ms, started) + DOUBT_SLACK_MS
+            if now > by and order_id not in held:
                 yield f"order {order_id}: in doubt for {now - at} ms and not held"
                 del since[order_id]
     for order_id, at in since.items():
@@ -376,6 +380,13 @@ def _leaks(records: Records, said: Said) -> Iterator[str]:
             )
 
 
+def strikes(records: Records) -> Iterator[str]:
+    """A fault that has a run of its own has struck in it: else the run has shown nothing."""
+    plan, struck = records.played.plan, records.played.struck
+    if plan.alone and not any(struck.values()):
+        yield f"{plan.kinds[0]} never struck"
+
+
 def sound(records: Records) -> Iterator[str]:
     """No actor has failed, nothing was escalated, the venue's own invariants held."""
     yield from records.played.problems
@@ -396,6 +407,9 @@ CHECKS: Final[tuple[Callable[[Records], Iterable[str]], ...]] = (
     doubts,
     cancels,
     kills,
+    market,
+    silence,
+    strikes,
     sound,
 )
 

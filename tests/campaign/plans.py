@@ -3,18 +3,24 @@ What happens in one run of the campaign: a function of its seed, and of nothing 
 
 Every fifth run of a campaign has one kind of fault, one kind after the other; the others have
 several at once. Faults are in force for a part of the session only: what they have left behind is
-to be settled by its end.
+to be settled by its end. A fault that is alone strikes: what is asked of the exchange is what it is
+about, the operator waits for it, and where chance has not let it strike by the end of its time it
+is made certain.
+
+What was drawn first is drawn as ever; a market's feed and its funding have chances of their own, so
+that a run of an older campaign can be seen again.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from enum import StrEnum
 from random import Random
 from typing import Any, Final
 
 from messages import CommandVerb
-from scenarios.exchange.faults import WireFaultKind
+from scenarios.exchange.faults import BAR_FAULTS, WireFaultKind
 
 K = WireFaultKind
 
@@ -28,6 +34,9 @@ ACTIVE_S: Final = 18
 
 STRUCK_UNTIL_S: Final = 12.0
 """When the last fault is over: longer before the end than a doubt may last."""
+
+SURE_UNTIL_S: Final = 19.0
+"""When a fault that is alone is over even if it has not struck: by then nobody trades any more."""
 
 REQUESTS: Final[tuple[tuple[str, ...], ...]] = (
     ("submit",),
@@ -50,6 +59,11 @@ ONCE: Final = frozenset({K.LIQUIDATE, K.DELEVERAGE, K.CHANGE_RULES})
 ERRORS: Final = (-1000, -1001, -1006, -1007, -1008, -1021)
 STATUSES: Final = (500, 502, 503, 504)
 BODIES: Final = ("empty", "html", "object", "list")
+CANCELS: Final = ("cancel",)
+AT_THE_START: Final = ("key", "time")
+"""What a session asks for when it connects, and hardly ever again."""
+
+RATES: Final = (0.0001, -0.0003, 0.00123, -0.00075, 0.0)
 OWN_WORDS: Final = frozenset(
     kind
     for kind in KINDS
@@ -57,6 +71,27 @@ OWN_WORDS: Final = frozenset(
     or kind in {K.HIDE_ORDERS, K.HIDE_FILLS, K.RACE_FILLS, K.FILL_PARTS, K.SKEW_CLOCK}
 )
 """Kinds that say themselves which requests they are about."""
+
+
+class Feed(StrEnum):
+    """Where a session has its bars from."""
+
+    MEMORY = "memory"
+    """Given beforehand: the exchange is not asked for any."""
+
+    POLLED = "polled"
+    """Each is asked for at the exchange, through ccxt."""
+
+    STREAMED = "streamed"
+    """They are streamed by the exchange, through ccxt; it is asked for what the stream left out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """Funding at the close of bar number ``bar``."""
+
+    bar: int
+    rate: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +105,11 @@ class Command:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """One run: ``faults`` are in force from ``struck_from_s`` to ``struck_until_s``."""
+    """
+    One run: ``faults`` are in force from ``struck_from_s`` to ``struck_until_s``.
+
+    These are seconds after the session has opened; a negative beginning is before it connects.
+    """
 
     seed: int
     number: int
@@ -85,6 +124,12 @@ class Plan:
     struck_until_s: float
     commands: tuple[Command, ...]
     dies_at_s: float | None
+    feed: Feed = Feed.MEMORY
+    dialled_anew_at_s: float | None = None
+    """When a session that is streamed to dials anew, as Health would have it."""
+    funding: tuple[Settlement, ...] = ()
+    alone: bool = False
+    """Whether there is one fault, which has to strike."""
 
     @property
     def name(self) -> str:
@@ -96,16 +141,26 @@ class Plan:
         """Return the kinds of its faults."""
         return tuple(str(fault["fault"]) for fault in self.faults)
 
+    @property
+    def takes_back(self) -> bool:
+        """Return whether the strategy has to cancel for the fault to strike."""
+        about_cancels = [
+            fault["fault"] == K.RACE_FILLS or tuple(fault.get("on", ())) == CANCELS
+            for fault in self.faults
+        ]
+        return self.alone and any(about_cancels)
+
 
 def planned(seed: int, number: int) -> Plan:
     """Return run ``number`` of a campaign: every few of them with one fault only, kind by kind."""
     chance = Random(f"{seed}:{number}")
-    if number % ALONE_EVERY == 0:
+    alone = number % ALONE_EVERY == 0
+    if alone:
         kinds = [KINDS[number // ALONE_EVERY % len(KINDS)]]
     else:
         kinds = chance.sample(KINDS, chance.randint(2, 6))
     begins_s = round(chance.uniform(0.0, 2.0), 2)
-    return Plan(
+    plan = Plan(
         seed,
         number,
         hedge=chance.random() < 0.4,
@@ -118,7 +173,40 @@ def planned(seed: int, number: int) -> Plan:
         struck_until_s=round(chance.uniform(STRUCK_UNTIL_S - 4.0, STRUCK_UNTIL_S), 2),
         commands=commands(chance),
         dies_at_s=round(chance.uniform(1.0, 11.0), 2) if chance.random() < 0.2 else None,
+        alone=alone,
     )
+    return with_market(plan, Random(f"{seed}:{number}:market"))
+
+
+def with_market(plan: Plan, chance: Random) -> Plan:
+    """Return a plan with where its bars come from, and when funding is settled."""
+    kinds = {K(kind) for kind in plan.kinds}
+    feed, anew_s = Feed.MEMORY, None
+    if BAR_FAULTS & kinds or (not plan.alone and chance.random() < 0.25):
+        feed = Feed.POLLED if plan.alone else chance.choice([Feed.POLLED, Feed.STREAMED])
+    if feed is Feed.STREAMED:
+        anew_s = round(chance.uniform(2.0, 10.0), 2)
+    settled: list[int] = []
+    if chance.random() < 0.4:
+        settled = sorted(chance.sample(range(3, ACTIVE_S + 6), chance.randint(1, 3)))
+    first = plan.faults[0]
+    is_early = plan.alone and (
+        K.REFUSE_STREAM in kinds or tuple(first.get("on", ())) == AT_THE_START
+    )
+    return replace(
+        plan,
+        feed=feed,
+        dialled_anew_at_s=anew_s,
+        funding=tuple(Settlement(bar, chance.choice(RATES)) for bar in settled),
+        faults=(certain(first),) if is_early else plan.faults,
+        struck_from_s=-1.0 if is_early else plan.struck_from_s,
+    )
+
+
+def certain(fault: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a fault that strikes the next request that it is about, and the one after that."""
+    kept = {name: each for name, each in fault.items() if name not in {"after", "chance"}}
+    return {**kept, "count": 1 if K(fault["fault"]) in ONCE else 2}
 
 
 def fault_of(kind: WireFaultKind, chance: Random) -> Mapping[str, Any]:

@@ -3,25 +3,35 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from decimal import Decimal
 
 import anyio
+import checks
 import pytest
-from campaign import quiet, tried
-from checks import as_rounded
+from campaign import Outcome, Strikes, parser, quiet, run, tried
+from checks import CHECKS, as_rounded, strikes
 from machine import Machine
-from plans import ALONE_EVERY, KINDS, planned
+from plans import ALONE_EVERY, KINDS, Feed, planned
 from workload import BTC
 
 from messages import OrderRequest, OrderType, PositionSide, Side, TimeInForce
+from scenarios.exchange.faults import BAR_FAULTS
 
 pytestmark = pytest.mark.exhaustive
 
-SHORT = (3, 7, 11, 118, 121, 154, 203, 257)
-"""Runs of several faults each: kills, restarts, both modes, with and without TLS are among them."""
+SHORT = (7, 11, 24, 109, 118, 130, 203, 257)
+"""
+Runs of several faults each, and one of a single one: kills, restarts, both modes, with and without
+TLS, bars that are given, polled and streamed, and funding are among them.
+"""
+
+LIVE = Feed.POLLED, Feed.STREAMED
 
 
 @pytest.fixture(autouse=True)
@@ -46,6 +56,55 @@ def test_every_kind_of_fault_has_runs_of_its_own() -> None:
 
     assert list(KINDS) == [plan.kinds[0] for plan in plans if len(plan.kinds) == 1]
     assert all(len(plan.kinds) >= 2 for plan in plans if plan.number % ALONE_EVERY)
+
+
+def test_who_has_a_fault_of_bars_asks_for_them_and_a_share_of_the_others_does() -> None:
+    """A fault of bars strikes who asks; feeds and funding are there with every other fault too."""
+    plans = [planned(1, number) for number in range(len(KINDS) * ALONE_EVERY)]
+    bars = {kind.value for kind in BAR_FAULTS}
+    others = [plan for plan in plans if not bars & set(plan.kinds)]
+
+    assert all(plan.feed in LIVE for plan in plans if bars & set(plan.kinds))
+    assert {*Feed} == {plan.feed for plan in others}
+    assert 0.2 < sum(bool(plan.funding) for plan in plans) / len(plans) < 0.6
+
+
+def test_a_fault_that_is_alone_strikes_however_unlikely_it_is() -> None:
+    """What chance has not let strike by the end of its time is made certain."""
+    seldom = {"fault": "race_fills", "chance": 0.000_001}
+    plan = replace(planned(1, 115), faults=(seldom,), funding=())
+    outcome = tried(plan)
+
+    assert [] == outcome.found, str(outcome)
+    assert plan.alone
+    assert 1 <= outcome.struck["race_fills"] <= 2
+
+
+def test_a_campaign_in_which_a_kind_never_struck_has_failed_and_names_it(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The exit code is 1 although nothing else was found: the counts alone say it."""
+    monkeypatch.setattr(checks, "CHECKS", tuple(each for each in CHECKS if each is not strikes))
+    asked = parser().parse_args(["--run", "0", "--jobs", "1", "--without", "striking"])
+
+    code = run(asked)
+
+    printed = capsys.readouterr()
+    assert 1 == code
+    assert [] == json.loads(printed.out)["failures"]
+    assert "never struck: lose_requests" in printed.err
+
+
+def test_every_kind_is_counted_by_itself() -> None:
+    """A kind that has struck only among others counts as one that never did."""
+    counted = Strikes()
+    plans = [planned(1, number) for number in range(len(KINDS) * ALONE_EVERY)]
+    for plan in plans:
+        struck = Counter({kind: 1 for kind in plan.kinds if not plan.alone or kind != "hang"})
+        counted.take(Outcome(plan, struck=struck))
+
+    assert ["hang"] == counted.never()
+    assert counted.runs["hang"]
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from typing import Any, Final
 import pytest
 from campaign import quiet, tried
 from campaign_safeguards import SAFEGUARDS
-from plans import Command, Plan, planned
+from plans import Command, Feed, Plan, Settlement, planned
 
 from messages import CommandVerb
 
@@ -29,16 +29,42 @@ CASES: Final[dict[str, tuple[str, Mapping[str, Any], tuple[Command, ...]]]] = {
         {"fault": "rate_limit", "on": ["submit"], "by": "2s"},
         (KILL,),
     ),
+    "closed-bars": ("market: bar", {"fault": "stale_bars", "chance": 0.1}, ()),
+    "bars-once": ("market: by the strategy", {"fault": "stale_bars", "chance": 0.1}, ()),
+    "second-answer": ("market: bar", {"fault": "missing_bars", "after": 1, "count": 1}, ()),
+    "gaps-counted": ("market: bar", {"fault": "missing_bars"}, ()),
+    "bars-right": ("market: bar Bar", {"fault": "revised_bars", "chance": 0.1}, ()),
+    "staleness": ("silence: no bar", {"fault": "lose_requests", "on": ["bars"]}, ()),
+    "payments": ("books: funding of", {"fault": "delay_answers", "by": "50ms"}, ()),
+    "ledger": ("books: funding: venue", {"fault": "delay_answers", "by": "50ms"}, ()),
+    "striking": ("strikes: frozen_bars", {"fault": "frozen_bars"}, ()),
 }
 """By the safeguard: what must be said, the fault, and what the operator does meanwhile."""
 
 NUMBERS: Final = {"asking": 6, "lanes": 9, "last-look": 4}
 """Whose market and strategy it is, where not every one of them needs the safeguard."""
 
+LISTENS: Final = frozenset(
+    {
+        "closed-bars",
+        "bars-once",
+        "second-answer",
+        "gaps-counted",
+        "bars-right",
+        "staleness",
+        "striking",
+    }
+)
+"""What is there for sessions that ask the exchange for their bars."""
+
 
 def plan_of(safeguard: str) -> Plan:
     """Return a run in which the safeguard is needed: its one fault all the time."""
     _, fault, commands = CASES[safeguard]
+    listens = safeguard in LISTENS
+    feed = Feed.POLLED if listens else Feed.MEMORY
+    if safeguard == "closed-bars":
+        feed = Feed.STREAMED
     return replace(
         planned(1, NUMBERS.get(safeguard, 2)),
         hedge=False,
@@ -49,6 +75,11 @@ def plan_of(safeguard: str) -> Plan:
         struck_until_s=12.0,
         commands=commands,
         dies_at_s=None,
+        health=listens,
+        feed=feed,
+        dialled_anew_at_s=None,
+        funding=(Settlement(9, 0.001),) if safeguard in {"payments", "ledger"} else (),
+        alone=safeguard == "striking",
     )
 
 

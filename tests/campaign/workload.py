@@ -7,7 +7,7 @@ from decimal import Decimal
 from random import Random
 from typing import Final
 
-from plans import ACTIVE_S
+from plans import ACTIVE_S, Plan
 
 from actors.assembly import StrategySpec
 from messages import (
@@ -33,8 +33,8 @@ MAX_POSITION: Final = Decimal(6_000)
 MAX_ORDER: Final = Decimal(4_000)
 
 
-def bars(name: str, count: int, volume: tuple[float, float]) -> list[Bar]:
-    """Return ``count`` bars of a second each, a walk within the band."""
+def bars(name: str, count: int, volume: tuple[float, float], start: int = START) -> list[Bar]:
+    """Return ``count`` bars of a second each from ``start`` on, a walk within the band."""
     chance = Random(f"market:{name}")
     low, high = 10 * (PRICE - BAND), 10 * (PRICE + BAND)
     tick, made = 10 * PRICE, []
@@ -46,7 +46,7 @@ def bars(name: str, count: int, volume: tuple[float, float]) -> list[Bar]:
         made.append(
             Bar(
                 BTC,
-                START + number * SECOND_MS,
+                start + number * SECOND_MS,
                 first / 10,
                 top / 10,
                 bottom / 10,
@@ -63,11 +63,25 @@ class Restless(Strategy):
 
     seed: str = ""
     hedge: bool = False
+    start: int = START
+    takes_back: bool = False
+    heard: list[Bar]
 
     def on_bar(self, bar: Bar) -> Intents:
-        chance = Random(f"{self.seed}:{bar.timestamp}")
-        if bar.timestamp >= START + ACTIVE_S * SECOND_MS:
+        self.heard.append(bar)
+        number = (bar.timestamp - self.start) // SECOND_MS
+        chance = Random(f"{self.seed}:{START + number * SECOND_MS}")
+        if number >= ACTIVE_S:
             return ()
+        if self.takes_back and number % 3:
+            # One that nobody meets, and then all of them back.
+            far = Decimal(repr(bar.close)) - 2_000
+            policy = ExecutionPolicy(OrderType.LIMIT, limit_price=far)
+            book = PositionSide.LONG if self.hedge else PositionSide.BOTH
+            asked = self.desk.open(
+                BTC, Side.BUY, Decimal("0.004"), position_side=book, policy=policy
+            )
+            return (asked if number % 3 == 1 else self.desk.cancel(BTC),)
         return tuple(self._one(bar, chance) for _ in range(chance.choice([0, 1, 1, 2, 3])))
 
     def _one(self, bar: Bar, chance: Random) -> Asked:
@@ -116,12 +130,13 @@ class Restless(Strategy):
                 return desk.partial_close(BTC, part, position_side=book)
 
 
-def restless(name: str, *, hedge: bool) -> StrategySpec:
-    """Return the strategy of a run."""
+def restless(plan: Plan, start: int, heard: list[Bar]) -> StrategySpec:
+    """Return the strategy of a run whose market begins at ``start``; it notes what it hears."""
 
     def made(desk: Desk, params: StrategyParams) -> Restless:
         strategy = Restless(desk, params)
-        strategy.seed, strategy.hedge = name, hedge
+        strategy.seed, strategy.hedge, strategy.start = plan.name, plan.hedge, start
+        strategy.takes_back, strategy.heard = plan.takes_back, heard
         return strategy
 
     factory: Callable[[Desk, StrategyParams], Strategy] = made

@@ -374,6 +374,29 @@ class PaperVenue:
         return found[:limit]
 
 
+class SlowToTellTheTime(PaperVenue):
+    """A venue whose newest candle runs, and which is asked what time it is until it has ended."""
+
+    async def server_time_ms(self) -> int:
+        if self.questions:
+            self.now = minute(7)
+            self.rows[minute(5)] = row_at(5)
+        return self.now
+
+
+async def test_a_time_that_comes_late_makes_nothing_final_that_was_told_before_it(
+    waits: Waits,
+) -> None:
+    """A candle ran when it was told, and had ended when the time was: it is asked for again."""
+    venue = SlowToTellTheTime(set(range(6)), minute(6) - 1, 10, by_window=False)
+    venue.rows[minute(5)] = row_at(5, shift=3.0)
+    history = History(venue, Patience(waits.sleep_s, Random(1).random))
+
+    page = await history.page(BTC, MINUTE, minute(0), minute(7))
+
+    assert [row_at(place) for place in range(6)] == list(page.rows)
+
+
 @given(
     places=st.sets(st.integers(0, 60), min_size=1),
     cuts=st.lists(st.integers(0, 62), max_size=3),

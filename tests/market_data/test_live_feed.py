@@ -10,6 +10,7 @@ from typing import Any
 
 import anyio
 import pytest
+from aiohttp import web
 from market_data_house import (
     BTC,
     ETH,
@@ -148,6 +149,26 @@ async def test_the_history_before_the_start_is_for_warming_up(
     async with running(warm_up=5) as taker:
         assert [(bar_at(place),) for place in range(95, 100)] == list(taker.feed.groups())
         assert taker.feed.take() is None
+
+
+async def test_the_time_it_gives_is_that_of_when_all_was_brought(
+    venue: LabVenue, clock: LabClock, make: Callable[..., VenueFeed]
+) -> None:
+    """A history that takes long to bring does not set a session's clock back by as much."""
+
+    async def slow(_request: web.Request, answer: list[list[Any]]) -> web.StreamResponse:
+        clock.move(venue.now + 7_000)
+        return web.json_response(answer)
+
+    venue.fill(range(101))
+    venue.faults = [slow]
+    feed = make(warm_up=5)
+    try:
+        began = venue.now
+
+        assert began + 7_000 == await feed.connect()
+    finally:
+        await feed.close()
 
 
 async def test_streamed_bars_come_without_a_question(
