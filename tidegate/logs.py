@@ -23,7 +23,7 @@ import structlog
 from structlog.types import EventDict, Processor, WrappedLogger
 
 from state.atomic import is_disk_error
-from tidegate.output import say_aside
+from tidegate.aside import LogLines
 from tidegate.redaction import Redactor
 
 LOG_FILE = "tidegate.log"
@@ -46,6 +46,7 @@ class Logs:
         self._now_ms = now_ms
         self._shown_from = _LEVELS[shown_from]
         self._stream = stream
+        self._aside = LogLines()
         self._render = _json_line if log_format == "json" else _console_line
         self._redactor = Redactor()
         self._session: SessionLog | None = None
@@ -97,7 +98,7 @@ class Logs:
 
     def _show(self, text: str) -> None:
         if self._stream is None:
-            say_aside(text)
+            self._aside.show(text)
         else:
             self._stream.write(text)
 

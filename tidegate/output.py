@@ -8,7 +8,6 @@ also when the command fails. Logs, progress and errors go to standard error.
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,7 +16,7 @@ from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from state.atomic import is_disk_error
+from tidegate.aside import say_aside
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -33,21 +32,6 @@ def json_wanted(arguments: Sequence[str]) -> bool:
 def say_document(document: Mapping[str, Any]) -> None:
     """Write one JSON document to standard output."""
     sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False, default=_plain) + "\n")
-
-
-def say_aside(text: str) -> None:
-    """
-    Write whole lines to standard error; where that is a file on a full disk, to nobody from now on.
-
-    What could not be told must not change what is done, nor the exit code, which says it alone.
-    """
-    try:
-        sys.stderr.write(text)  # which hands every whole line to the system
-    except OSError as error:
-        if not is_disk_error(error):
-            raise
-        # What is still in the buffer goes there too, or the interpreter would end with an error.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
 
 
 def say_error(

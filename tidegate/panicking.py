@@ -46,6 +46,7 @@ from messages import CommandVerb, Hold
 from state.lease import LIVE, SHADOW
 from state.money import plain
 from state.register import FILE, HoldRegister, RegisterDamaged
+from tidegate.aside import say_aside
 from tidegate.config import DEFAULT_FILE, Settings
 from tidegate.control.asking import OK, PENDING, given
 from tidegate.control.client import Client, Place, find, place_of, problems_of
@@ -53,7 +54,7 @@ from tidegate.control.daemon import running_daemons
 from tidegate.emergency import Bounds, Emergency, Outcome
 from tidegate.exits import CommandError, ConfigError, Exit, UsageRefused, Wanting
 from tidegate.layers import environment_layer, file_layer, merge
-from tidegate.output import say_aside, say_document, say_table
+from tidegate.output import say_document, say_table
 from tidegate.redaction import exposed_secrets
 
 CLOCK: Final = VenueClock(wall_ms, monotonic_s, sleep_s)
