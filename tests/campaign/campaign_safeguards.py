@@ -23,7 +23,6 @@ from brokers.ccxt.known import KnownOrder, Trade
 from brokers.ccxt.lanes import Lane
 from brokers.ccxt.ordering import Ordering
 from brokers.ccxt.survey import Funding
-from feeds import history
 from feeds.ccxt.venue import CcxtVenue
 from feeds.closing import Closing
 from scenarios.exchange.faults import Faults
@@ -139,16 +138,6 @@ def telling_again() -> list[Patch]:
     return [(Closing, "take", again)]
 
 
-def believing_one_answer() -> list[Patch]:
-    """Take what one answer leaves out for a gap."""
-    return [(history, "has_holes", lambda *_: False)]
-
-
-def hiding_gaps() -> list[Patch]:
-    """Pass gaps without a word."""
-    return [(Closing, "gaps", lambda self: dict.fromkeys(self._of, ()))]
-
-
 def taking_what_is_heard_first() -> list[Patch]:
     """Believe the first price of a candle for its last."""
     rows = CcxtVenue._rows
@@ -189,8 +178,6 @@ SAFEGUARDS: Final[dict[str, Callable[[], list[Patch]]]] = {
     "last-look": not_looking,
     "closed-bars": not_waiting_for_the_end,
     "bars-once": telling_again,
-    "second-answer": believing_one_answer,
-    "gaps-counted": hiding_gaps,
     "bars-right": taking_what_is_heard_first,
     "staleness": not_noticing_silence,
     "payments": not_reading_payments,

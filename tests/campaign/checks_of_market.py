@@ -100,7 +100,7 @@ def market(records: Records) -> Iterator[str]:
         for bar in (*of.known, *of.seen):
             if not of.is_right(bar):
                 yield f"bar {bar}, and the exchange had {of.shown.get(bar.timestamp)}"
-    yield from _whole(of, start_of(records.played.plan))
+    yield from whole(of, start_of(records.played.plan))
 
 
 def _once_in_order(of: Market) -> Iterator[str]:
@@ -121,7 +121,7 @@ def _closed(of: Market) -> Iterator[str]:
             yield f"bar {each.bar.timestamp} was told at {each.at_ms}, closed at {closed_ms}: {bar}"
 
 
-def _whole(of: Market, start: int) -> Iterator[str]:
+def whole(of: Market, start: int) -> Iterator[str]:
     """Yield the bars that were left out, and are no gap that the feed has counted."""
     told = {bar.timestamp for bar in (*of.known, *of.seen, *of.heard.decided_on)}
     counted = {

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
 import pytest
 from campaign import quiet, tried
+from campaign_feed import Heard, Released
 from campaign_safeguards import SAFEGUARDS
-from plans import Command, Feed, Plan, Settlement, planned
+from checks_of_market import Market, whole
+from plans import SECONDS, Command, Feed, Plan, Settlement, planned
+from workload import SECOND_MS, START, bars
 
+from feeds.timeline import Gap
 from messages import CommandVerb
+from scenarios.exchange.faults import WireFaultKind
 
 pytestmark = pytest.mark.exhaustive
 
@@ -31,8 +37,6 @@ CASES: Final[dict[str, tuple[str, Mapping[str, Any], tuple[Command, ...]]]] = {
     ),
     "closed-bars": ("market: bar", {"fault": "stale_bars", "chance": 0.1}, ()),
     "bars-once": ("market: by the strategy", {"fault": "stale_bars", "chance": 0.1}, ()),
-    "second-answer": ("market: bar", {"fault": "missing_bars", "after": 1, "count": 1}, ()),
-    "gaps-counted": ("market: bar", {"fault": "missing_bars"}, ()),
     "bars-right": ("market: bar Bar", {"fault": "revised_bars", "chance": 0.1}, ()),
     "staleness": ("silence: no bar", {"fault": "lose_requests", "on": ["bars"]}, ()),
     "payments": ("books: funding of", {"fault": "delay_answers", "by": "50ms"}, ()),
@@ -48,8 +52,6 @@ LISTENS: Final = frozenset(
     {
         "closed-bars",
         "bars-once",
-        "second-answer",
-        "gaps-counted",
         "bars-right",
         "staleness",
         "striking",
@@ -104,3 +106,23 @@ def test_with_all_safeguards_the_same_run_holds(safeguard: str) -> None:
     outcome = tried(plan_of(safeguard))
 
     assert [] == outcome.found, str(outcome)
+
+
+@pytest.mark.parametrize(
+    ("is_counted", "answers", "is_found"),
+    [(True, 2, False), (False, 2, True), (True, 1, True)],
+)
+def test_a_bar_is_lacking_unless_two_answers_left_it_out_and_it_was_counted(
+    *, is_counted: bool, answers: int, is_found: bool
+) -> None:
+    """A gap that nobody has counted is found, and so is one that was believed too soon."""
+    every = bars("a gap", SECONDS, (1.0, 2.0))
+    gone = every.pop(7).timestamp
+    market = object.__new__(Market)
+    market.heard = Heard([START], [Released(START + 1_000, 1, every[0])])
+    market.struck = Counter({WireFaultKind.MISSING_BARS: answers})
+    market.known, market.seen = [], every
+    if is_counted:
+        market.heard.gaps = [Gap(gone - SECOND_MS, gone + SECOND_MS, 1)]
+
+    assert is_found is any(str(gone) in each for each in whole(market, START))
