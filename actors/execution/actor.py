@@ -162,9 +162,9 @@ class ExecutionActor(Actor):
             *(effect for order in unsent if order.live for effect in self.give_up(order, cause)),
             *doubted,
             *cancels,
-            *self._pursuing.woken_all(now),
-            *self._canceller.unanswered(now),
-            *self._room.put_back_all(now),
+            *self._pursuing.restarted(now),
+            *self._canceller.until_answered(now),
+            *self._room.restarted(now),
             SetTimer(MIDNIGHT, next_midnight(now)),
         )
 

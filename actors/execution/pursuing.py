@@ -82,10 +82,17 @@ class Pursuing:
             return []
         return self.moves(pursuit, pursuit.denied(decision.causes, self._clock.now))
 
-    def woken_all(self, now: int) -> list[Effect]:
-        """Do what is due of every pursuit."""
+    def restarted(self, now: int) -> list[Effect]:
+        """
+        Go on after a restart: of the actor, or of the process.
+
+        What is due by now is done by its timer, one after the other and each with all that follows
+        from it, as without the restart.
+        """
         pursuits = list(self._books.pursuits.values())
-        return [effect for pursuit in pursuits for effect in self._woken(pursuit, now)]
+        return [
+            effect for pursuit in pursuits for effect in self.moves(pursuit, pursuit.restarted(now))
+        ]
 
     def wake(self, key: str, now: int) -> list[Effect]:
         """Do what a timer is for."""

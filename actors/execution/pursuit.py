@@ -331,6 +331,12 @@ class Pursuit:
 
     # -- time
 
+    def restarted(self, now: int) -> list[Move]:
+        """Return when to look again; what a cancel is followed by may be another thing by now."""
+        if self.stage in (Stage.WORKING, Stage.WAITING):
+            return self._wake()
+        return self.woken(now, None)
+
     def woken(self, now: int, mark: Decimal | None) -> list[Move]:
         """Do what is due at ``now``."""
         late = self._deadline is not None and now >= self._deadline

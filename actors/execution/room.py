@@ -104,13 +104,9 @@ class Room:
                 effects.extend(self.send(order) or ())
         return effects
 
-    def put_back_all(self, now: int) -> list[Effect]:
-        """Put back whatever can be, as far as nothing is under way."""
-        return [
-            effect
-            for book in list(self._books.brackets.displaced)
-            for effect in self.put_back(book, now)
-        ]
+    def restarted(self, now: int) -> list[Effect]:
+        """Have the timers put back whatever can be, as far as nothing is under way."""
+        return [_put_back_at(now, book) for book in self._books.brackets.displaced]
 
     def put_back(self, book: BookKey, now: int) -> list[Effect]:
         """Put back what made room in a book; tell the end of what is not put back."""
@@ -158,15 +154,20 @@ class Room:
                 effects.extend(self.send(waiting) or ())
         book = book_of(order.request)
         if book in brackets.displaced:
-            strategy, symbol, side = book
             # Once all that follows from this has happened: the strategy may set its own anew.
-            effects.append(SetTimer(f"{TIMER}{strategy}|{symbol}|{side.value}", self._clock.now))
+            effects.append(_put_back_at(self._clock.now, book))
         return effects
 
     def wake(self, key: str, now: int) -> Effects:
         """Put back what a timer is for."""
         strategy, symbol, side = key.removeprefix(TIMER).split("|")
         return self.put_back((strategy, symbol, PositionSide(side)), now)
+
+
+def _put_back_at(at: int, book: BookKey) -> SetTimer:
+    """Return the timer that puts back what made room in a book."""
+    strategy, symbol, side = book
+    return SetTimer(f"{TIMER}{strategy}|{symbol}|{side.value}", at)
 
 
 def _replaces(request: OrderRequest, other: OrderRequest) -> bool:

@@ -264,16 +264,26 @@ class PlanKeeper:
         return told
 
     def on_time(self, key: str) -> list[Told]:
-        """Look at the plan that a timer belongs to."""
+        """Look at the plan whose time stop a timer is; one of an older plan's is nobody's."""
         symbol, _, side = key.removeprefix(TIMER).rpartition("|")
-        return self.look((symbol, PositionSide(side)))
+        book = (symbol, PositionSide(side))
+        standing = self.standing.get(book)
+        if standing is None or standing.timed_out or not self._is_late(standing):
+            return []
+        standing.timed_out = True
+        return self.look(book)
 
     def timers(self) -> list[tuple[str, int]]:
-        """Return (key, time) of every time stop."""
+        """
+        Return (key, time) of every time stop whose timer is still to go off.
+
+        Armed again, one that has would go off at once: the next process of a session would look
+        at the plan at a moment at which the one before it did not.
+        """
         return [
             (f"{TIMER}{symbol}|{side.value}", standing.plan.time_stop)
             for (symbol, side), standing in self.standing.items()
-            if standing.plan.time_stop is not None
+            if standing.plan.time_stop is not None and not standing.timed_out
         ]
 
     def resume(self, *, adding: bool = True) -> list[Told]:

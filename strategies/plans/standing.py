@@ -82,6 +82,8 @@ class Standing:
     """What the older plan had asked for and this one does not want."""
     taken_back: dict[str, int] = field(default_factory=dict)
     """When the cancel of an intent was asked for."""
+    timed_out: bool = False
+    """The timer of its time stop has gone off. It does so once, over all processes."""
 
     moment: int = -1
     said: int = 0
@@ -149,6 +151,7 @@ class Standing:
             "guards": list(self.guards),
             "leaving": list(self.leaving),
             "taken_back": dict(self.taken_back),
+            "timed_out": self.timed_out,
             "targets": [_kept(step) for step in self.targets],
             "adds": [_kept(step) for step in self.adds],
         }
@@ -177,6 +180,7 @@ class Standing:
             list(kept["guards"]),
             list(kept["leaving"]),
             dict(kept["taken_back"]),
+            kept.get("timed_out", False),  # an older Tidegate did not say
         )
 
 

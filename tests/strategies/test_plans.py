@@ -293,6 +293,43 @@ def test_a_time_stop_outlives_a_restart() -> None:
     assert ["time stop"] == world.tags()
 
 
+def test_the_timer_of_a_time_stop_goes_off_once() -> None:
+    """Not again when timers are armed anew, by another plan or by another process."""
+    world = bench(Plan(time_stop=2_000))
+    world.later(1_000)
+    world.end(world.tagged("time stop").intent_id)
+    assert [] == world.keeper.timers()
+    world.restart()
+    assert [] == world.keeper.timers()
+    world.later(1_000)
+    assert ["time stop"] == world.tags()
+    world.see(100)
+
+    assert ["time stop", "time stop"] == world.tags()
+
+
+def test_an_older_plans_timer_is_not_the_new_ones() -> None:
+    """One that goes off all the same does nothing, and the new one's is still to come."""
+    world = bench(Plan(time_stop=2_000))
+    world.plan(Plan(time_stop=3_000))
+    world.later(1_000)
+    assert [] == world.tags()
+    assert [("plan:BTC/USDT|both", 3_000)] == world.keeper.timers()
+    world.later(1_000)
+
+    assert ["time stop"] == world.tags()
+
+
+def test_a_plan_that_an_older_tidegate_kept_is_taken_back() -> None:
+    """It did not say whether the timer had gone off: it is armed."""
+    world = bench(Plan(time_stop=2_000))
+    (kept,) = world.keeper.snapshot()
+    del kept["timed_out"]
+    world.keeper.restore([kept])
+
+    assert [("plan:BTC/USDT|both", 2_000)] == world.keeper.timers()
+
+
 def test_the_same_plan_again_leaves_everything_where_it_rests() -> None:
     """A strategy may hand its plan in with every bar."""
     plan = Plan(STOP, HALVES, adds=(RUNG,))
