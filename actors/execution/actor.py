@@ -165,7 +165,7 @@ class ExecutionActor(Actor):
             *self._pursuing.restarted(now),
             *self._canceller.until_answered(now),
             *self._room.restarted(now),
-            SetTimer(MIDNIGHT, next_midnight(now)),
+            SetTimer(MIDNIGHT, books.next_midnight(now)),
         )
 
     def lost(self, message: Message) -> Effects:
@@ -462,6 +462,7 @@ class ExecutionActor(Actor):
     def on_wake(self, wake: Wake) -> Effects:
         """Do what a timer was for."""
         if wake.key == MIDNIGHT:
+            self.books.valued_upto = wake.at
             return (
                 self.valuation(wake.at, MIDNIGHT),
                 SetTimer(MIDNIGHT, next_midnight(wake.at)),

@@ -13,6 +13,7 @@ from actors.execution.doubt import DoubtPlan
 from actors.execution.doubts import Doubts
 from actors.execution.inquiry import Inquiries
 from actors.execution.pursuit import Pursuit
+from actors.runtime.clock import next_midnight
 from messages import ApprovedCancel, ApprovedOpen, ApprovedReduce, Cause, OrderStatus
 from state.ledger import Ledger
 from state.orders import OrderStore
@@ -44,6 +45,14 @@ class Books:
     """What was adopted into the account: as the journal says, so by no state of its own."""
     trades_upto: int = 0
     """The venue's watermark up to which its trades were listed; 0: from the session's start."""
+    valued_upto: int | None = None
+    """The newest midnight at which the account was valued, before the first the session's start."""
+
+    def next_midnight(self, now: int) -> int:
+        """Return when the account is to be valued next: at once where ``now`` is what is left."""
+        if self.valued_upto is None:
+            self.valued_upto = now
+        return max(next_midnight(self.valued_upto), next_midnight(now - 1))
 
     def take_up(self, approved: ApprovedOpen | ApprovedReduce) -> bool:
         """
@@ -78,6 +87,7 @@ class Books:
         kept["doubts"] = self.doubts.snapshot()
         kept["brackets"] = self.brackets.snapshot()
         kept["trades_upto"] = self.trades_upto
+        kept["valued_upto"] = self.valued_upto
         return kept
 
     def restore(self, state: Mapping[str, Any], plan: DoubtPlan) -> None:
@@ -90,6 +100,7 @@ class Books:
         self.doubts.restore(state["doubts"], plan)
         self.brackets.restore(state["brackets"])
         self.trades_upto = int(state.get("trades_upto", 0))
+        self.valued_upto = state.get("valued_upto")  # an older Tidegate did not say
 
     def inherit(self) -> None:
         """Doubt every order that the last process may have sent without hearing of it."""

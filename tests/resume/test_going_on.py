@@ -158,9 +158,8 @@ ACTS: Mapping[str, Mapping[int, Act]] = {
         4: command(CommandVerb.STOP_NEW_ORDERS),
         20: command(CommandVerb.RESUME),
     },
-    # Not at a whole minute: of timers that are due at one instant, the next process may have
-    # another first, because it arms them anew.
-    "paused with an end": {6: command(CommandVerb.PAUSE, for_s=290.0)},
+    # At a whole minute: that is where sessions are stopped, and where other timers are due.
+    "paused with an end": {6: command(CommandVerb.PAUSE, for_s=300.001)},
     "a circuit": {5: circuit, 15: circuit},
     "funding and a minimum": {5: funding, 9: minimum, 14: funding},
 }
