@@ -390,7 +390,8 @@ async def test_the_venues_count_of_weight_feeds_the_allowance(tmp_path: Path) ->
     async with trading("binanceusdm", tmp_path, busy, answers.binanceusdm, symbols=(BTC,)) as desk:
         await desk.ordering.submit(order(price="50000"), Lane.CREATE)
 
-        assert 2_300 <= desk.calls.lanes.allowance._used
+        allowance = desk.calls.lanes.allowance
+        assert 2_300 <= allowance.used(CLOCK.monotonic_s())
 
 
 async def test_no_secret_is_logged_or_told(

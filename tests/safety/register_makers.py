@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pytest
 
@@ -70,3 +71,30 @@ def dying_at(step: str) -> Iterator[None]:
 
 
 STEPS = ("before", "torn", "synced", "not renamed", "renamed", "done")
+
+
+@contextmanager
+def full_disk() -> Iterator[None]:
+    """Let files be made and no content be written, as on a full disk."""
+    opened = Path.open
+
+    class Full:
+        def __init__(self, file: Any) -> None:
+            self.file = file
+
+        def __enter__(self) -> Self:
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            self.file.close()
+
+        def write(self, _content: bytes) -> int:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def open_(self: Path, mode: str = "r", *given: Any, **named: Any) -> Any:
+        file = opened(self, mode, *given, **named)
+        return Full(file) if "w" in mode else file
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Path, "open", open_)
+        yield

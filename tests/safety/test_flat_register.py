@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from test_hold_register import KILL, STOP, by_id, full_disk
+from register_makers import KILL, STOP, by_id, full_disk
 from test_inbox import door
 
 from actors.commands import Request

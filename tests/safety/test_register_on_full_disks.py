@@ -3,46 +3,15 @@
 from __future__ import annotations
 
 import errno
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Self
 
 import msgspec
 import pytest
-from register_makers import KILL, PAUSE, STEPS, STOP, again, by_id, dying_at
+from register_makers import KILL, PAUSE, STEPS, STOP, again, by_id, dying_at, full_disk
 
 from messages import KILL_HOLD, is_kill
 from state import atomic
 from state.register import REGISTER_HOLD, HoldRegister
-
-
-@contextmanager
-def full_disk() -> Iterator[None]:
-    """Let files be made and no content be written, as on a full disk."""
-    opened = Path.open
-
-    class Full:
-        def __init__(self, file: Any) -> None:
-            self.file = file
-
-        def __enter__(self) -> Self:
-            return self
-
-        def __exit__(self, *_: object) -> None:
-            self.file.close()
-
-        def write(self, _content: bytes) -> int:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    def open_(self: Path, mode: str = "r", *given: Any, **named: Any) -> Any:
-        file = opened(self, mode, *given, **named)
-        return Full(file) if "w" in mode else file
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Path, "open", open_)
-        yield
 
 
 def test_on_a_full_disk_a_kill_is_latched_by_an_empty_file(register: HoldRegister) -> None:

@@ -26,6 +26,7 @@ from feeds.errors import FeedSettingError
 from feeds.history import VenueRefused
 from feeds.store.layout import Series
 from feeds.store.store import BarStore
+from tidegate.market_sources import REHEARSAL
 
 MINUTE = 60_000
 
@@ -45,7 +46,7 @@ def test_history_is_fetched_by_one_address_and_counts_coins(
     (fetched,) = json.loads(result.stdout)["fetched"]
     assert 19 <= fetched["bars"] <= 21
     series = Series(exchange, PERPETUAL, MINUTE)
-    bars = list(BarStore(tmp_path / "kept").bars(series, (since, since + 19 * MINUTE)))
+    bars = list(BarStore(tmp_path / "kept" / REHEARSAL).bars(series, (since, since + 19 * MINUTE)))
     assert {coins} == {bar.volume for bar in bars}
     assert hosts == {f"127.0.0.1:{visit.running.port}"}
 
