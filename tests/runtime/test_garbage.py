@@ -38,9 +38,16 @@ def by_hand() -> Iterator[None]:
 
 @pytest.fixture
 def all_in_sight() -> Iterator[None]:
-    """Have nothing frozen: as in a process that runs one session."""
+    """
+    Have nothing frozen, and Python's own thresholds: as in a process that runs one session.
+
+    Of two that overlapped in this process the later one has left its own behind.
+    """
+    thresholds = gc.get_threshold()
     gc.unfreeze()
+    gc.set_threshold(700, 10, 10)
     yield
+    gc.set_threshold(*thresholds)
     gc.freeze()
 
 
