@@ -102,10 +102,8 @@ def test_a_difference_that_cannot_be_looked_for_is_not_gone(*, fails: bool) -> N
     assert HOLD not in world.holds
 
 
-def test_with_a_memory_of_its_own_each_incarnation_would_let_go(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """The ablation: that it finds nothing of what it cannot compare is taken for agreement."""
+def let_each_forget(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have each incarnation of the Reconciler begin with nothing found."""
     make = Core.make_reconciler
 
     def forgetful(core: Core) -> object:
@@ -113,6 +111,13 @@ def test_with_a_memory_of_its_own_each_incarnation_would_let_go(
         return make(core)
 
     monkeypatch.setattr(Core, "make_reconciler", forgetful)
+
+
+def test_with_a_memory_of_its_own_each_incarnation_would_let_go(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The ablation: that it finds nothing of what it cannot compare is taken for agreement."""
+    let_each_forget(monkeypatch)
     monkeypatch.setattr(Found, "is_evidence", True)
     world = held_over_what_an_order_may_explain(fails=True)
 
@@ -123,13 +128,7 @@ def test_who_has_compared_nothing_to_the_last_unit_yet_lets_nothing_go(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """As in a process that goes on with a session that was held: nobody remembers over what."""
-    make = Core.make_reconciler
-
-    def forgetful(core: Core) -> object:
-        core.found = Found(core.parts.reconciliation)
-        return make(core)
-
-    monkeypatch.setattr(Core, "make_reconciler", forgetful)
+    let_each_forget(monkeypatch)
     world = held_over_what_an_order_may_explain(fails=True)
 
     assert HOLD in world.holds
