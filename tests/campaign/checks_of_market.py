@@ -33,6 +33,9 @@ K = WireFaultKind
 ANSWERS: Final = 2
 """So many have to leave a bar out before it is believed that there was none."""
 
+LEAST: Final = SECONDS // 2
+"""So many bars a session is told at least, however late the faults let it begin."""
+
 SILENCE_SLACK_MS: Final = 1_500
 """Between the moment at which data is too old and the hold: Health looks once a second."""
 
@@ -93,6 +96,8 @@ def market(records: Records) -> Iterator[str]:
         return
     of = Market(records)
     yield from _once_in_order(of)
+    if len(of.heard.decided_on) < LEAST:
+        yield f"only {len(of.heard.decided_on)} bars were told: the run has shown next to nothing"
     if of.heard.bad:
         yield f"{of.heard.bad} bars were taken for impossible"
     if of.knows_the_time:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 import os
 import selectors
+import sys
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager
@@ -79,18 +80,16 @@ class Machine:
             "perf_counter_ns": lambda: int(self.now_s * 1e9),
             "clock_gettime": lambda _clock: self.now_s,
         }
-        kept = {name: getattr(time, name) for name in clocks}
+        real = {name: getattr(time, name) for name in clocks}
         database: Any = aiosqlite.Connection
         calls = {name: getattr(database, name) for name in ("_execute", "_connect", "close")}
-        for name, clock in clocks.items():
-            setattr(time, name, clock)
+        _put_everywhere({id(real[name]): clock for name, clock in clocks.items()})
         for name, call in calls.items():
             setattr(database, name, self._counted(call))
         try:
             yield
         finally:
-            for name, clock in kept.items():
-                setattr(time, name, clock)
+            _put_everywhere({id(clock): real[name] for name, clock in clocks.items()})
             for name, call in calls.items():
                 setattr(database, name, call)
 
@@ -103,6 +102,18 @@ class Machine:
                 self.at_work -= 1
 
         return counted
+
+
+def _put_everywhere(clocks: dict[int, Callable[..., float | int]]) -> None:
+    """
+    Put a clock where now the one is of which the id is given: in ``time``, and in all that took it
+    from there by name. What waits for threads goes on by real time, for these do.
+    """
+    for name, module in list(sys.modules.items()):
+        if module is time or name.partition(".")[0] not in sys.stdlib_module_names:
+            for key, value in list(vars(module).items()):
+                if id(value) in clocks:
+                    setattr(module, key, clocks[id(value)])
 
 
 class _Loop(asyncio.SelectorEventLoop):

@@ -12,11 +12,13 @@ from dataclasses import replace
 from decimal import Decimal
 
 import anyio
+import ccxt.async_support
 import checks
 import pytest
 from campaign import Outcome, Strikes, parser, quiet, run, tried
+from ccxt.async_support.base import throttler
 from checks import CHECKS, as_rounded, strikes
-from machine import Machine
+from machine import BEGAN_S, Machine
 from plans import ALONE_EVERY, KINDS, Feed, planned
 from workload import BTC
 
@@ -166,6 +168,26 @@ def test_waiting_costs_nothing_and_order_is_kept() -> None:
     assert ["early", "late"] == order
     assert pytest.approx(3_600.0, abs=0.1) == waited_s
     assert pytest.approx(waited_s, abs=0.1) == all_s
+
+
+def test_who_took_the_clock_by_name_goes_by_the_machines_time() -> None:
+    """
+    ccxt's throttle asks ``time`` under a name of its own: by another clock than the loop's it would
+    look once a millisecond for the tenth of a second that never passes.
+    """
+    exchange_class = ccxt.async_support.binanceusdm
+
+    async def main() -> tuple[float, float]:
+        exchange = exchange_class({"enableRateLimit": True, "rateLimit": 100})
+        for _ in range(4):
+            await exchange.throttle(1)
+        return time.monotonic(), throttler.time()
+
+    waited_s, told_s = Machine().run(main)
+
+    assert pytest.approx(0.3, abs=0.05) == waited_s
+    assert pytest.approx(BEGAN_S + waited_s, abs=0.01) == told_s
+    assert throttler.time is time.time
 
 
 def real_sleep(delay_s: float) -> None:
