@@ -151,7 +151,14 @@ class CcxtBroker(OwnMarket):
             self._soon(partial(self._report, _FULL))
 
     def list_trades(self, since: int, now: int) -> None:
-        """Ask for the trades after ``since`` (ms by the venue); answered by ``VenueTrades``."""
+        """
+        Ask for the trades after ``since`` (ms by the venue); answered by ``VenueTrades``.
+
+        Whoever asks has money or positions that do not add up, and a payment whose news is missing
+        would explain that as well: the next reading of the account asks for those too.
+        """
+        if self._open is not None:
+            self._open.surveyor.expect_payment()
         work = partial(self._list_trades, since or self._began or 0)
         if not self._hand_over(Lane.READ, "", work, now):
             self._soon(partial(self._report, _FULL))

@@ -32,6 +32,9 @@ BAND: Final = 250
 MAX_POSITION: Final = Decimal(6_000)
 MAX_ORDER: Final = Decimal(4_000)
 
+CLEARS_FROM: Final = 12
+"""From this bar on a strategy whose fault has yet to strike takes back what rests, to have room."""
+
 
 def bars(name: str, count: int, volume: tuple[float, float], start: int = START) -> list[Bar]:
     """Return ``count`` bars of a second each from ``start`` on, a walk within the band."""
@@ -65,6 +68,7 @@ class Restless(Strategy):
     hedge: bool = False
     start: int = START
     takes_back: bool = False
+    clears: bool = False
     heard: list[Bar]
 
     def on_bar(self, bar: Bar) -> Intents:
@@ -82,6 +86,8 @@ class Restless(Strategy):
                 BTC, Side.BUY, Decimal("0.004"), position_side=book, policy=policy
             )
             return (asked if number % 3 == 1 else self.desk.cancel(BTC),)
+        if self.clears and number >= CLEARS_FROM and not number % 3:
+            return (self.desk.cancel(BTC),)
         return tuple(self._one(bar, chance) for _ in range(chance.choice([0, 1, 1, 2, 3])))
 
     def _one(self, bar: Bar, chance: Random) -> Asked:
@@ -136,7 +142,7 @@ def restless(plan: Plan, start: int, heard: list[Bar]) -> StrategySpec:
     def made(desk: Desk, params: StrategyParams) -> Restless:
         strategy = Restless(desk, params)
         strategy.seed, strategy.hedge, strategy.start = plan.name, plan.hedge, start
-        strategy.takes_back, strategy.heard = plan.takes_back, heard
+        strategy.takes_back, strategy.clears, strategy.heard = plan.takes_back, plan.alone, heard
         return strategy
 
     factory: Callable[[Desk, StrategyParams], Strategy] = made

@@ -113,6 +113,29 @@ async def test_a_payment_of_which_the_stream_says_nothing_is_found(
         assert [(PositionSide.BOTH, Decimal(-1))] == paid(at)
 
 
+async def test_whose_money_does_not_add_up_is_told_of_a_payment_between_trades_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    Where something was traded as well the balance says nothing of a payment: but who then asks for
+    the trades that he may have missed hears of it, before he takes it for anything else.
+    """
+    deaf(monkeypatch)
+    async with desk(tmp_path) as at:
+        await bought(at)
+        await settle(at.exchange, 0.0001)
+        at.broker.submit(order(TWO, "0.1"), 2)
+        await at.until(lambda: "filled" in at.life(TWO))
+        await at.broker.refresh()
+        unasked = paid(at)
+        at.broker.list_trades(0, 3)
+        await at.quiet()
+        await at.broker.refresh()
+
+        assert [] == unasked
+        assert [(PositionSide.BOTH, Decimal(-1))] == paid(at)
+
+
 async def test_without_both_a_payment_waits_for_its_question(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
