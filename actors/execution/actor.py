@@ -288,6 +288,9 @@ class ExecutionActor(Actor):
             return (strange, *self._outside.hear_strange(report))
         fill = report.fill
         if fill is not None:
+            if fill.trade_id not in self.orders.booked and self._outside.is_too_soon(fill):
+                early = self._unexplained(report, "overtaking_trade", fill.trade_id)
+                return (early, *self._outside.hear_too_soon(fill))
             if not self.orders.book_once(fill.trade_id):
                 return (self._unexplained(report, "duplicate_trade", fill.trade_id),)
             return self.book(order, report, fill)

@@ -79,6 +79,8 @@ class OutsideHands:
         self._clock = clock
         self._hands = hands
         self._pages_left = 0
+        self._left_out = False
+        """Whether this pass over the trades has left one out that came too soon."""
 
     # -- trades that were missed
 
@@ -87,7 +89,7 @@ class OutsideHands:
         broker = self._broker
         if not isinstance(broker, TradeLister):
             return ()
-        self._pages_left = PAGES_MAX
+        self._pages_left, self._left_out = PAGES_MAX, False
         return self._ask(broker, max(0, self._books.trades_upto - broker.trades_overlap))
 
     def _ask(self, broker: TradeLister, since: int) -> tuple[Effect, ...]:
@@ -100,20 +102,28 @@ class OutsideHands:
         return ()
 
     def take_trades(self, answer: VenueTrades) -> Iterable[Effect]:
-        """Book the trades of our own orders that are not booked; go on with the next page."""
+        """
+        Book the trades of our own orders that are not booked; go on with the next page.
+
+        What still comes before its own reason to be is left for the next pass, which begins no
+        later than this one.
+        """
         books = self._books
         effects: list[Effect] = []
         for fill in answer.trades:
             if fill.trade_id in books.orders.booked:
                 continue
             order = books.orders.by_client_id(fill.client_order_id)
-            if order is not None and books.orders.book_once(fill.trade_id):
+            if order is not None and self.is_too_soon(fill):
+                self._left_out = True
+            elif order is not None and books.orders.book_once(fill.trade_id):
                 name, at = fill.client_order_id, fill.timestamp
                 report = VenueReport(name, OrderEvent.FILLED_PARTLY, at, fill)
                 effects.extend(self._hands.book(order, report, fill))
             elif order is None and fill.client_order_id in books.outside.watched:
                 effects.extend(self._adopt_fill(fill))
-        books.trades_upto = max(books.trades_upto, answer.upto)
+        if not self._left_out:
+            books.trades_upto = max(books.trades_upto, answer.upto)
         broker = self._broker
         if answer.more and self._pages_left > 0 and isinstance(broker, TradeLister):
             effects.extend(self._ask(broker, answer.upto))
@@ -127,10 +137,35 @@ class OutsideHands:
             accepted = VenueReport(name, OrderEvent.ACCEPTED, at)
             effects.extend(self._hands.heard(order, accepted))
         for fill in answer.fills:
-            if self._books.orders.book_once(fill.trade_id):
+            if fill.trade_id in self._books.orders.booked:
+                continue
+            if self.is_too_soon(fill):
+                effects.extend(self.hear_too_soon(fill))
+            elif self._books.orders.book_once(fill.trade_id):
                 report = VenueReport(name, OrderEvent.FILLED_PARTLY, at, fill)
                 effects.extend(self._hands.book(order, report, fill))
         return effects
+
+    # -- trades that were overtaken
+
+    def is_too_soon(self, fill: Fill) -> bool:
+        """
+        Return whether a fill cannot be booked before others whose news is missing.
+
+        It closes more of a hedged position than we know of. Only where the others can be asked for:
+        else nothing would ever come of it.
+        """
+        return isinstance(self._broker, TradeLister) and self._books.ledger.would_turn(fill)
+
+    def hear_too_soon(self, fill: Fill) -> Iterable[Effect]:
+        """
+        Leave such a fill to the list of trades, which has it in its place, and ask for that.
+
+        Nothing opens in that symbol until both sides are known to agree (see ``Agreement``).
+        """
+        cause = f"trade {fill.trade_id} of {fill.client_order_id}: it closes more than is booked"
+        asked = self.sync(SyncTrades(self._clock.now))
+        return (*self._look_outside(fill.symbol, cause), *asked)
 
     # -- payments
 
@@ -155,8 +190,11 @@ class OutsideHands:
         if fill is None:
             return ()
         cause = f"trade {fill.trade_id} of {report.client_order_id}: no order of ours"
-        self._ports.hold(f"{OUTSIDE_HOLDS}{fill.symbol}", cause, Scope(symbol=fill.symbol))
-        return (CompareAccount(self._clock.now, fill.symbol),)
+        return self._look_outside(fill.symbol, cause)
+
+    def _look_outside(self, symbol: str, cause: str) -> Iterable[Effect]:
+        self._ports.hold(f"{OUTSIDE_HOLDS}{symbol}", cause, Scope(symbol=symbol))
+        return (CompareAccount(self._clock.now, symbol),)
 
     # -- what is adopted
 

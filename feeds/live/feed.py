@@ -258,8 +258,11 @@ class VenueFeed:
             found = await before(history, self._cache, series, (start, now))
             known[symbol] = found.bars
             self._bad_before[symbol] = found.bad
+        # A venue's clock may be behind the one by which the last bar was over: it is not told anew.
+        following = max(present, start)
         first = {
-            symbol: bars[-1].timestamp + step if bars else present for symbol, bars in known.items()
+            symbol: bars[-1].timestamp + step if bars else following
+            for symbol, bars in known.items()
         }
         group_wait_ms = self._time.of_network(GROUP_WAIT_MS)
         self._closing = Closing(first, step, group_wait_ms=group_wait_ms)

@@ -227,6 +227,21 @@ class Ledger:
         """
         return self._enter(self._book_fill, fill)
 
+    def would_turn(self, fill: Fill) -> bool:
+        """
+        Return whether a fill would turn a hedged position over, which no venue does.
+
+        What opened that position has not been booked then: its news is still to come.
+        """
+        side = fill.position_side
+        if side is PositionSide.BOTH:
+            return False
+        book = self._books.get((fill.strategy, fill.symbol, side))
+        held = ZERO if book is None else book.quantity
+        signed = fill.quantity if fill.side is _BUY else EXACT.minus(fill.quantity)
+        left = EXACT.add(held, signed)
+        return bool(left) and (left > ZERO) is not (side is PositionSide.LONG)
+
     def book_funding(
         self, strategy: str, symbol: str, position_side: PositionSide, amount: Decimal, at: int
     ) -> None:

@@ -398,7 +398,9 @@ def sound(records: Records) -> Iterator[str]:
 
 
 TAKEN_BACK: Final = frozenset({ReasonCode.VENUE_REDUCE_ONLY})
-HARMLESS: Final = frozenset({"unknown_order", "duplicate_trade", "illegal_transition"})
+HARMLESS: Final = frozenset(
+    {"unknown_order", "duplicate_trade", "illegal_transition", "overtaking_trade"}
+)
 
 CHECKS: Final[tuple[Callable[[Records], Iterable[str]], ...]] = (
     sent_twice,

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from execution_bench import BTC, NOW, Bench
+from execution_bench import BTC, NOW, PERP, Bench
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
@@ -23,12 +23,14 @@ from messages import (
     AccountAdopted,
     ApprovedCancel,
     ApprovedOpen,
+    ApprovedReduce,
     Bar,
     ExecutionReport,
     Fill,
     Message,
     OrderRequest,
     OrderType,
+    PositionMode,
     PositionSide,
     Reconciled,
     Side,
@@ -43,7 +45,9 @@ from state.outside import rebuilt
 from state.reconciliation import AccountView, diff
 from state.reconciliation_policy import Policy, ReconciliationPlan
 
-INSTRUMENTS = {BTC: Instrument.permissive(BTC, Decimal(10), currency="USDT")}
+INSTRUMENTS = {
+    symbol: Instrument.permissive(symbol, Decimal(10), currency="USDT") for symbol in (BTC, PERP)
+}
 CASH = Decimal(100_000)
 PAGE = 3
 ROUNDS_MAX = 40
@@ -57,10 +61,10 @@ class ListingVenue:
     answers_at_once = False
     trades_overlap = 2
 
-    def __init__(self) -> None:
+    def __init__(self, mode: PositionMode = PositionMode.ONE_WAY) -> None:
         self.engine = MatchingEngine(
             INSTRUMENTS,
-            EngineConfig("venue", participation=Decimal("0.5")),
+            EngineConfig("venue", participation=Decimal("0.5"), position_mode=mode),
             currency="USDT",
             deposit=CASH,
         )
@@ -110,9 +114,11 @@ class ListingVenue:
 class ListingBench(Bench):
     """Execution and a Reconciler at such a venue."""
 
-    def __init__(self, policy: Policy = Policy.ADOPT) -> None:
+    def __init__(
+        self, policy: Policy = Policy.ADOPT, mode: PositionMode = PositionMode.ONE_WAY
+    ) -> None:
         super().__init__(int(CASH))
-        self.venue = ListingVenue()
+        self.venue = ListingVenue(mode)
         self.actor = self.make()
         self.booked: Counter[str] = Counter()
         self.held: tuple[str, ...] = ()
@@ -155,13 +161,25 @@ class ListingBench(Bench):
         self.take(ApprovedOpen(request))
         return request
 
-    def trade(self, price: int) -> None:
+    def hedged(self, side: Side, quantity: int, price: int, book: PositionSide) -> OrderRequest:
+        """Send an order of one side of a hedged contract; one that leaves it only reduces."""
+        self.numbers += 1
+        request = msgspec.structs.replace(
+            limit_order(f"o-{self.numbers}", f"tg-o-{self.numbers}", side, quantity, price),
+            symbol=PERP,
+            position_side=book,
+        )
+        opens = (side is Side.BUY) is (book is PositionSide.LONG)
+        self.take(ApprovedOpen(request) if opens else ApprovedReduce(request))
+        return request
+
+    def trade(self, price: int, symbol: str = BTC) -> None:
         """Let the market go to ``price``; little of it can be had at a time."""
         self.clock.now += 60_000
         self.venue.now = self.clock.now
-        bar = Bar(BTC, self.clock.now, price, price + 1, price - 1, price, 4.0, 60_000)
+        bar = Bar(symbol, self.clock.now, price, price + 1, price - 1, price, 4.0, 60_000)
         self.venue.tell(self.venue.engine.on_bar(bar))
-        self.mark(BTC, float(price))
+        self.mark(symbol, float(price))
 
     def look(self) -> None:
         """Let a look's time come, and an overdue answer's."""

@@ -351,6 +351,22 @@ async def test_what_was_missed_since_the_last_session_is_history(
     assert [bar_at(place) for place in (97, 98, 99)] == before
 
 
+async def test_a_bar_that_an_earlier_session_had_does_not_come_again_by_a_slower_clock(
+    venue: LabVenue, running: Running, clock: LabClock
+) -> None:
+    """A venue that says now that it is earlier than it was has no bar told, and traded on, twice."""
+    venue.fill(range(102))
+    venue.now = minute(99) + 30_000
+
+    async with running(after=minute(99), warm_up=10) as taker:
+        before = list(taker.feed.groups())
+        clock.move(minute(101) + POLLED)
+        (first,) = await taker.bars(1)
+
+    assert [] == before
+    assert bar_at(100) == first
+
+
 async def test_a_cache_spares_the_venue_the_history(
     venue: LabVenue, running: Running, store: BarStore
 ) -> None:
