@@ -354,7 +354,7 @@ async def test_what_was_missed_since_the_last_session_is_history(
 async def test_a_bar_that_an_earlier_session_had_does_not_come_again_by_a_slower_clock(
     venue: LabVenue, running: Running, clock: LabClock
 ) -> None:
-    """A venue that says now that it is earlier than it was has no bar told, and traded on, twice."""
+    """A venue whose clock has gone back has no bar told, and traded on, twice."""
     venue.fill(range(102))
     venue.now = minute(99) + 30_000
 
