@@ -19,7 +19,7 @@ of his own.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -55,12 +55,25 @@ class _Symbol:
 
 
 class Closing:
-    """The closing of the bars of several symbols; ``first`` says when the first of each opens."""
+    """
+    The closing of the bars of several symbols; ``first`` says when the first of each opens.
 
-    def __init__(self, first: Mapping[str, int], timeframe_ms: int, *, group_wait_ms: int) -> None:
+    ``on_gap`` is called with a symbol and its gap when that is passed: once, before what follows it
+    is released.
+    """
+
+    def __init__(
+        self,
+        first: Mapping[str, int],
+        timeframe_ms: int,
+        *,
+        group_wait_ms: int,
+        on_gap: Callable[[str, Gap], object] = lambda _symbol, _gap: None,
+    ) -> None:
         """Wait for slower symbols of a moment for ``group_wait_ms`` at most."""
         self.timeframe_ms = timeframe_ms
         self.group_wait_ms = group_wait_ms
+        self._on_gap = on_gap
         self._of = {symbol: _Symbol(first[symbol]) for symbol in sorted(first)}
 
     # -- what is heard
@@ -167,7 +180,7 @@ class Closing:
         while True:
             head = self._head(mine)
             if head is None:
-                if not self._passes_gap(mine):
+                if not self._passes_gap(symbol, mine):
                     return None
                 continue
             try:
@@ -186,16 +199,18 @@ class Closing:
         trusted = mine.trusted_from is not None and mine.trusted_from <= mine.due
         return mine.streamed.get(mine.due) if trusted and mine.newest > mine.due else None
 
-    def _passes_gap(self, mine: _Symbol) -> bool:
+    def _passes_gap(self, symbol: str, mine: _Symbol) -> bool:
         if mine.proved_until <= mine.due:
             return False
         later = min((at for at in mine.final if at > mine.due), default=mine.proved_until)
         missing = (later - mine.due) // self.timeframe_ms
         mine.gaps += 1
         mine.missing += missing
+        gap = Gap(mine.due - self.timeframe_ms, later, missing)
         if len(mine.gap_list) < GAPS_MAX:
-            mine.gap_list.append(Gap(mine.due - self.timeframe_ms, later, missing))
+            mine.gap_list.append(gap)
         self._move(mine, later)
+        self._on_gap(symbol, gap)
         return True
 
     def _release(self, mine: _Symbol, due: int) -> None:

@@ -132,7 +132,8 @@ class JournalLog:
         self._gaps += 1
         if self._gaps > GAPS_MAX:
             return None
-        fields = {"missing": message.missing, "after": iso_ms(message.after)}
+        after, before = iso_ms(message.after), iso_ms(message.before)
+        fields = {"missing": message.missing, "after": after, "before": before}
         return "info", "feed_gap", {"symbol": message.symbol, **fields}
 
     def _decision(self, decision: RiskDecision) -> Told | None:

@@ -4,7 +4,7 @@ Freshness: how old the data of each symbol is, and when that is too old.
 A bar is due one time frame after the last one closed. A symbol is stale when a bar has been due
 for longer than ``stale_after_ms``; one that never had a bar was due its first when the session's
 first interval ended. Nothing happens per bar: one timer stands at the first moment at which
-anything could become stale, and is set anew only when it fires.
+anything could become stale, and is set anew when it fires and when a bar has ended a staleness.
 """
 
 from __future__ import annotations
@@ -120,15 +120,18 @@ class Freshness:
         ]
         return [(bar, now - stale.pop(bar.symbol)) for bar in ends]
 
-    def next_check(self, now: int) -> int:
+    def next_check(self, now: int, group: Iterable[Bar] = ()) -> int:
         """
         Return the first moment after ``now`` at which anything could become stale.
 
-        What is stale now cannot be so again before a bar has come and the next one is overdue.
-        While nothing at all comes, that is said again after each further ``stale_after_ms``.
+        What is stale now cannot be so again before a bar has come and the next one is overdue: a
+        bar that ends it may be late itself, so this is asked again then, with the ``group`` that
+        has come and is not among the newest bars yet. While nothing at all comes, that is said
+        again after each further ``stale_after_ms``.
         """
+        come = {bar.symbol: bar for bar in group}
         dues = [
-            due_at(self._last.get(symbol), self.timeframe_ms, self.start_at)
+            due_at(come.get(symbol, self._last.get(symbol)), self.timeframe_ms, self.start_at)
             for symbol in self.symbols
             if symbol not in self.stale
         ]

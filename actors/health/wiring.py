@@ -11,11 +11,18 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from actors.board import Board
-from actors.health.actor import FEED, STALE_HOLD, HealthActor, HealthState, Ports
+from actors.health.actor import (
+    FEED,
+    FRESHNESS_TIMER,
+    STALE_HOLD,
+    HealthActor,
+    HealthState,
+    Ports,
+)
 from actors.health.circuits import HEALTH, Circuits, CircuitState, venue_tool
 from actors.health.freshness import Freshness
 from actors.health.plan import HealthPlan
-from actors.runtime import Cell, Clock, Dispatcher, Supervisor
+from actors.runtime import Cell, Clock, Dispatcher, SetTimer, Supervisor
 from actors.runtime.supervision import RestartChild
 from brokers.contract import Probed
 from feeds.contract import BarFeed, Group
@@ -97,15 +104,21 @@ def watch(
     def fresh(group: Group) -> None:
         now = clock.now
         found = freshness.fresh(group, now)
+        if not found:
+            return
         for bar, stale_ms in found:
             symbol = bar.symbol
             again = DataFresh(HEALTH, now, symbol, freshness.timeframe_ms, stale_ms)
             dispatcher.publish(HEALTH, again, bar)
             supervisor.lift(STALE_HOLD + symbol, HEALTH, f"a bar came after {stale_ms} ms")
-        if found and state.circuits.troubled(FEED):
+        # The timer that stands is that of the silence: it may look too late for the next one.
+        next_check = SetTimer(FRESHNESS_TIMER, freshness.next_check(now, group))
+        first = found[0][0]
+        dispatcher.emit_now(cell, (next_check,), first)
+        if state.circuits.troubled(FEED):
             asked = state.circuits.circuit(FEED).state is CircuitState.HALF_OPEN
             answer = ToolReport(FEED, ok=True, at=now, detail="a bar came", probe=asked)
-            dispatcher.publish(HEALTH, answer, found[0][0])
+            dispatcher.publish(HEALTH, answer, first)
 
     ports = Ports(
         hold,

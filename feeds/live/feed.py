@@ -41,6 +41,7 @@ from feeds.merge import group_by_time
 from feeds.store.layout import Series
 from feeds.store.store import BarStore
 from feeds.timeframe import format_timeframe
+from feeds.timeline import Gap, iso
 from messages import Bar, Quote, Tick
 
 GRACE_MS: Final = 2_000
@@ -64,6 +65,9 @@ SILENT_BARS: Final = 2
 
 TICKS_MAX: Final = 10_000
 """Trades that wait for the session; past this the oldest are let go, counted."""
+
+GAP_LINES_MAX: Final = 1_000
+"""Gaps told one by one: some markets trade in few of their minutes. All are counted."""
 
 KEEP_LOOK_S: Final = 10.0
 """How often it is looked whether captured bars are due on the disk."""
@@ -129,6 +133,7 @@ class VenueFeed:
         self._stack: AsyncExitStack | None = None
         self._history: list[Group] = []
         self._bad_before: dict[str, int] = {}
+        self._gaps = 0
         self._quotes: dict[str, Quote] = {}
         self._ticks: deque[Tick] = deque(maxlen=TICKS_MAX)
         self._heard_at: dict[tuple[Stream, str], int] = {}
@@ -225,6 +230,8 @@ class VenueFeed:
         if self._stack is not None:
             stack, self._stack = self._stack, None
             await stack.aclose()
+            if self._gaps > GAP_LINES_MAX:
+                self._log.warning("feed_gap_lines_left_out", lines=self._gaps - GAP_LINES_MAX)
         await self._write_captured()
 
     # -- beyond it
@@ -265,7 +272,7 @@ class VenueFeed:
             for symbol, bars in known.items()
         }
         group_wait_ms = self._time.of_network(GROUP_WAIT_MS)
-        self._closing = Closing(first, step, group_wait_ms=group_wait_ms)
+        self._closing = Closing(first, step, group_wait_ms=group_wait_ms, on_gap=self._say_gap)
         if after is None:
             known = {
                 each: bars[max(len(bars) - self._warm_up, 0) :] for each, bars in known.items()
@@ -424,3 +431,16 @@ class VenueFeed:
 
     def _say_retry(self, trouble: VenueTrouble, wait_s: float) -> None:
         self._log.warning("venue_in_trouble", error=str(trouble), wait_s=round(wait_s, 3))
+
+    def _say_gap(self, symbol: str, gap: Gap) -> None:
+        """Say which bars will not come any more, except those of hours in which it was closed."""
+        due = gap.after + self.timeframe_ms
+        quiet = self._venue.quiet_until(symbol, due, due)
+        if quiet is not None and gap.before <= quiet:
+            return
+        self._gaps += 1
+        if self._gaps <= GAP_LINES_MAX:
+            missing, after, before = gap.missing, iso(gap.after), iso(gap.before)
+            self._log.warning(
+                "feed_gap", symbol=symbol, missing=missing, after=after, before=before
+            )

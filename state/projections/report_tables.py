@@ -30,6 +30,9 @@ from state.projections.tables import Table, more
 
 SYNTHETIC = "SYNTHETIC DATA: made by a seeded generator, not recorded from any market"
 
+LIVE_DATA: Final = "live@"
+"""What the name of data begins with that a live feed brought: see ``VenueFeed.fingerprints``."""
+
 
 def summary_table(summary: Summary) -> tuple[Table, ...]:
     """
@@ -56,8 +59,6 @@ def summary_table(summary: Summary) -> tuple[Table, ...]:
 def session_facts(summary: Summary) -> Table:
     """Return what ran: everything that identifies the session and its inputs."""
     facts = summary.facts
-    gaps = sum(gap.gaps for gap in summary.gaps)
-    missing = sum(gap.missing for gap in summary.gaps)
     rows = [
         ("Session", facts.session_id),
         ("Mode", facts.mode),
@@ -68,7 +69,7 @@ def session_facts(summary: Summary) -> Table:
         ("Symbols", ", ".join(facts.symbols)),
         ("Time frame", facts.timeframe),
         ("Bars", count(facts.bars)),
-        ("Gaps", f"{gaps:,} ({missing:,} bars missing)" if gaps else "none"),
+        ("Gaps", _gaps_text(summary)),
         ("Bad rows", count(facts.quarantined_rows)),
         ("Last start", recovery_text(facts.recovery)),
         *((f"Strategy {name}", use) for name, use in sorted(facts.strategies.items())),
@@ -97,6 +98,16 @@ def recovery_text(times: Mapping[str, float]) -> str:
         f"{phase} after {times[phase]:.2f} s" for phase in RECOVERY_PHASES if phase in times
     )
     return f"went on after an earlier process: {phases}" if phases else ""
+
+
+def _gaps_text(summary: Summary) -> str:
+    gaps = sum(gap.gaps for gap in summary.gaps)
+    if gaps:
+        missing = sum(gap.missing for gap in summary.gaps)
+        return f"{gaps:,} ({missing:,} bars missing)"
+    if any(name.startswith(LIVE_DATA) for name in summary.facts.data):
+        return "told in the log as feed_gap"  # a live feed's are not in the journal
+    return "none"
 
 
 def result_facts(summary: Summary) -> Table:

@@ -6,7 +6,7 @@ With one of them off the campaign has to find something; see ``test_campaign_abl
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from decimal import Decimal
 from typing import Any, Final
@@ -25,6 +25,7 @@ from brokers.ccxt.ordering import Ordering
 from brokers.ccxt.survey import Funding
 from feeds.ccxt.venue import CcxtVenue
 from feeds.closing import Closing
+from messages import Bar
 from scenarios.exchange.faults import Faults
 from state.ledger import Ledger
 from state.money import ZERO
@@ -153,6 +154,16 @@ def not_noticing_silence() -> list[Patch]:
     return [(Freshness, "check", lambda *_: [])]
 
 
+def not_looking_again_in_time() -> list[Patch]:
+    """Look for the next silence so long after the end of one, however late its bar was."""
+    next_check = Freshness.next_check
+
+    def later(self: Freshness, now: int, group: Iterable[Bar] = ()) -> int:
+        return next_check(self, now + self.stale_after_ms if group else now)
+
+    return [(Freshness, "next_check", later)]
+
+
 def not_reading_payments() -> list[Patch]:
     """Leave funding in the balance, unread."""
     return [(Funding, "fresh", lambda *_: [])]
@@ -180,6 +191,7 @@ SAFEGUARDS: Final[dict[str, Callable[[], list[Patch]]]] = {
     "bars-once": telling_again,
     "bars-right": taking_what_is_heard_first,
     "staleness": not_noticing_silence,
+    "next-silence": not_looking_again_in_time,
     "payments": not_reading_payments,
     "ledger": not_booking_payments,
     "striking": letting_all_through,

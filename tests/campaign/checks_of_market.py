@@ -155,12 +155,7 @@ def _first(of: Market, start: int) -> int:
 
 
 def silence(records: Records) -> Iterator[str]:
-    """
-    Where no bar comes for too long it is said, and nothing opens until one does.
-
-    Health looks for it so long after it has found the last one, whatever ended that meanwhile: a
-    second silence right after a first one is found as much later.
-    """
+    """Where no bar comes for too long it is said, and nothing opens until one does."""
     plan = records.played.plan
     if plan.feed is Feed.MEMORY or not plan.health or not Market(records).knows_the_time:
         return
@@ -168,8 +163,6 @@ def silence(records: Records) -> Iterator[str]:
     for from_ms, due_ms, after in _waits(records):
         too_old_ms = due_ms + STALE_MS
         by_ms = max(too_old_ms, from_ms) + SILENCE_SLACK_MS
-        if any(0 <= too_old_ms - lifted_ms < STALE_MS for _, lifted_ms in held):
-            by_ms += STALE_MS
         if after.at_ms <= by_ms:
             continue
         if not any(placed_ms <= by_ms < lifted_ms for placed_ms, lifted_ms in held):

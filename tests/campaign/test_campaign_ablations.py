@@ -39,13 +39,18 @@ CASES: Final[dict[str, tuple[str, Mapping[str, Any], tuple[Command, ...]]]] = {
     "bars-once": ("market: by the strategy", {"fault": "stale_bars", "chance": 0.1}, ()),
     "bars-right": ("market: bar Bar", {"fault": "revised_bars", "chance": 0.1}, ()),
     "staleness": ("silence: no bar", {"fault": "lose_requests", "on": ["bars"]}, ()),
+    "next-silence": (
+        "silence: no bar",
+        {"fault": "lose_requests", "on": ["bars"], "chance": 0.9},
+        (),
+    ),
     "payments": ("books: funding of", {"fault": "delay_answers", "by": "50ms"}, ()),
     "ledger": ("books: funding: venue", {"fault": "delay_answers", "by": "50ms"}, ()),
     "striking": ("strikes: frozen_bars", {"fault": "frozen_bars"}, ()),
 }
 """By the safeguard: what must be said, the fault, and what the operator does meanwhile."""
 
-NUMBERS: Final = {"asking": 6, "lanes": 9, "last-look": 4}
+NUMBERS: Final = {"asking": 6, "lanes": 9, "last-look": 4, "next-silence": 4}
 """Whose market and strategy it is, where not every one of them needs the safeguard."""
 
 LISTENS: Final = frozenset(
@@ -54,6 +59,7 @@ LISTENS: Final = frozenset(
         "bars-once",
         "bars-right",
         "staleness",
+        "next-silence",
         "striking",
     }
 )

@@ -12,6 +12,7 @@ import anyio.lowlevel
 import pytest
 from feeds_at_work import PRESENT, STANDS, LiveStand, Stand, bar_of
 from market_data_house import MINUTE, minute
+from structlog.testing import capture_logs
 
 from feeds import FeedError
 from feeds.behaviours import FEEDS, LIVE, Behaviour
@@ -392,23 +393,25 @@ async def test_a_silent_stream_is_dialled_anew(stand: LiveStand) -> None:
 
 @of_feeds(Behaviour.CLOSED_HOURS)
 async def test_a_closed_exchange_is_left_alone(stand: LiveStand) -> None:
-    """A long night costs a few questions; then the first bar of the day comes, behind a gap."""
+    """A long night costs a few questions; the first bar of the day comes, behind an untold gap."""
     night = range(PRESENT, PRESENT + 600)
     stand.close_between(night.start, night.stop)
     places = [*range(PRESENT - 4, PRESENT), night.stop, night.stop + 1]
     stand.put(places)
-    async with stand.running() as running:
-        evening = [bar for group in await running.groups(2) for bar in group]
-        asked = stand.questions
-        await running.time.to(minute(night.stop - 1))
-        through_the_night = stand.questions - asked
-        found = [bar for group in await running.groups(2) for bar in group]
-        missing = stand.missing(running.feed)
+    with capture_logs() as said:
+        async with stand.running() as running:
+            evening = [bar for group in await running.groups(2) for bar in group]
+            asked = stand.questions
+            await running.time.to(minute(night.stop - 1))
+            through_the_night = stand.questions - asked
+            found = [bar for group in await running.groups(2) for bar in group]
+            missing = stand.missing(running.feed)
 
     assert {bar_of(each, night.start - 1) for each in stand.symbols} == set(evening)
     assert through_the_night <= 20
     assert [bar_of(each, night.stop) for each in stand.symbols] == found
     assert dict.fromkeys(stand.symbols, len(night)) == missing
+    assert "feed_gap" not in {each["event"] for each in said}
 
 
 async def test_without_its_hours_a_night_is_asked_through(

@@ -114,29 +114,45 @@ def test_while_everything_is_silent_it_is_looked_at_again_after_each_limit():
     assert now + STALE_AFTER_MS == freshness.next_check(now)
 
 
+def test_a_silence_right_after_one_that_a_late_bar_ended_has_its_own_moment():
+    """The next bar may be overdue sooner than the silence would have been said again."""
+    freshness = freshness_of({BTC: make_bar(BTC, START, 1.0)}, BTC)
+    silent_at = START + 2 * MINUTE + STALE_AFTER_MS + 1
+    freshness.check(silent_at)
+    late = make_bar(BTC, START + MINUTE, 2.0)
+    freshness.fresh([late], silent_at + 1_000)
+
+    limit = START + 3 * MINUTE + STALE_AFTER_MS
+    assert limit + 1 < freshness.next_check(silent_at) + STALE_AFTER_MS
+    assert limit + 1 == freshness.next_check(silent_at + 1_000, [late])
+
+
+ARRIVALS = st.tuples(st.sampled_from((BTC, ETH)), st.integers(1, 20), st.integers(0, 149))
+
+
 @settings(deadline=None, max_examples=200)
-@given(
-    st.lists(st.tuples(st.sampled_from((BTC, ETH)), st.integers(1, 20)), min_size=1, max_size=30)
-)
-def test_the_one_timer_misses_no_moment(arrivals: list[tuple[str, int]]):
-    """Whatever comes when, a symbol is found stale in the millisecond in which it becomes so."""
+@given(st.lists(ARRIVALS, min_size=1, max_size=30))
+def test_the_one_timer_misses_no_moment(arrivals: list[tuple[str, int, int]]):
+    """Whatever comes when, and how late, a symbol is found stale in the very millisecond."""
     last: dict[str, Bar] = {}
     freshness = freshness_of(last, BTC, ETH)
     due = dict.fromkeys((BTC, ETH), START + MINUTE)
     timer = freshness.next_check(START)
     now = START
     looks = 0
-    for symbol, minutes in arrivals:
+    for symbol, minutes, late_s in arrivals:
         at = now + minutes * MINUTE
         while timer < at:
             looks += 1
             for found in freshness.check(timer):
                 assert due[found.symbol] + STALE_AFTER_MS + 1 == timer
             timer = freshness.next_check(timer)
-        bar = make_bar(symbol, at - MINUTE, 1.0)
-        freshness.fresh([bar], at)
+        closed = max(at - late_s * 1_000, due[symbol] - MINUTE + 1_000)
+        bar = make_bar(symbol, closed - MINUTE, 1.0)
+        if freshness.fresh([bar], at):
+            timer = freshness.next_check(at, [bar])
         last[symbol] = bar
-        due[symbol] = at + MINUTE
+        due[symbol] = closed + MINUTE
         now = at
         for known in (BTC, ETH):
             assert (known in freshness.stale) == (now - due[known] > STALE_AFTER_MS)

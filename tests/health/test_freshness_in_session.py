@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import pytest
-from session_world import BTC, ETH, MINUTE, START, Script, World, flat, on_bars
+from session_world import BTC, ETH, MINUTE, START, Script, World, flat, make_bar, on_bars
 from unwell import ONE, buys, held, plan_for, unwell, watched
 
+from actors.runtime.entropy import SeededTape, Tape
 from feeds.contract import Group
 from feeds.memory import MemoryFeed
 from messages import (
@@ -58,6 +59,32 @@ def test_a_symbol_without_bars_is_held_until_its_next_one():
     assert {} == held(world)
     causes = [entry.causation for entry in world.entries if entry.message == fresh]
     assert [f"bar:{BTC}:{START + 13 * MINUTE}"] == causes
+
+
+def waiting(until: int) -> Callable[[World], object]:
+    """Return what makes the bar that is next come as late as that."""
+
+    def wait(world: World) -> None:
+        while world.session.fire_next(until):
+            world.assembly.dispatcher.settle_all()
+        world.assembly.clock.advance(until)
+
+    return wait
+
+
+@pytest.mark.parametrize("tape", [None, SeededTape(7)], ids=["fused", "queued"])
+def test_a_silence_right_after_another_one_is_noticed_in_its_own_millisecond(tape: Tape | None):
+    """However late the bar came that ended the first, and whenever that was to be looked at."""
+    lone = make_bar(BTC, START + 6 * MINUTE, 100.0)  # closes two minutes before it comes
+    bars = [*flat(BTC, 3), lone, *flat(BTC, 3, start=START + 16 * MINUTE)]
+    world = watched(bars, Script(), tape=tape).before_turn(3, waiting(START + 9 * MINUTE)).run()
+
+    assert [
+        (START + 4 * MINUTE + 90_001, 90_001),
+        (START + 8 * MINUTE + 90_001, 90_001),
+    ] == [(stale.at, stale.overdue_ms) for stale in world.all(DataStale)]
+    assert [START + 9 * MINUTE, START + 17 * MINUTE] == [fresh.at for fresh in world.all(DataFresh)]
+    assert {} == held(world)
 
 
 def test_the_bar_that_ends_a_silence_may_be_acted_on():

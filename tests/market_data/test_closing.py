@@ -16,6 +16,7 @@ from feeds.closing import Closing
 from feeds.coordinator import Coordinator
 from feeds.history import History, Page, Patience, VenueTrouble
 from feeds.rows import Row
+from feeds.timeline import Gap
 from messages import Bar
 
 WAIT = 5_000
@@ -88,14 +89,19 @@ def test_ablation_without_the_break_a_half_candle_would_be_released(
 
 
 def test_a_gap_of_the_venue_is_passed_and_noted() -> None:
-    """Nothing is invented for it, and the bars behind it come."""
-    bars = closing()
+    """Nothing is invented for it, and the bars behind it come; it is told once."""
+    told: list[tuple[str, Gap]] = []
+    bars = Closing(
+        {BTC: minute(0)},
+        MINUTE,
+        group_wait_ms=WAIT,
+        on_gap=lambda symbol, gap: told.append((symbol, gap)),
+    )
     bars.history(BTC, page(0, 3))
 
     assert [(bar_at(0),), (bar_at(3),), None] == [bars.take(minute(9)) for _ in range(3)]
-    assert [(minute(0), minute(3), 2)] == [
-        (gap.after, gap.before, gap.missing) for gap in bars.gaps()[BTC]
-    ]
+    assert [Gap(minute(0), minute(3), 2)] == bars.gaps()[BTC]
+    assert [(BTC, Gap(minute(0), minute(3), 2))] == told
 
 
 def test_an_impossible_candle_is_left_out_and_counted() -> None:

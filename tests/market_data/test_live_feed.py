@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from random import Random
@@ -23,6 +23,7 @@ from market_data_house import (
     unwell,
     without,
 )
+from structlog.testing import capture_logs
 
 from feeds import FeedSettingError
 from feeds.capture import Capture
@@ -33,6 +34,7 @@ from feeds.live.feed import GRACE_MS, JITTER_MS, VenueFeed
 from feeds.live.venue import FeedClock, Stream
 from feeds.store.layout import Series
 from feeds.store.store import BarStore
+from feeds.timeline import iso
 from messages import Bar, Quote, Tick
 
 PATIENCE_S = 20.0
@@ -293,6 +295,63 @@ async def test_a_bucket_that_history_leaves_out_once_is_not_a_gap(
         taker.feed.statistics()["symbols"][BTC]["gaps"],
         taker.feed.statistics()["symbols"][BTC]["missing"],
     )
+
+
+async def test_bars_that_are_missing_for_good_are_said_when_they_are_found(
+    venue: LabVenue, clock: LabClock, running: Running
+) -> None:
+    """One line for a gap, before the bar behind it: which symbol, how many, from when to when."""
+    venue.fill(range(101))
+    venue.deaf = True
+    async with running() as taker:
+        venue.fill(range(100, 106))
+        del venue.rows[BTC][minute(102)], venue.rows[BTC][minute(103)]
+        clock.move(minute(105) + POLLED)
+        with capture_logs() as said:
+            await taker.bars(2)
+            assert [] == gap_lines(said)
+            assert [bar_at(104)] == await taker.bars(1)
+            told = gap_lines(said)
+            venue.fill(range(106, 108))
+            clock.move(minute(107) + POLLED)
+            await taker.bars(2)
+
+    assert [
+        {
+            "event": "feed_gap",
+            "log_level": "warning",
+            "symbol": BTC,
+            "missing": 2,
+            "after": iso(minute(101)),
+            "before": iso(minute(104)),
+        }
+    ] == told
+    assert told == gap_lines(said)
+
+
+async def test_of_very_many_gaps_the_last_line_says_how_many_were_left_out(
+    venue: LabVenue, clock: LabClock, running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A market that trades in few of its minutes does not fill the log."""
+    monkeypatch.setattr("feeds.live.feed.GAP_LINES_MAX", 1)
+    venue.fill(range(101))
+    venue.deaf = True
+    with capture_logs() as said:
+        async with running() as taker:
+            venue.fill(range(100, 110))
+            for place in (102, 104, 106):
+                del venue.rows[BTC][minute(place)]
+            clock.move(minute(109) + POLLED)
+            await taker.bars(6)
+
+    assert [iso(minute(101))] == [each["after"] for each in gap_lines(said)]
+    assert [2] == [each["lines"] for each in said if each["event"] == "feed_gap_lines_left_out"]
+    assert 3 == taker.feed.statistics()["symbols"][BTC]["gaps"]
+
+
+def gap_lines(said: Sequence[Any]) -> list[Any]:
+    """Return the lines about gaps."""
+    return [each for each in said if each["event"] == "feed_gap"]
 
 
 async def test_a_venue_in_trouble_is_asked_later_each_time_until_it_answers(

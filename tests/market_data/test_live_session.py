@@ -117,6 +117,7 @@ async def test_a_session_decides_at_live_closes(
     assert 1 == len(fills)
     kept = BarStore(result.out / "bars").bars(Series("binanceusdm", BTC, MINUTE))
     assert [bar_at(place) for place in range(97, 103)] == list(kept)
+    assert "told in the log as feed_gap" in (result.out / "session.md").read_text()
 
 
 @pytest.mark.parametrize("warm_up", [3, 0])

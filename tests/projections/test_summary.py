@@ -49,6 +49,7 @@ from state.projections.limits import (
     HOLDS_MAX,
     INCIDENTS_MAX,
 )
+from state.projections.report_tables import session_facts
 
 
 def summary_of(entries: list[Entry], facts: dict[str, object] | None = None) -> Summary:
@@ -78,6 +79,23 @@ def test_a_session_without_events_has_a_summary() -> None:
     )
     assert summary_json(summary)["orders"] == {}
     assert [] == [table.title for table in summary_table(summary) if table.title == "Strategies"]
+
+
+@pytest.mark.parametrize(
+    ("data", "text"),
+    [
+        ({"bars.csv@BTC/USDT": "sha256"}, "none"),
+        ({"live@BTC/USDT": "binanceusdm 1m"}, "told in the log as feed_gap"),
+    ],
+    ids=["a file", "a live feed"],
+)
+def test_no_gap_is_said_only_of_a_source_whose_gaps_are_journaled(
+    data: dict[str, str], text: str
+) -> None:
+    """Those of a live feed are told by the log, when they are found."""
+    summary = summary_of([], {"data": data})
+
+    assert text == dict(session_facts(summary).rows)["Gaps"]
 
 
 def test_the_account_is_that_of_the_last_mark() -> None:
