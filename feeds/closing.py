@@ -203,15 +203,19 @@ class Closing:
         if mine.proved_until <= mine.due:
             return False
         later = min((at for at in mine.final if at > mine.due), default=mine.proved_until)
-        missing = (later - mine.due) // self.timeframe_ms
+        gap = Gap(mine.due - self.timeframe_ms, later, (later - mine.due) // self.timeframe_ms)
+        self._move(mine, later)
+        self.passed(symbol, gap)
+        return True
+
+    def passed(self, symbol: str, gap: Gap) -> None:
+        """Count a gap, and say it."""
+        mine = self._of[symbol]
         mine.gaps += 1
-        mine.missing += missing
-        gap = Gap(mine.due - self.timeframe_ms, later, missing)
+        mine.missing += gap.missing
         if len(mine.gap_list) < GAPS_MAX:
             mine.gap_list.append(gap)
-        self._move(mine, later)
         self._on_gap(symbol, gap)
-        return True
 
     def _release(self, mine: _Symbol, due: int) -> None:
         self._move(mine, due + self.timeframe_ms)

@@ -21,6 +21,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
@@ -277,10 +278,21 @@ class VenueFeed:
             known = {
                 each: bars[max(len(bars) - self._warm_up, 0) :] for each, bars in known.items()
             }
+        else:
+            self._pass_missed(after, known)
         self._history = list(group_by_time(list(known.values())))
         if self.capture is not None:
             for group in self._history:
                 self.capture.take(group)
+
+    def _pass_missed(self, after: int, known: dict[str, list[Bar]]) -> None:
+        """Count and say what the venue leaves out of the time since an earlier session's bar."""
+        step = self.timeframe_ms
+        for symbol, bars in known.items():
+            for before, then in pairwise((after, *(bar.timestamp for bar in bars))):
+                if then - before > step:
+                    gap = Gap(before, then, (then - before) // step - 1)
+                    self._closing.passed(symbol, gap)
 
     # -- streams
 

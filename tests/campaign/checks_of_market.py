@@ -47,6 +47,7 @@ class Market:
         """Read it out of four records: truth log, journal, feed and strategy."""
         self.heard = records.played.heard
         self.struck = Counter(records.played.struck)
+        self.deaths = records.played.deaths
         self.shown: dict[int, tuple[int, Bar]] = {}
         """By when it opened: when it was closed by the machine's time, and the bar."""
         for fact in records.facts:
@@ -109,10 +110,17 @@ def market(records: Records) -> Iterator[str]:
 
 
 def _once_in_order(of: Market) -> Iterator[str]:
-    """Yield bars that came again or late; a dead process's last ones need not be in the journal."""
+    """
+    Yield bars that came again or late.
+
+    A dead process's last one need not be in the journal: then the next process is told of it anew.
+    """
     for whose, bars in (("journal", of.seen), ("strategy", of.heard.decided_on)):
+        spare = of.deaths if whose == "strategy" else 0
         for before, after in pairwise(bars):
-            if after.timestamp <= before.timestamp:
+            if after.timestamp == before.timestamp and spare:
+                spare -= 1
+            elif after.timestamp <= before.timestamp:
                 yield f"by the {whose} bar {after.timestamp} came after {before.timestamp}"
     unheard = {bar.timestamp for bar in of.seen} - {bar.timestamp for bar in of.heard.decided_on}
     if unheard:

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
+from random import Random
+from typing import Any
 
+import anyio
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from market_data_house import MINUTE, SYMBOL, LabVenue, Waits, mint, minute, serving
+from live_house import Running, Taker
+from market_data_house import BTC, MINUTE, SYMBOL, LabClock, LabVenue, Waits, mint, minute, serving
 
 from feeds.ccxt.reach import Reach
+from feeds.ccxt.venue import ccxt_source
+from feeds.live.feed import VenueFeed
+from feeds.live.venue import FeedClock, Stream
 from feeds.store.layout import Series
 from feeds.store.store import BarStore
 
@@ -55,3 +63,46 @@ async def reach(venue: LabVenue, certificate: Path) -> AsyncIterator[Reach]:
 def waits() -> Waits:
     """Return a sleep that takes no time."""
     return Waits()
+
+
+@pytest.fixture
+def clock(venue: LabVenue) -> LabClock:
+    return LabClock(venue)
+
+
+@pytest.fixture
+def make(reach: Reach, clock: LabClock) -> Callable[..., VenueFeed]:
+    """Return a maker of feeds."""
+
+    def feed(*symbols: str, **others: Any) -> VenueFeed:
+        own = FeedClock(clock.wall_ms, clock.sleep_s)
+        chance = Random(1).random
+        others = {"streams": frozenset({Stream.BARS}), **others}
+        return VenueFeed(
+            ccxt_source(reach), symbols or (BTC,), MINUTE, clock=own, chance=chance, **others
+        )
+
+    return feed
+
+
+@pytest.fixture
+def running(make: Callable[..., VenueFeed], clock: LabClock) -> Running:
+    """Return a context in which a feed runs, connected."""
+
+    @asynccontextmanager
+    async def context(
+        *symbols: str, after: int | None = None, kept: Path | None = None, **others: Any
+    ) -> AsyncIterator[Taker]:
+        feed = make(*symbols, **others)
+        if kept is not None:
+            feed.keep_in(kept)
+        await feed.connect(after)
+        try:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(feed.run)
+                yield Taker(feed, clock)
+                tasks.cancel_scope.cancel()
+        finally:
+            await feed.close()
+
+    return context

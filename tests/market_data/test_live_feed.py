@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import Callable
 from pathlib import Path
-from random import Random
 from typing import Any
 
-import anyio
 import pytest
 from aiohttp import web
+from live_house import POLLED, Running, until
 from market_data_house import (
     BTC,
     ETH,
@@ -23,115 +21,15 @@ from market_data_house import (
     unwell,
     without,
 )
-from structlog.testing import capture_logs
 
 from feeds import FeedSettingError
 from feeds.capture import Capture
-from feeds.ccxt.reach import Reach
-from feeds.ccxt.venue import ccxt_source
-from feeds.contract import Arrival, LiveFeed
-from feeds.live.feed import GRACE_MS, JITTER_MS, VenueFeed
-from feeds.live.venue import FeedClock, Stream
+from feeds.contract import LiveFeed
+from feeds.live.feed import VenueFeed
+from feeds.live.venue import Stream
 from feeds.store.layout import Series
 from feeds.store.store import BarStore
-from feeds.timeline import iso
 from messages import Bar, Quote, Tick
-
-PATIENCE_S = 20.0
-"""How long a test waits for loopback: only a test that fails waits as long."""
-
-SPELL_S, SPELL_MS = 0.05, 1_000
-"""How fast time passes where it does."""
-
-POLLED = GRACE_MS + JITTER_MS
-"""By then history has been asked for a bar that is over."""
-
-
-class Taker:
-    """Takes what a feed brings, as a driver would."""
-
-    def __init__(self, feed: VenueFeed, clock: LabClock) -> None:
-        self.feed = feed
-        self.clock = clock
-        self.rung = anyio.Event()
-        feed.wake = self.ring
-
-    def ring(self) -> None:
-        self.rung.set()
-
-    async def next(self, *, as_time_passes: bool = False) -> Arrival:
-        """Return what comes next; with time standing still, or passing while nothing comes."""
-        with anyio.fail_after(PATIENCE_S):
-            while (arrival := self.feed.take()) is None:
-                with anyio.move_on_after(SPELL_S if as_time_passes else PATIENCE_S) as spell:
-                    await self.rung.wait()
-                if spell.cancelled_caught:
-                    self.clock.move(self.clock.venue.now + SPELL_MS)
-                self.rung = anyio.Event()
-        return arrival
-
-    async def bars(self, count: int, *, as_time_passes: bool = False) -> list[Bar]:
-        found: list[Bar] = []
-        while len(found) < count:
-            arrival = await self.next(as_time_passes=as_time_passes)
-            assert isinstance(arrival, tuple)
-            found += arrival
-        return found
-
-
-async def until(happens: Callable[[], Any], clock: LabClock | None = None) -> None:
-    """Let the loop go on, and time pass if there is a ``clock``, until something has happened."""
-    with anyio.fail_after(PATIENCE_S):
-        while not happens():
-            await anyio.sleep(SPELL_S / 10)
-            if clock is not None:
-                clock.move(clock.venue.now + SPELL_MS // 10)
-
-
-Running = Callable[..., AbstractAsyncContextManager[Taker]]
-
-
-@pytest.fixture
-def clock(venue: LabVenue) -> LabClock:
-    return LabClock(venue)
-
-
-@pytest.fixture
-def make(reach: Reach, clock: LabClock) -> Callable[..., VenueFeed]:
-    """Return a maker of feeds."""
-
-    def feed(*symbols: str, **others: Any) -> VenueFeed:
-        own = FeedClock(clock.wall_ms, clock.sleep_s)
-        chance = Random(1).random
-        others = {"streams": frozenset({Stream.BARS}), **others}
-        return VenueFeed(
-            ccxt_source(reach), symbols or (BTC,), MINUTE, clock=own, chance=chance, **others
-        )
-
-    return feed
-
-
-@pytest.fixture
-def running(make: Callable[..., VenueFeed], clock: LabClock) -> Running:
-    """Return a context in which a feed runs, connected."""
-
-    @asynccontextmanager
-    async def context(
-        *symbols: str, after: int | None = None, kept: Path | None = None, **others: Any
-    ) -> AsyncIterator[Taker]:
-        feed = make(*symbols, **others)
-        if kept is not None:
-            feed.keep_in(kept)
-        await feed.connect(after)
-        try:
-            async with anyio.create_task_group() as tasks:
-                tasks.start_soon(feed.run)
-                yield Taker(feed, clock)
-                tasks.cancel_scope.cancel()
-        finally:
-            await feed.close()
-
-    return context
 
 
 async def test_it_is_a_live_feed(make: Callable[..., VenueFeed]) -> None:
@@ -297,63 +195,6 @@ async def test_a_bucket_that_history_leaves_out_once_is_not_a_gap(
     )
 
 
-async def test_bars_that_are_missing_for_good_are_said_when_they_are_found(
-    venue: LabVenue, clock: LabClock, running: Running
-) -> None:
-    """One line for a gap, before the bar behind it: which symbol, how many, from when to when."""
-    venue.fill(range(101))
-    venue.deaf = True
-    async with running() as taker:
-        venue.fill(range(100, 106))
-        del venue.rows[BTC][minute(102)], venue.rows[BTC][minute(103)]
-        clock.move(minute(105) + POLLED)
-        with capture_logs() as said:
-            await taker.bars(2)
-            assert [] == gap_lines(said)
-            assert [bar_at(104)] == await taker.bars(1)
-            told = gap_lines(said)
-            venue.fill(range(106, 108))
-            clock.move(minute(107) + POLLED)
-            await taker.bars(2)
-
-    assert [
-        {
-            "event": "feed_gap",
-            "log_level": "warning",
-            "symbol": BTC,
-            "missing": 2,
-            "after": iso(minute(101)),
-            "before": iso(minute(104)),
-        }
-    ] == told
-    assert told == gap_lines(said)
-
-
-async def test_of_very_many_gaps_the_last_line_says_how_many_were_left_out(
-    venue: LabVenue, clock: LabClock, running: Running, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A market that trades in few of its minutes does not fill the log."""
-    monkeypatch.setattr("feeds.live.feed.GAP_LINES_MAX", 1)
-    venue.fill(range(101))
-    venue.deaf = True
-    with capture_logs() as said:
-        async with running() as taker:
-            venue.fill(range(100, 110))
-            for place in (102, 104, 106):
-                del venue.rows[BTC][minute(place)]
-            clock.move(minute(109) + POLLED)
-            await taker.bars(6)
-
-    assert [iso(minute(101))] == [each["after"] for each in gap_lines(said)]
-    assert [2] == [each["lines"] for each in said if each["event"] == "feed_gap_lines_left_out"]
-    assert 3 == taker.feed.statistics()["symbols"][BTC]["gaps"]
-
-
-def gap_lines(said: Sequence[Any]) -> list[Any]:
-    """Return the lines about gaps."""
-    return [each for each in said if each["event"] == "feed_gap"]
-
-
 async def test_a_venue_in_trouble_is_asked_later_each_time_until_it_answers(
     venue: LabVenue, clock: LabClock, running: Running
 ) -> None:
@@ -395,35 +236,6 @@ async def test_a_slow_symbol_is_waited_for_a_little(
     assert early is None
     assert (bar_at(101),) == alone
     assert (bar_at(101, symbol=ETH),) == late
-
-
-async def test_what_was_missed_since_the_last_session_is_history(
-    venue: LabVenue, running: Running
-) -> None:
-    """A session that goes on gets every bar since the last one, and acts on none of them."""
-    venue.fill(range(101))
-
-    async with running(after=minute(96), warm_up=10) as taker:
-        before = [bar for group in taker.feed.groups() for bar in group]
-        assert taker.feed.take() is None
-
-    assert [bar_at(place) for place in (97, 98, 99)] == before
-
-
-async def test_a_bar_that_an_earlier_session_had_does_not_come_again_by_a_slower_clock(
-    venue: LabVenue, running: Running, clock: LabClock
-) -> None:
-    """A venue whose clock has gone back has no bar told, and traded on, twice."""
-    venue.fill(range(102))
-    venue.now = minute(99) + 30_000
-
-    async with running(after=minute(99), warm_up=10) as taker:
-        before = list(taker.feed.groups())
-        clock.move(minute(101) + POLLED)
-        (first,) = await taker.bars(1)
-
-    assert [] == before
-    assert bar_at(100) == first
 
 
 async def test_a_cache_spares_the_venue_the_history(
