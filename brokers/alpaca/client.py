@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
 from brokers.alpaca.exchange import AlpacaExchange
@@ -10,6 +11,7 @@ from brokers.alpaca.transport import LIVE_HOST, PAPER_HOST, Transport, session_o
 from brokers.ccxt.address import CcxtAddress, VenueClock
 from brokers.ccxt.client import CcxtClient, VenueTime
 from brokers.ccxt.columns import Capabilities
+from brokers.ccxt.listing import Listing
 
 PAPER: Final = "paper"
 """The option of an address that is false where money is meant; without it none is."""
@@ -68,6 +70,12 @@ class AlpacaClient(CcxtClient):
     def __repr__(self) -> str:
         """Return the venue and no secret."""
         return "<AlpacaClient>"
+
+    async def listed(self, _symbols: Collection[str]) -> Listing:
+        """Return the shares of the session as they are now: few, each by a request of its own."""
+        found = await self.exchange.fetch_markets()
+        markets = {market["symbol"]: market for market in found}
+        return Listing(markets, partial(self.exchange.set_markets, found))
 
     def repair_stream(self) -> None:
         """Do nothing: the stream is opened anew by itself."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 import socket
 import ssl
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextvars import ContextVar
 from dataclasses import replace
 from http import HTTPStatus
@@ -26,6 +26,7 @@ from brokers.ccxt.address import CcxtAddress, VenueClock
 from brokers.ccxt.columns import Capabilities, Weights
 from brokers.ccxt.errors import LeftElsewhere, NoAnswer, Stamp
 from brokers.ccxt.leaving import LookingConnector, watched
+from brokers.ccxt.listing import Listing, listed
 from brokers.contract import VenueUnreachable
 from state.loopback import UrlsUnfit, is_local, leaves_of, merged
 from state.money import apart
@@ -150,6 +151,10 @@ class CcxtClient:
         """Load the markets and find out how far the venue's clock is from ours."""
         await self.exchange.load_markets()
         await self.sync_time()
+
+    async def listed(self, symbols: Collection[str]) -> Listing:
+        """Return markets as they are now; until they are taken it goes by those it has."""
+        return await listed(self.exchange, symbols, self.row.listed_by)
 
     def speak_of(self, symbols: Iterable[str]) -> None:
         """Have what is asked of the account asked of the kind of market that ``symbols`` are of."""

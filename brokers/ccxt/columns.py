@@ -212,6 +212,11 @@ class Capabilities:
     """Codes by which the venue says that what is set is what it was."""
     warm_up: str = ""
     """The method of ccxt that asks what it would else ask before its first order."""
+    listed_by: str = ""
+    """
+    The field that each entry in the venue's list of markets has, and that is its id where the list
+    is not by id; empty: not known, or what an entry means depends on its place.
+    """
     key_expired_words: Mapping[str, str] = field(default_factory=dict)
     """What the stream says, and ccxt does not hear, when its key is no longer good."""
     payment_words: Mapping[str, str] = field(default_factory=dict)

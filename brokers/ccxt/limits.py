@@ -65,6 +65,9 @@ RULES_JITTER: Final = 0.25
 RULES_AGAIN_S: Final = 30.0
 """How long after a reading a doubt about the rules waits: a refusal may have other reasons."""
 
+LISTING_ROUNDS_MAX: Final = 20
+"""How often a reading of the markets may ask something that follows from the answers before."""
+
 SKEW_MS: Final = 1_000
 """How far the venue's clock may be from ours after it was compared."""
 

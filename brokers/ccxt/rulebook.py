@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from decimal import Decimal
-from typing import Any
 from zlib import crc32
 
 from brokers.ccxt.address import VenueClock
@@ -103,18 +102,17 @@ class Rulebook:
 
     async def _load(self) -> str:
         """Have ccxt take the markets as they are now; return why that cannot be, if it cannot."""
-        exchange = self._calls.client.exchange
-        listed = await exchange.fetch_markets()
-        found: dict[str, Any] = {market["symbol"]: market for market in listed}
+        client = self._calls.client
+        found = await client.listed(self.rules)
         for symbol, known in self.rules.items():
-            market = found.get(symbol)
+            market = found.markets.get(symbol)
             if market is None:
                 return f"{symbol}: the venue does not list it any more"
             size = number(market.get("contractSize")) or None
-            if size != (number(exchange.markets[symbol].get("contractSize")) or None):
+            if size != (number(client.exchange.markets[symbol].get("contractSize")) or None):
                 had = plain(known.contract_size)
                 return f"{symbol}: a contract was {had}, and is {'none' if size is None else size}"
-        exchange.set_markets(listed)
+        found.take()
         return ""
 
     def _take(self) -> None:

@@ -204,12 +204,8 @@ async def test_a_contract_of_another_size_is_not_taken(tmp_path: Path) -> None:
     """Every quantity that is known would mean something else: that is said, and nothing changed."""
     async with desk(tmp_path) as at:
         book, exchange = at.broker._at.rulebook, at.broker._at.client.exchange
-        fetch, before = exchange.fetch_markets, dict(book.rules)
-
-        async def resized() -> Any:
-            return [{**market, "contractSize": "10"} for market in await fetch()]
-
-        exchange.fetch_markets = resized
+        parse, before = exchange.parse_market, dict(book.rules)
+        exchange.parse_market = lambda market: {**parse(market), "contractSize": "10"}
         await book.read()
 
         assert before == book.rules
