@@ -10,6 +10,7 @@ from typing import Any
 
 import structlog
 
+from actors.artifacts import FilesUnfinished
 from actors.opening import AccountUnexplained
 from actors.runtime.clock import wall_ms
 from actors.session import EmptyFeed, SessionError, SessionResult, SessionSpec, run_replay
@@ -20,7 +21,8 @@ from feeds.timeframe import format_timeframe
 from strategies.loader import StrategyLoadError
 from tidegate.compose import Parts, broker_of, compose
 from tidegate.config import Configuration
-from tidegate.exits import Exit, StartRefused, UsageRefused
+from tidegate.disk_failures import unfinished
+from tidegate.exits import DiskFailed, Exit, StartRefused, UsageRefused
 from tidegate.features import features_of
 from tidegate.front import current
 from tidegate.going_live import announce_admission
@@ -53,7 +55,10 @@ def replay_session(
         spec = session_spec(configuration, parts, log, out=out, events=events)
         announce(spec)
         with progress_bar("replay") as on_progress, input_errors():
-            result = run_replay(spec, on_progress=on_progress)
+            try:
+                result = run_replay(spec, on_progress=on_progress)
+            except FilesUnfinished as error:
+                raise DiskFailed(unfinished(error)) from error
     return say(result, as_json=as_json)
 
 
