@@ -12,13 +12,22 @@ import structlog
 
 from actors.artifacts import FilesUnfinished
 from actors.opening import AccountUnexplained
+from actors.outcomes import INTERRUPTED
 from actors.runtime.clock import wall_ms
-from actors.session import EmptyFeed, SessionError, SessionResult, SessionSpec, run_replay
+from actors.session import (
+    EmptyFeed,
+    ReplayInterrupted,
+    SessionError,
+    SessionResult,
+    SessionSpec,
+    run_replay,
+)
 from brokers.contract import VenueUnreachable
 from brokers.settings import ELSEWHERE
 from feeds.history import VenueRefused, VenueTrouble
 from feeds.timeframe import format_timeframe
 from strategies.loader import StrategyLoadError
+from tidegate.aside import say_aside
 from tidegate.compose import Parts, broker_of, compose
 from tidegate.config import Configuration
 from tidegate.disk_failures import unfinished
@@ -57,9 +66,14 @@ def replay_session(
         with progress_bar("replay") as on_progress, input_errors():
             try:
                 result = run_replay(spec, on_progress=on_progress)
+            except ReplayInterrupted as interrupted:
+                result = interrupted.result
             except FilesUnfinished as error:
                 raise DiskFailed(unfinished(error)) from error
-    return say(result, as_json=as_json)
+    code = say(result, as_json=as_json)
+    if result.outcome == INTERRUPTED:
+        say_aside("tidegate: interrupted\n")
+    return code
 
 
 def say(result: SessionResult, *, as_json: bool) -> int:
