@@ -40,7 +40,16 @@ QUARANTINE = "quarantine.csv"
 
 
 class FilesUnfinished(Exception):
-    """A session has ended, and its journal says so; some of its files could not be written."""
+    """
+    A session has ended, and some of its files could not be written.
+
+    Its journal has everything, unless that is one of them: ``journal_is_whole`` says which.
+    """
+
+    def __init__(self, told: str, *, journal_is_whole: bool) -> None:
+        """Say which, and why."""
+        super().__init__(told)
+        self.journal_is_whole = journal_is_whole
 
 
 @contextmanager
@@ -158,9 +167,12 @@ class Artifacts:
             return self._finish(session, outcome, exit_code, wall_s)
         except (OSError, JournalFailed) as error:
             self.abandon()
+            live = self.spec.mode != "replay"  # a replay's journal is one of the files
+            whole = " and its journal is whole" if live else ""
             raise FilesUnfinished(
-                f"session {self.session_id} has ended and its journal is whole, but not all of "
-                f"its files in {self.out}: {error}"
+                f"session {self.session_id} has ended{whole}, but not all of its files in "
+                f"{self.out}: {error}",
+                journal_is_whole=live,
             ) from error
 
     def _finish(

@@ -43,7 +43,7 @@ from actors.runtime.clock import monotonic_s, wall_ms
 from actors.runtime.entropy import session_entropy
 from actors.runtime.garbage import few_collections
 from actors.runtime.stall import StallWatch
-from actors.spec import SessionResult, SessionSpec
+from actors.spec import ReplayInterrupted, SessionResult, SessionSpec
 from actors.state_file import StateFile
 from actors.stopwatch import Stopwatch
 from actors.turns import Session, SessionError
@@ -70,9 +70,9 @@ def run_replay(spec: SessionSpec, *, on_progress: Progress | None = None) -> Ses
     Run history through the actors as fast as it goes and return what became of it.
 
     The folder of ``spec`` holds all artifacts when this returns, or when it raises: a feed's
-    refusal of its input (``FeedError``) and ``KeyboardInterrupt`` end the session properly
-    before they go on to the caller. Raises ``SessionError`` or ``EmptyFeed`` before anything
-    is written.
+    refusal of its input (``FeedError``) and ``KeyboardInterrupt``, then ``ReplayInterrupted``, end
+    the session properly before they go on to the caller. Raises ``SessionError`` or ``EmptyFeed``
+    before anything is written.
     """
     fingerprints = spec.feed.fingerprints()
     session_id = spec.session_id or simulation_session_id(spec.config, fingerprints, spec.seed)
@@ -105,6 +105,8 @@ def _replayed(
     except BaseException:
         artifacts.abandon()
         raise
+    if isinstance(trouble, KeyboardInterrupt):
+        raise ReplayInterrupted(result) from trouble
     if trouble is not None:
         raise trouble
     return result
@@ -398,6 +400,7 @@ __all__ = [
     "EXIT_INPUT",
     "EXIT_INTERRUPTED",
     "EmptyFeed",
+    "ReplayInterrupted",
     "SessionError",
     "SessionResult",
     "SessionSpec",

@@ -89,3 +89,12 @@ class SessionResult:
     outcome: str
     summary: dict[str, Any]
     reason: str = ""
+
+
+class ReplayInterrupted(KeyboardInterrupt):
+    """Ctrl-C in the middle of a replay, which has ended in order: ``result`` is what there is."""
+
+    def __init__(self, result: SessionResult) -> None:
+        """Hand over what came of it."""
+        super().__init__()
+        self.result = result

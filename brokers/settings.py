@@ -66,6 +66,10 @@ class VenueUnavailable(ValueError):
     """The configuration asks for a venue that this version cannot reach."""
 
 
+class CredentialMissing(VenueUnavailable):
+    """Everything that the venue needs is there, but for credentials."""
+
+
 class Adapter(StrEnum):
     """Ways to a venue."""
 
@@ -229,7 +233,7 @@ class VenueSettings(BaseModel):
         """
         Return how the virtual exchange is reached.
 
-        Raises ``VenueUnavailable`` without its address or its key.
+        Raises ``VenueUnavailable`` without its address, ``CredentialMissing`` without its key.
         """
         assert self.adapter is Adapter.VIRTUAL, "only a virtual exchange has this address"
         if self.url is None:
@@ -239,7 +243,7 @@ class VenueSettings(BaseModel):
             )
         key = self.credentials.api_key
         if key is None or not key.get_secret_value():
-            raise VenueUnavailable(
+            raise CredentialMissing(
                 "[venue.credentials] api_key: found none, expected the exchange's key, from the "
                 "environment (TIDEGATE_VENUE__CREDENTIALS__API_KEY) or a private file"
             )
@@ -336,7 +340,8 @@ class VenueSettings(BaseModel):
         """
         Return how Alpaca is reached: the paper account, unless ``live``.
 
-        Raises ``VenueUnavailable`` without the package, or with what Alpaca does not have.
+        Raises ``VenueUnavailable`` without the package, or with what Alpaca does not have;
+        ``CredentialMissing``, which names all of them, where nothing else is wrong.
         """
         assert self.adapter is Adapter.ALPACA, "only Alpaca has this address"
         if find_spec("alpaca") is None:
@@ -354,18 +359,20 @@ class VenueSettings(BaseModel):
                 f"[venue] loopback_ca: found {self.loopback_ca}, and no loopback_port: expected "
                 "both for a rehearsal, none for Alpaca itself"
             )
-        for name in ("api_key", "secret"):
-            given = getattr(self.credentials, name)
-            if given is None or not given.get_secret_value():
-                raise VenueUnavailable(
-                    f"[venue.credentials] {name}: found none, expected the {name} of Alpaca's "
-                    f"{'live' if live else 'paper'} account, from the environment "
-                    f"(TIDEGATE_VENUE__CREDENTIALS__{name.upper()}) or a private file"
-                )
+        secrets = self._secrets()
+        if missing := [name for name in ("api_key", "secret") if not secrets.get(name)]:
+            variables = ", ".join(
+                f"TIDEGATE_VENUE__CREDENTIALS__{name.upper()}" for name in missing
+            )
+            raise CredentialMissing(
+                f"[venue.credentials] {', '.join(missing)}: found none, expected what Alpaca's "
+                f"{'live' if live else 'paper'} account has, from the environment ({variables}) or "
+                "a private file"
+            )
         return CcxtAddress(
             "alpaca",
             self.account,
-            self._secrets(),
+            secrets,
             options={**self.alpaca.model_dump(), "paper": not live},
             loopback_port=self.loopback_port,
             loopback_ca=self.loopback_ca,

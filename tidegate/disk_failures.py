@@ -37,12 +37,17 @@ def disk_failures() -> Iterator[None]:
         raise DiskFailed(told) from error
 
 
+def unfinished(error: FilesUnfinished) -> str:
+    """Say which files were not written, whatever the cause, and what makes them."""
+    again = "`tidegate trade --resume` makes them" if error.journal_is_whole else "run it again"
+    return f"{error}; {again} once that is mended"
+
+
 def _told(error: BaseException) -> str | None:
     """Return what to say of ``error``, ``None`` if it is none of a disk."""
     for each in _leaves(error):
         if isinstance(each, FilesUnfinished):
-            # Said for every cause: that the truth is whole matters whatever the files lack.
-            return f"{each}; `tidegate trade --resume` makes them once that is mended"
+            return unfinished(each)
         if isinstance(each, JournalFailed) and _is_disk(each.__cause__):
             return (
                 f"the session is stopped, for the disk took no more: {each}; no order left "

@@ -77,12 +77,14 @@ def alpaca_reach_of(venue: VenueSettings, *, live: bool) -> AlpacaReach:
     from feeds.alpaca.reach import AlpacaReach
 
     given = given_credentials(venue)
-    for name in ("api_key", "secret"):
-        if not given.get(name):
-            raise ConfigError(
-                f"venue.credentials.{name}: found none, and Alpaca gives no market data without; "
-                f"expected it from the environment ({VARIABLE}{name.upper()}) or a private file"
-            )
+    problems = [
+        f"venue.credentials.{name}: found none, and Alpaca gives no market data without; "
+        f"expected it from the environment ({VARIABLE}{name.upper()}) or a private file"
+        for name in ("api_key", "secret")
+        if not given.get(name)
+    ]
+    if problems:
+        raise ConfigError(*problems)
     return AlpacaReach(
         given["api_key"],
         given["secret"],

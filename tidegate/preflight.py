@@ -15,7 +15,7 @@ from typing import Any, Final
 from actors.risk import GUARDS, GuardSpec, RiskLimits
 from actors.risk.defaults import LIVE_NEEDS
 from brokers.findings import Finding, failed, passed, warned
-from brokers.settings import VenueUnavailable
+from brokers.settings import CredentialMissing, VenueUnavailable
 from feeds.contract import BarFeed, LiveFeed
 from feeds.errors import FeedError
 from feeds.timeframe import format_timeframe
@@ -121,12 +121,19 @@ def _lease(configuration: Configuration) -> Iterator[Finding]:
 
 
 def _parts(configuration: Configuration, *, asks: bool, goes_on: bool) -> Iterator[Finding]:
-    """Yield a finding for each part of a session; the first that fails is the last."""
+    """
+    Yield a finding for each part of a session; the first that fails is the last.
+
+    Credentials that are missing have been told of by their names: what needs them is left out.
+    """
+    venue, source = configuration.settings.venue, configuration.settings.feed.source
     subject = "venue"
     try:
-        configuration.settings.venue.engine_config("")
-        broker_of(configuration.settings)
-        yield Finding("ok", subject, configuration.settings.venue.adapter.value)
+        venue.engine_config("")
+        if has_keys := _has_its_keys(configuration):
+            yield Finding("ok", subject, venue.adapter.value)
+        elif source == venue.adapter.value:
+            return  # the data needs the same
         subject = "feed"
         feed = feed_of(configuration)
         yield Finding("ok", subject, _described_feed(feed))
@@ -154,7 +161,7 @@ def _parts(configuration: Configuration, *, asks: bool, goes_on: bool) -> Iterat
             cleared = clearance.clearance_of(configuration, clearance.subject_of(configuration))
             for status, about, detail in clearance.findings(cleared):
                 yield Finding(status, about, detail)
-        if asks:
+        if asks and has_keys:
             subject = "venue"
             yield from venue_findings(configuration, instruments, goes_on=goes_on)
     except (
@@ -166,6 +173,15 @@ def _parts(configuration: Configuration, *, asks: bool, goes_on: bool) -> Iterat
         Wanting,
     ) as error:
         yield Finding("fail", subject, str(error))
+
+
+def _has_its_keys(configuration: Configuration) -> bool:
+    """Return whether the venue can be entered, ``False`` where that takes only credentials."""
+    try:
+        broker_of(configuration.settings)
+    except CredentialMissing:
+        return False
+    return True
 
 
 def _universe(universe: Universe, configuration: Configuration) -> Iterator[Finding]:

@@ -10,17 +10,28 @@ from typing import Any
 
 import structlog
 
+from actors.artifacts import FilesUnfinished
 from actors.opening import AccountUnexplained
+from actors.outcomes import INTERRUPTED
 from actors.runtime.clock import wall_ms
-from actors.session import EmptyFeed, SessionError, SessionResult, SessionSpec, run_replay
+from actors.session import (
+    EmptyFeed,
+    ReplayInterrupted,
+    SessionError,
+    SessionResult,
+    SessionSpec,
+    run_replay,
+)
 from brokers.contract import VenueUnreachable
 from brokers.settings import ELSEWHERE
 from feeds.history import VenueRefused, VenueTrouble
 from feeds.timeframe import format_timeframe
 from strategies.loader import StrategyLoadError
+from tidegate.aside import say_aside
 from tidegate.compose import Parts, broker_of, compose
 from tidegate.config import Configuration
-from tidegate.exits import Exit, StartRefused, UsageRefused
+from tidegate.disk_failures import unfinished
+from tidegate.exits import DiskFailed, Exit, StartRefused, UsageRefused
 from tidegate.features import features_of
 from tidegate.front import current
 from tidegate.going_live import announce_admission
@@ -53,8 +64,16 @@ def replay_session(
         spec = session_spec(configuration, parts, log, out=out, events=events)
         announce(spec)
         with progress_bar("replay") as on_progress, input_errors():
-            result = run_replay(spec, on_progress=on_progress)
-    return say(result, as_json=as_json)
+            try:
+                result = run_replay(spec, on_progress=on_progress)
+            except ReplayInterrupted as interrupted:
+                result = interrupted.result
+            except FilesUnfinished as error:
+                raise DiskFailed(unfinished(error)) from error
+    code = say(result, as_json=as_json)
+    if result.outcome == INTERRUPTED:
+        say_aside("tidegate: interrupted\n")
+    return code
 
 
 def say(result: SessionResult, *, as_json: bool) -> int:

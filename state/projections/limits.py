@@ -90,8 +90,24 @@ ABANDON_S = 30.0
 """How long a process of projections that nobody needs any more may take to end by itself: it closes
 its files. Past it it is stuck, and is ended; the next start makes the files anew."""
 
-FINISH_TIMEOUT_S = 120.0
-"""How long the projections' process may take to end once it has answered: it is done by then."""
+KILLED_S = 5.0
+"""How long a process of projections may take to be gone once it was ended. Past it a disk has it,
+and it is left: whoever waited for that disk would wait as long."""
+
+STILL_S = 120.0
+"""How long the projections' process may do nothing at all while the session waits for its files: a
+disk that takes longer for one write is taken for one that does not answer. What it takes while it
+works has no bound: that grows with the session."""
+
+LOOK_S = 0.5
+"""How often whoever waits for the projections' process looks whether it has moved."""
+
+WORK_S = 0.001
+"""Time of a processor that is work: more than what it costs to look, less than one batch takes."""
+
+WORKS_S = 5.0
+"""How often the projections' process says that it has worked since it last said so: much more often
+than ``STILL_S``, and seldom enough to cost nothing."""
 
 AHEAD_BYTES = 64 << 20
 """Lines that the projections' process holds while it reads the journal: what a session writes in

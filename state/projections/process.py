@@ -9,6 +9,10 @@ A simulation waits where the queue is full: nothing of it is on a disk, and it h
 session waits for nobody who only writes down: what finds no room is in its journal already, and as
 soon as there is room again one order stands for all of it: to read it there. So a process that is
 slow, or does not move at all, costs neither time nor memory, and no line is ever missing.
+
+At the end everybody waits for the files, for as long as the process works on them: that may be long
+after a fast session, or where it was behind. It says so itself, every few seconds in which it did
+work. One that has stopped saying so is ended, or left where not even that helps: a disk has it.
 """
 
 from __future__ import annotations
@@ -19,7 +23,8 @@ import queue
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -30,21 +35,28 @@ from state.journal.errors import JournalDamaged, JournalFailed
 from state.projections.limits import (
     ABANDON_S,
     BEHIND_ENTRIES_TOLD,
-    FINISH_TIMEOUT_S,
+    KILLED_S,
+    LOOK_S,
     PIPE_BATCHES,
+    STILL_S,
 )
 from state.projections.worker import (
     CATCH_UP,
     FACTS,
     LINES,
     PLAN,
+    WORKS,
     Answer,
     CatchUp,
     Plan,
     frame,
 )
 
+Step = Callable[[float], bool]
+"""Wait for something for so many seconds at most; return whether it has come."""
+
 ROOT = Path(__file__).resolve().parents[2]
+HEARD_BYTES = 1 << 16
 
 
 class ProjectionProcess:
@@ -88,7 +100,11 @@ class ProjectionProcess:
         self._known_to = 0  # ... and the last one that it should have
         self._told = False
         self._failure: JournalFailed | None = None
-        self._answered: bytes | None = None
+        self._moves = 0
+        """Counts what the process took and what it said: while it grows the process works."""
+        self._heard = bytearray()
+        self._hearing = threading.Thread(target=self._hear, name="projections-say", daemon=True)
+        self._hearing.start()
         self._thread = threading.Thread(target=self._pump, name="projections", daemon=True)
         self._thread.start()
 
@@ -136,16 +152,26 @@ class ProjectionProcess:
         """Do nothing yet: the facts are still to come."""
 
     def finish(self, facts: Mapping[str, object]) -> Answer:
-        """Hand over the facts, wait for the files and return the answer."""
+        """
+        Hand over the facts, wait for the files and return the answer.
+
+        Waits for as long as the process works; one that has not for ``STILL_S`` is ended, and
+        that is ``JournalFailed`` like everything that keeps the files from being written.
+        """
+        steps: list[Step] = []
         if self._durable is not None and self._given_to is not None:
-            self._frames.put(self._order(self._durable, self._given_to))
+            steps.append(partial(self._takes, self._order(self._durable, self._given_to)))
             self._goes_on()
-        self._frames.put(frame(FACTS, msgspec.json.encode(facts)))
-        self._end_input()
-        content = self._answer()
-        status = self._process.wait(timeout=FINISH_TIMEOUT_S)
+        steps.append(partial(self._takes, frame(FACTS, msgspec.json.encode(facts))))
+        if not self._in_time(steps + self._end(), STILL_S, while_it_moves=True):
+            self._process.kill()
+            raise JournalFailed(
+                "the process that writes events, tables and reports did nothing for "
+                f"{STILL_S:g} s, and was ended"
+            )
+        status = self._process.wait()
         try:
-            answer = msgspec.json.decode(content, type=Answer)
+            answer = msgspec.json.decode(self._heard, type=Answer)
         except msgspec.DecodeError as error:
             raise JournalFailed(
                 f"the projections' process ended with status {status} and no answer"
@@ -158,33 +184,72 @@ class ProjectionProcess:
         """
         Let the process close its files without facts, and wait for it; never raises.
 
-        One that does not move is ended. May be called after a ``finish`` that failed.
+        One that takes too long is ended, and one that cannot even be ended is left alone. May be
+        called after a ``finish`` that failed.
         """
-        patience = threading.Timer(ABANDON_S, self._process.kill)  # seam: a process of ours
-        patience.daemon = True
-        patience.start()
+        if self._in_time(self._end(), ABANDON_S):
+            return
+        self._process.kill()
+        if not self._in_time(self._end(), KILLED_S):
+            structlog.get_logger("journal").warning("projections_left", pid=self._process.pid)
+
+    # -- waiting for it
+
+    def _in_time(
+        self, steps: Sequence[Step], most_s: float, *, while_it_moves: bool = False
+    ) -> bool:
+        """
+        Take the steps; return whether all were over within ``most_s``, or since it last moved.
+
+        What was waited is counted, not read off a clock: a machine that slept has not waited.
+        """
+        waited_s, seen = 0.0, self._moves
+        for is_over in steps:
+            while not is_over(LOOK_S):
+                waited_s += LOOK_S
+                if while_it_moves and self._moves != seen:
+                    waited_s, seen = 0.0, self._moves
+                if waited_s >= most_s:
+                    return False
+        return True
+
+    def _end(self) -> list[Step]:
+        """Return the steps to its end: no more input, its answer or none, and its exit."""
+        return [self._has_read, self._has_said, self._has_ended]
+
+    def _takes(self, item: bytes | None, within_s: float) -> bool:
         try:
-            self._let_go()
-        finally:
-            patience.cancel()
+            self._frames.put(item, timeout=within_s)
+        except queue.Full:
+            return False
+        return True
 
-    def _let_go(self) -> None:
-        self._end_input()
-        self._answer()
-        self._process.wait()
+    def _has_read(self, within_s: float) -> bool:
+        if self._thread.is_alive() and self._takes(None, within_s):
+            self._thread.join(within_s)
+        return not self._thread.is_alive()
 
-    def _end_input(self) -> None:
-        if self._thread.is_alive():
-            self._frames.put(None)
-            self._thread.join()
+    def _has_said(self, within_s: float) -> bool:
+        self._hearing.join(within_s)
+        return not self._hearing.is_alive()
 
-    def _answer(self) -> bytes:
-        """Wait for the process's one answer, or its end without one."""
-        if self._answered is None:
-            assert self._process.stdout is not None, "the process was started with a pipe"
-            self._answered = self._process.stdout.read()
-            self._process.stdout.close()
-        return self._answered
+    def _has_ended(self, within_s: float) -> bool:
+        try:
+            self._process.wait(timeout=within_s)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
+
+    # -- the two ends of the pipes
+
+    def _hear(self) -> None:
+        """Take what it says: now and then that it works, and at the end its one answer."""
+        pipe = self._process.stdout
+        assert pipe is not None, "the process was started with a pipe"
+        while said := os.read(pipe.fileno(), HEARD_BYTES):
+            self._heard += said.lstrip(WORKS) if not self._heard else said
+            self._moves += 1
+        pipe.close()
 
     def _pump(self) -> None:
         pipe = self._process.stdin
@@ -193,6 +258,7 @@ class ProjectionProcess:
         try:
             while (item := self._frames.get()) is not None:
                 pipe.write(item)
+                self._moves += 1
             is_over = True
             pipe.close()  # what it had room for is written only now
         except OSError as error:
@@ -204,8 +270,9 @@ class ProjectionProcess:
 
     def _why(self, error: OSError) -> JournalFailed:
         """Return what the process said before it went; of a pipe that broke nobody learns it."""
+        self._hearing.join()
         try:
-            answer = msgspec.json.decode(self._answer(), type=Answer)
+            answer = msgspec.json.decode(self._heard, type=Answer)
         except msgspec.DecodeError:
             return JournalFailed(f"the projections' process is gone: {error}")
         return _failure(answer)

@@ -6,7 +6,8 @@ It reads frames from its standard input: one byte that says what it is, four byt
 of its journal first (``CatchUp``); then batches of journal lines, and instead of those for which
 there was no room what to read of the journal for them; at the end the runner's facts, answered on
 standard output with the summary. Input that ends without facts means that the session died:
-everything is closed and nothing is answered.
+everything is closed and nothing is answered. Before the answer it says there now and then that it
+works, for whoever waits for it.
 
 The files are functions of the journal's lines alone, which is why another process can write
 them: nothing here can block, slow or break the trading path.
@@ -20,6 +21,7 @@ import hashlib
 import os
 import sys
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
@@ -36,7 +38,7 @@ from state.journal.reader import read_lines
 from state.manifest import file_sha256
 from state.ndjson import NdjsonSink
 from state.projections.artifacts import CsvArtifacts
-from state.projections.limits import AHEAD_BYTES, REBUILD_BATCH
+from state.projections.limits import AHEAD_BYTES, REBUILD_BATCH, WORK_S, WORKS_S
 from state.projections.session_html import write_session_html
 from state.projections.session_md import write_session_md
 from state.projections.summary import summary_json
@@ -44,6 +46,8 @@ from state.projections.tally import SummaryProjection
 
 PLAN, CATCH_UP, LINES, FACTS = b"P", b"C", b"L", b"F"
 HEADER = 5
+WORKS = b"\n"
+"""Says on the way back, before the answer, that it has worked since it last said so."""
 
 EXIT_DONE = 0
 EXIT_ABANDONED = 1
@@ -255,11 +259,42 @@ def _write(stream: BinaryIO, plan: Plan) -> Answer | None:
     return Answer(summary_json(numbers), sums)
 
 
+@contextmanager
+def _saying_that_it_works() -> Iterator[None]:
+    """
+    Say ``WORKS`` every few seconds in which this process has used a processor; not for this alone.
+
+    That is what a process which is stopped, or waits for a disk, does not; and what one that works
+    does in whatever part of its work it is.
+    """
+    is_over = threading.Event()
+    thread = threading.Thread(target=_say, args=(is_over,), name="works", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        is_over.set()
+        thread.join()  # the answer is not to be interrupted
+
+
+def _say(is_over: threading.Event) -> None:
+    told_s = 0.0
+    with suppress(OSError):  # nobody hears it any more
+        while not is_over.wait(WORKS_S):
+            mine_s = time.thread_time()
+            worked_s = time.process_time() - mine_s  # seam: what was done, and no time of day
+            if worked_s - told_s >= WORK_S:
+                told_s = worked_s
+                sys.stdout.buffer.write(WORKS)
+                sys.stdout.buffer.flush()
+
+
 def main() -> int:
     """Run the worker on standard input and output."""
     gc.disable()  # what it keeps it keeps to the end, and messages form no cycles
     try:
-        answer = work(sys.stdin.buffer)
+        with _saying_that_it_works():
+            answer = work(sys.stdin.buffer)
     except Exception as error:  # noqa: BLE001 - reported to the session, which must know
         number = (error.errno or 0) if isinstance(error, OSError) else 0
         told = f"{type(error).__name__}: {error}"

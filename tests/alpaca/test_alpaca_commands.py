@@ -186,6 +186,51 @@ async def test_a_missing_credential_says_what_to_set(name: str, tmp_path: Path) 
     assert f"TIDEGATE_VENUE__CREDENTIALS__{name.upper()}" in result.output
 
 
+KEY, SECRET = "venue.credentials.api_key", "venue.credentials.secret"
+
+
+def variable(subject: str) -> str:
+    """Return by what the environment gives a credential."""
+    return f"TIDEGATE_VENUE__CREDENTIALS__{subject.rpartition('.')[2].upper()}"
+
+
+@pytest.mark.parametrize("missing", [[KEY], [SECRET], [KEY, SECRET]], ids=["key", "secret", "both"])
+@pytest.mark.parametrize("source", ["synthetic", "alpaca"])
+@pytest.mark.parametrize("options", [[], ["--venue"]], ids=["dry", "asked"])
+async def test_a_check_tells_of_each_missing_credential_once(
+    missing: list[str], source: str, options: list[str], tmp_path: Path
+) -> None:
+    """By its name and its variable, also where the data needs it too; the rest is looked at."""
+    async with standing(tmp_path) as exchange:
+        given = {"TIDEGATE_FEED__SOURCE": source, **{variable(each): "" for each in missing}}
+        result = await run(exchange, "check", "--json", *options, **given)
+
+        assert not exchange.server.hits
+    rows = json.loads(result.stdout)["checks"]
+    failed = [(row["subject"], row["detail"]) for row in rows if row["status"] == "fail"]
+
+    assert missing == [subject for subject, _ in failed]
+    assert all(variable(subject) in detail for subject, detail in failed)
+    if source == "synthetic":
+        assert {"feed", "strategies", "instruments"} <= {row["subject"] for row in rows}
+
+
+@pytest.mark.parametrize("adapter", ["alpaca", "paper"])
+async def test_a_start_names_both_credentials_where_both_are_missing(
+    adapter: str, tmp_path: Path
+) -> None:
+    """For the account, and for market data alone: nobody sets one to hear of the other then."""
+    async with standing(tmp_path) as exchange:
+        given = {"TIDEGATE_FEED__SOURCE": "alpaca", "TIDEGATE_VENUE__ADAPTER": adapter}
+        given |= {variable(each): "" for each in (KEY, SECRET)}
+        result = await run(exchange, "trade", **given)
+
+        assert not exchange.server.hits
+    assert 2 == result.exit_code, result.output
+    assert variable(KEY) in result.output
+    assert variable(SECRET) in result.output
+
+
 async def test_a_real_key_is_refused_in_tests(tmp_path: Path) -> None:
     """Without a pin it could reach an account: by key and origin, and never its value."""
     async with standing(tmp_path) as exchange:

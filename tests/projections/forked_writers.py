@@ -80,7 +80,9 @@ class ForkedWriter:
 
 def use() -> None:
     """Let sessions in this process have their projections written by forks."""
-    vars(process)["subprocess"] = SimpleNamespace(PIPE=subprocess.PIPE, Popen=ForkedWriter)
+    vars(process)["subprocess"] = SimpleNamespace(
+        PIPE=subprocess.PIPE, Popen=ForkedWriter, TimeoutExpired=subprocess.TimeoutExpired
+    )
 
 
 def _started() -> socket.socket:

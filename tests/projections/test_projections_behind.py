@@ -5,17 +5,21 @@ from __future__ import annotations
 import fcntl
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from session_makers import story
 from structlog.testing import capture_logs
 
-from state.journal import encode_lines
+from state.journal import JournalFailed, encode_lines
 from state.journal.bulk import SqliteSink
 from state.journal.entry import Entry
 from state.projections import process
@@ -146,6 +150,116 @@ def test_a_process_that_stays_behind_is_told_of_once(
 
     assert ["projections_behind"] == [line["event"] for line in said]
     assert ["projections_go_on"] == [line["event"] for line in later]
+
+
+def in_time(act: Callable[[], object]) -> BaseException | None:
+    """Return what ``act`` raises; fail where it is not over in time."""
+    ends: list[BaseException | None] = []
+
+    def run() -> None:
+        try:
+            act()
+        except JournalFailed as failed:
+            ends.append(failed)
+        else:
+            ends.append(None)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(AT_ONCE_S)
+    assert ends, "it waits without end"
+    return ends[0]
+
+
+@pytest.mark.parametrize("behind", [False, True], ids=["in time", "behind"])
+def test_the_end_does_not_wait_for_a_process_that_does_not_move(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, behind: bool
+) -> None:
+    """Stopped with everything it needs in its pipe, or with a queue before it that is full."""
+    monkeypatch.setattr(process, "STILL_S", 1.0)
+    monkeypatch.setattr(process, "LOOK_S", 0.1)
+    out = tmp_path / "out"
+    writer = ProjectionProcess(out, journal=False, durable=durable(out))
+    with stopped(writer):
+        if behind:
+            assert write_each(writer, ENTRIES[fill(writer, ENTRIES) :])
+            assert writer._given_to is not None
+        failed = in_time(lambda: writer.finish({}))
+
+    assert "did nothing for 1 s, and was ended" in str(failed)
+    assert -signal.SIGKILL == writer._process.wait()
+    writer.abandon()
+
+
+WORKING = """
+import sys, time
+from state.projections import worker
+
+def work(stream):
+    while worker.read_frame(stream) is not None:
+        pass
+    while time.process_time() < 4:
+        pass
+    return worker.Answer({}, {})
+
+worker.WORKS_S, worker.work = float(sys.argv[1]), work
+sys.exit(worker.main())
+"""
+"""A worker with several seconds of work at its end, in one piece."""
+
+
+def working(says_every_s: float) -> SimpleNamespace:
+    """Return what starts it in place of the worker."""
+
+    def start(_command: object, **options: Any) -> subprocess.Popen[bytes]:
+        return subprocess.Popen([sys.executable, "-c", WORKING, str(says_every_s)], **options)
+
+    return SimpleNamespace(
+        PIPE=subprocess.PIPE, Popen=start, TimeoutExpired=subprocess.TimeoutExpired
+    )
+
+
+def test_the_end_waits_for_a_process_that_works_however_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    What is done at the end of a long session takes longer than one that does nothing is waited for.
+
+    The ablation: one that did not say that it works would be ended.
+    """
+    monkeypatch.setattr(process, "STILL_S", 1.5)
+    monkeypatch.setattr(process, "LOOK_S", 0.1)
+    monkeypatch.setitem(vars(process), "subprocess", working(0.05))
+    writer = ProjectionProcess(tmp_path, journal=False)
+    while writer._moves < 2:  # it has taken its plan, and worked: it has started
+        NEVER.wait(0.01)
+    assert Answer({}, {}) == writer.finish({})
+
+    monkeypatch.setitem(vars(process), "subprocess", working(3_600))
+    silent = ProjectionProcess(tmp_path, journal=False)
+    with pytest.raises(JournalFailed, match="did nothing"):
+        silent.finish({})
+    silent.abandon()
+
+
+def test_a_process_that_cannot_be_ended_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that does not answer has it: no signal reaches it there."""
+    for name in ("STILL_S", "ABANDON_S", "KILLED_S"):
+        monkeypatch.setattr(process, name, 0.4)
+    monkeypatch.setattr(process, "LOOK_S", 0.1)
+    out = tmp_path / "out"
+    writer = ProjectionProcess(out, journal=False, durable=durable(out))
+    with stopped(writer), capture_logs() as said:
+        kill = writer._process.kill
+        monkeypatch.setattr(writer._process, "kill", lambda: None)
+        assert isinstance(in_time(lambda: writer.finish({})), JournalFailed)
+        assert in_time(writer.abandon) is None
+        kill()
+
+    assert ["projections_left"] == [line["event"] for line in said]
+    assert -signal.SIGKILL == writer._process.wait()
 
 
 def test_a_process_that_does_not_move_is_ended_where_nobody_needs_it(

@@ -214,3 +214,53 @@ def test_a_strategy_is_told_the_least_order_before_its_start_and_when_it_changes
 
     assert [(BTC, Decimal("0.01"))] == [(m.symbol, m.min_quantity) for m in one.minimums]
     assert Decimal("0.01") == one.desk.minimums[BTC].min_quantity
+
+
+class Growing(Braked):
+    """Opens at every bar twice as much as at the bar before."""
+
+    size = staticmethod(lambda n: Decimal("0.01") * 2**n)
+
+
+def asks_for(quantity: str | None, notional: str | None = None) -> Callable[[World], object]:
+    """Return an act: the venue asks for another least order."""
+    least = [None if each is None else Decimal(each) for each in (quantity, notional)]
+
+    def act(world: World) -> None:
+        world.session.change_minimum(MinimumOrder(BTC, world.assembly.clock.now, *least))
+
+    return act
+
+
+@both
+def test_the_venues_least_order_never_makes_the_users_own_any_smaller(queued: bool) -> None:
+    """
+    Each for itself the stricter of both holds, for Risk and for what the strategy is told.
+
+    A venue that asks for more and then for less again leads back to the user's own.
+    """
+    made: list[Braked] = []
+
+    def make(desk: Desk, params: StrategyParams) -> Braked:
+        made.append(Growing(desk, params))
+        return made[-1]
+
+    spec = StrategySpec("one", make, StrategyParams(), (BTC,))
+    rules = instruments_of((BTC,), min_quantity=Decimal("0.05"))
+    world = make_world({BTC: flat(BTC, 7)}, spec, instruments=rules, queued=queued)
+    world.before_turn(2, asks_for("0.02"))  # 0.04 is asked for
+    world.before_turn(3, asks_for("0.1"))  # 0.08
+    world.before_turn(4, asks_for("0.02", "20"))  # 0.16, at 100
+    world.before_turn(5, asks_for(None)).run()  # 0.32
+    said = [
+        (each.verdict, *(cause.code.value for cause in each.causes))
+        for each in world.all(RiskDecision)
+    ]
+    (one,) = made
+
+    small, allowed = (Verdict.DENIED, "quantity_below_min"), (Verdict.APPROVED,)
+    worthless = (Verdict.DENIED, "notional_below_min")
+    assert [small, small, small, small, worthless, allowed, allowed] == said
+    assert ["0.05", "0.05", "0.1", "0.05", "0.05"] == [str(m.min_quantity) for m in one.minimums]
+    assert [None, None, None, Decimal(20), None] == [m.min_notional for m in one.minimums]
+    assert Decimal("0.05") == one.desk.minimums[BTC].min_quantity
