@@ -289,9 +289,9 @@ class VenueFeed:
         """Count and say what the venue leaves out of the time since an earlier session's bar."""
         step = self.timeframe_ms
         for symbol, bars in known.items():
-            for before, then in pairwise((after, *(bar.timestamp for bar in bars))):
-                if then - before > step:
-                    gap = Gap(before, then, (then - before) // step - 1)
+            for one, other in pairwise((after, *(bar.timestamp for bar in bars))):
+                if other - one > step:
+                    gap = Gap(one, other, (other - one) // step - 1)
                     self._closing.passed(symbol, gap)
 
     # -- streams
