@@ -201,6 +201,8 @@ class Capabilities:
     dead_man: CountdownCall | None
     remembers_ms: int
     """For how long an order that is over can still be asked for."""
+    dead_man_span_s: tuple[int, int] = (1, 3_600)
+    """Shortest and longest span that the venue's timer takes; the longest is at most ours."""
     builder_fee: bool = False
     """ccxt adds a fee of its own to this venue's orders unless it is kept from it."""
     cancel_all: CancelAll = CancelAll.ONE_BY_ONE
