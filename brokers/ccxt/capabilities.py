@@ -112,6 +112,7 @@ BINANCEUSDM: Final = Capabilities(
         create=1,
         cancel=1,
         read=5,
+        timer=10,
         used_header="X-MBX-USED-WEIGHT-1M",
         order_limits=(
             OrderLimit(300, 10.0, "X-MBX-ORDER-COUNT-10S"),

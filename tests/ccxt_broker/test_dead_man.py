@@ -108,9 +108,9 @@ async def test_a_start_that_takes_longer_than_the_timer_loses_no_order(tmp_path:
 
 
 @asynccontextmanager
-async def connected(exchange: Exchange) -> AsyncIterator[CcxtBroker]:
+async def connected(exchange: Exchange, clock: VenueClock = HASTE) -> AsyncIterator[CcxtBroker]:
     """Have a broker connected that wants the timer, and does not run."""
-    broker = CcxtBroker(address(exchange, dead_man_s=60), HASTE, (BTC,))
+    broker = CcxtBroker(address(exchange, dead_man_s=60), clock, (BTC,))
     broker.bind(lambda _news: None)
     await broker.connect()
     try:
@@ -181,3 +181,22 @@ async def test_a_start_that_is_refused_leaves_no_timer_behind(
             await run_paper(spec, speed=240, inbox=Inbox())
 
         assert {} == exchange.server.book.countdowns
+
+
+async def test_putting_the_timer_off_is_counted_as_the_venue_counts_it(tmp_path: Path) -> None:
+    """
+    Ten for each symbol at Binance: counted as one it would come on top of all that is planned.
+
+    By our own count: the venue's would be heard of after the request that was too many.
+    """
+    async with opened(tmp_path) as exchange:
+        await exchange.server.show(BTC, [bar(0)])
+        async with connected(exchange, CLOCK) as broker:
+            calls = broker._at.calls
+            weights = replace(calls.row.weights, used_header="")
+            calls.row = replace(calls.row, weights=weights)
+            before = calls.lanes.allowance.used(monotonic_s())
+            await calls.count_down([BTC], 60_000)
+            after = calls.lanes.allowance.used(monotonic_s())
+
+    assert 10 == after - before
