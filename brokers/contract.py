@@ -216,8 +216,8 @@ class KeepsAlive(Protocol):
     """
     A broker whose venue acts by itself once it has not heard from us for a while.
 
-    From ``connect`` on it may, so from then on one of ``keep_alive`` and ``run``, which does the
-    same, goes on for as long as anything is awaited.
+    From ``connect`` on it may: until ``run``, which does the same, ``keep_alive`` goes on beside
+    whatever is awaited.
     """
 
     async def keep_alive(self) -> None:
