@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import anyio
 
 if TYPE_CHECKING:
     from actors.runtime import Cell
     from actors.turns import Session
+
+T = TypeVar("T")
 
 IN_A_TURN: Final = "kill"
 """Why the clock is read in the middle of a turn: a kill looks on."""
@@ -44,19 +46,24 @@ def keep_killing(session: Session, upto: int) -> None:
 
 
 async def beside(
-    run: Callable[[], Coroutine[Any, Any, None]], work: Callable[[], Coroutine[Any, Any, None]]
-) -> None:
-    """Have ``work`` done while ``run`` goes on; an error leaves as it is and not as a group's."""
+    run: Callable[[], Coroutine[Any, Any, None]], work: Callable[[], Coroutine[Any, Any, T]]
+) -> T:
+    """
+    Have ``work`` done while ``run`` goes on, and return what comes of it.
+
+    An error leaves as it is and not as a group's.
+    """
     failed: Exception | None = None
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(run)
         try:
-            await work()
+            found = await work()
         except Exception as error:  # noqa: BLE001 - raised below
             failed = error
         tasks.cancel_scope.cancel()
     if failed is not None:
         raise failed
+    return found
 
 
 def leave_behind(session: Session) -> None:

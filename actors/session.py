@@ -21,6 +21,7 @@ import structlog
 from actors.artifacts import JOURNAL, Artifacts, FilesUnfinished, nothing_half_begun
 from actors.assembly import StrategySpec
 from actors.beginning import Begins, EmptyFeed, anew, folder_of, going_on, lease_of, opened_feed
+from actors.driving import beside
 from actors.execution import LastLook
 from actors.health import MachineVitals
 from actors.inbox import Inbox
@@ -48,7 +49,7 @@ from actors.state_file import StateFile
 from actors.stopwatch import Stopwatch
 from actors.turns import Session, SessionError
 from actors.unpaced import drive
-from brokers.contract import Remote, StepsAside
+from brokers.contract import KeepsAlive, Remote, StepsAside
 from feeds.contract import Group, LiveFeed
 from feeds.errors import FeedError
 from messages import Adoption
@@ -267,7 +268,10 @@ async def _found(session: Session, remote: Remote, driven: _Driven) -> tuple[Ado
     session.witness.look_again(LastLook(core.board, holds, session.spec.feed.timeframe_ms))
     session.witness.tell_market(core.board.mark)
     await set_up(remote)
-    return await explain(session, session.witness)
+    explained = partial(explain, session, session.witness)
+    if isinstance(remote, KeepsAlive):
+        return await beside(remote.keep_alive, explained)
+    return await explained()
 
 
 async def _journal(

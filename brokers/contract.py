@@ -212,6 +212,19 @@ class SetsUp(Protocol):
 
 
 @runtime_checkable
+class KeepsAlive(Protocol):
+    """
+    A broker whose venue acts by itself once it has not heard from us for a while.
+
+    From ``connect`` on it may: until ``run``, which does the same, ``keep_alive`` goes on beside
+    whatever is awaited.
+    """
+
+    async def keep_alive(self) -> None:
+        """Let the venue hear from us, and do nothing else, until cancelled."""
+
+
+@runtime_checkable
 class StepsAside(Protocol):
     """
     A broker whose readings take time of the session's thread, and that has them step aside.

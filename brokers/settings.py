@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from enum import StrEnum
 from importlib.util import find_spec
+from math import ceil
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlsplit
@@ -20,6 +21,7 @@ from pydantic import (
 
 from brokers.alpaca.settings import AlpacaSettings
 from brokers.ccxt.address import CcxtAddress
+from brokers.ccxt.limits import DEAD_MAN_MIN_S, DEAD_MAN_TIMEOUTS
 from brokers.ib import REFUSAL as IB_REFUSAL
 from brokers.matching import EngineConfig
 from brokers.virtual.address import VenueAddress
@@ -149,7 +151,7 @@ class VenueSettings(BaseModel):
         ge=0,
         le=3_600,
         description="ccxt: the venue cancels every order, stops too, once it has not heard from us "
-        "for so long; 0: it does not",
+        "for so long; 0: it does not; else at least 10 and four times `timeout_s`",
     )
     allowance: float = Field(
         1.0,
@@ -288,6 +290,22 @@ class VenueSettings(BaseModel):
                 if name == "params" and key in CCXT_TABLES:
                     raise ValueError(f"{name}.{key}: has a table of its own, [venue.ccxt.{key}]")
         return tables
+
+    @property
+    def unfit_dead_man(self) -> str:
+        """
+        Return why the venue's timer would run out while we live; empty where it would not.
+
+        No field's own matter, and none of reading: what was recorded with it is still read, and an
+        emergency takes any.
+        """
+        least_s = max(DEAD_MAN_MIN_S, ceil(DEAD_MAN_TIMEOUTS * self.timeout_s))
+        if self.adapter is not Adapter.CCXT or not self.dead_man_s or self.dead_man_s >= least_s:
+            return ""
+        return (
+            f"found {self.dead_man_s}, expected 0 or at least {least_s}: {DEAD_MAN_MIN_S}, and "
+            f"{DEAD_MAN_TIMEOUTS} times venue.timeout_s, {self.timeout_s:g}"
+        )
 
     def ccxt_address(self) -> CcxtAddress:
         """

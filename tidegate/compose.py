@@ -82,7 +82,7 @@ class Parts:
 def compose(configuration: Configuration) -> Parts:
     """Return the parts that the configuration asks for, or raise one error for what is wrong."""
     settings = configuration.settings
-    if problems := not_in_force(configuration):
+    if problems := [*not_in_force(configuration), *untenable(configuration)]:
         raise ConfigError(*problems)
     feed = feed_of(configuration)
     limits = limits_of(settings)
@@ -155,6 +155,14 @@ def not_in_force(configuration: Configuration) -> list[str]:
         for key, why in NOT_IN_FORCE.items()
         if configuration.is_given(*key)
     ]
+
+
+def untenable(configuration: Configuration) -> list[str]:
+    """Return a problem for every value that no session can go by, though its field permits it."""
+    settings = configuration.settings
+    if settings.session.mode == SHADOW or not (why := settings.venue.unfit_dead_man):
+        return []
+    return [f"{configuration.origin('venue', 'dead_man_s')}: venue.dead_man_s: {why}"]
 
 
 def broker_of(settings: Settings) -> Callable[[MatchingEngine], SessionBroker]:

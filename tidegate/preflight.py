@@ -39,6 +39,7 @@ from tidegate.compose import (
     refuse_idle_budgets,
     single_currency,
     strategies_of,
+    untenable,
 )
 from tidegate.config import Configuration
 from tidegate.control.daemon import account_folder
@@ -79,7 +80,7 @@ def _findings(
     yield Finding("ok", "configuration", _files(configuration))
     yield from _mode(configuration)
     yield from _needed_for_live(configuration)
-    for problem in not_in_force(configuration):
+    for problem in (*not_in_force(configuration), *untenable(configuration)):
         yield Finding("fail", "configuration", problem)
     folder = Path(configuration.settings.session.dir)
     yield _folder(folder)

@@ -55,7 +55,7 @@ from brokers.ccxt.standing import Standing
 from brokers.ccxt.survey import Funding, Surveyor, TradeCount, fills_in
 from brokers.ccxt.timers import Timers
 from brokers.ccxt.translate import side_of
-from brokers.contract import News, Survey, VenueUnreachable
+from brokers.contract import News, Survey, VenueUnreachable, Word
 from messages import (
     Cause,
     MinimumOrder,
@@ -96,8 +96,8 @@ class CcxtBroker(OwnMarket):
         self._symbols = tuple(symbols)
         self._clock = clock
         self._deliver: Callable[[News], object] = _unbound
-        self.tell_least: Callable[[MinimumOrder], object] = _untold
-        self._tell_tool: Callable[[ToolReport], object] = _unwatched
+        self.tell_least: Callable[[MinimumOrder], object] = _unheard
+        self._tell_tool: Callable[[ToolReport], object] = _unheard
         self._client_of: Callable[..., CcxtClient] = CcxtClient
         self._jobs = Jobs(self._one_done, self._one_failed)
         self._checks: dict[str, float] = {}
@@ -280,16 +280,18 @@ class CcxtBroker(OwnMarket):
         if order is not None:
             await self._at.calls.cancel(order)
 
+    async def keep_alive(self) -> None:
+        """Put the venue's timer off, until cancelled: for whatever comes before ``run``."""
+        await self._at.timers.feed_dead_man()
+
     async def run(self) -> None:
         """Make the calls and hear the news, until cancelled."""
+        at = self._at
+        at_venue = (at.stream.read, at.stream.keep, at.timers.keep_time, at.rulebook.keep)
         async with anyio.create_task_group() as tasks:
             self._jobs.start(tasks, self.precedence)
-            tasks.start_soon(self._at.stream.read)
-            tasks.start_soon(self._at.stream.keep)
-            tasks.start_soon(self._keep_up)
-            tasks.start_soon(self._at.timers.keep_time)
-            tasks.start_soon(self._at.timers.feed_dead_man)
-            tasks.start_soon(self._at.rulebook.keep)
+            for each in (*at_venue, self._keep_up, self.keep_alive):
+                tasks.start_soon(each)
 
     @property
     def is_quiet(self) -> bool:
@@ -493,11 +495,7 @@ def _unbound(news: News) -> object:
     raise AssertionError(f"news before bind: {news}")
 
 
-def _unwatched(_report: ToolReport) -> object:
-    return None
-
-
-def _untold(_least: MinimumOrder) -> object:
+def _unheard(_word: Word) -> object:
     return None
 
 

@@ -422,15 +422,14 @@ class Calls:
         exchange = self.client.exchange
         found: Done[Any] | Failure = Done(None)
         if self.row.dead_man is CountdownCall.SCHEDULE and not span_ms:
-            return await self.once(Lane.REDUCE, 1, self._unschedule)
+            return await self.once(Lane.REDUCE, self.row.weights.timer, self._unschedule)
         if self.row.dead_man is not CountdownCall.BINANCE_FUTURES:
-            return await self.once(
-                Lane.REDUCE, 1, lambda: exchange.cancel_all_orders_after(span_ms)
-            )
+            after = partial(exchange.cancel_all_orders_after, span_ms)
+            return await self.once(Lane.REDUCE, self.row.weights.timer, after)
         for symbol in symbols:
             asked = {"symbol": exchange.market(symbol)["id"], "countdownTime": span_ms}
             ask = partial(exchange.fapiPrivatePostCountdownCancelAll, asked)
-            found = await self.once(Lane.REDUCE, 1, ask)
+            found = await self.once(Lane.REDUCE, self.row.weights.timer, ask)
             if not isinstance(found, Done):
                 return found
         return found

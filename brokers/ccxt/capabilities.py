@@ -112,6 +112,7 @@ BINANCEUSDM: Final = Capabilities(
         create=1,
         cancel=1,
         read=5,
+        timer=10,
         used_header="X-MBX-USED-WEIGHT-1M",
         order_limits=(
             OrderLimit(300, 10.0, "X-MBX-ORDER-COUNT-10S"),
@@ -274,6 +275,7 @@ OKX: Final = replace(
     orders_page=100,
     weights=Weights(60, 2.0),
     dead_man=CountdownCall.UNIFIED,
+    dead_man_span_s=(10, 120),
     remembers_ms=2 * HOUR_MS,
     cancel_all=CancelAll.ONE_BY_ONE,
     margin_mode_needs_leverage=True,
@@ -362,6 +364,7 @@ HYPERLIQUID: Final = Capabilities(
     triggers=LISTED,
     weights=Weights(1_200, 60.0, read=20),
     dead_man=CountdownCall.SCHEDULE,
+    dead_man_span_s=(5, 3_600),
     remembers_ms=2 * HOUR_MS,
     builder_fee=True,
     asks_by_post=frozenset({"info"}),
@@ -443,6 +446,7 @@ def _check(row: Capabilities) -> None:
     assert row.fill_source is not FillSource.STREAM or row.private_stream, row.venue
     assert row.reduce_only or not row.hedge, "the side of a book is closed by reduce-only"
     assert TimeInForce.GTC in row.time_in_force, row.venue
+    assert 0 < row.dead_man_span_s[0] <= row.dead_man_span_s[1], row.venue
 
 
 for _row in (GENERIC, *TABLE.values()):

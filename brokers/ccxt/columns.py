@@ -138,10 +138,10 @@ class Weights:
     What calls cost of the venue's allowance of ``per_window`` in ``window_s``, by our own count.
 
     ``light`` is a question about one order or the open ones of a symbol, ``heavy`` one about what
-    was paid. ``used_header`` names the header in which the venue says how much of it is used.
-    ``at_once`` is how many requests may be under way together, 0 for any number. The account is
-    asked for every ``account_every_s`` when nothing happens. ``order_limits`` are counted beside
-    all that: cancels are no orders.
+    was paid, ``timer`` what sets the venue's timer. ``used_header`` names the header in which the
+    venue says how much of it is used. ``at_once`` is how many requests may be under way together, 0
+    for any number. The account is asked for every ``account_every_s`` when nothing happens.
+    ``order_limits`` are counted beside all that: cancels are no orders.
     """
 
     per_window: int
@@ -151,6 +151,7 @@ class Weights:
     read: int = 5
     light: int = 1
     heavy: int = 30
+    timer: int = 1
     used_header: str = ""
     at_once: int = 0
     account_every_s: float = 5.0
@@ -201,6 +202,8 @@ class Capabilities:
     dead_man: CountdownCall | None
     remembers_ms: int
     """For how long an order that is over can still be asked for."""
+    dead_man_span_s: tuple[int, int] = (1, 3_600)
+    """Shortest and longest span that the venue's timer takes; the longest is at most ours."""
     builder_fee: bool = False
     """ccxt adds a fee of its own to this venue's orders unless it is kept from it."""
     cancel_all: CancelAll = CancelAll.ONE_BY_ONE

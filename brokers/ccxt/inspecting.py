@@ -27,6 +27,7 @@ from brokers.ccxt.opening import (
     NEEDS_LEVERAGE,
     POSITION_MODE,
     mode_of_leverage,
+    unfit_timer,
     unread_leverage,
     unread_margin_mode,
     unread_position_mode,
@@ -214,8 +215,8 @@ class Inspector:
 
     async def _modes(self, contracts: list[str], *, busy: bool) -> AsyncIterator[Finding]:
         row, exchange, address = self._calls.row, self._exchange, self._address
-        if address.dead_man_s and row.dead_man is None:
-            yield failed("venue.dead_man_s", f"{address.exchange} has no such timer")
+        if unfit := unfit_timer(address, row):
+            yield failed("venue.dead_man_s", unfit)
         wants_hedge = address.position_mode is PositionMode.HEDGE
         if wants_hedge and not row.hedge:
             detail = f"{address.exchange} keeps no long and short positions apart"

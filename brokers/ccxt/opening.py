@@ -51,8 +51,8 @@ async def prepared(calls: Calls, symbols: Sequence[str]) -> Prepared:
     """
     client = calls.client
     exchange, row, address = client.exchange, client.row, client.address
-    if address.dead_man_s:
-        _need(address, "dead_man_s", row.dead_man is not None)
+    if unfit := unfit_timer(address, row):
+        raise VenueUnreachable(f"[venue] dead_man_s: {unfit}")
     await _done(calls, "load the markets", client.load)
     client.speak_of(symbols)
     if row.warm_up:
@@ -85,6 +85,18 @@ def unlisted(symbol: str, venue: str, markets: Mapping[str, Any]) -> str:
     alike = [each for each in sorted(markets) if each.partition("/")[0] == symbol.partition("/")[0]]
     like = f", like {', '.join((alike or sorted(markets))[:3])}" if markets else ""
     return f"{venue} does not list {symbol}; it has {len(markets)} markets{like}"
+
+
+def unfit_timer(address: CcxtAddress, row: Capabilities) -> str:
+    """Return why the venue's timer is not to be had so; empty where it is, or none is wanted."""
+    least_s, most_s = row.dead_man_span_s
+    if not address.dead_man_s:
+        return ""
+    if row.dead_man is None:
+        return f"cannot be set at {address.exchange}"
+    if not least_s <= address.dead_man_s <= most_s:
+        return f"found {address.dead_man_s}, expected {least_s} to {most_s} at {address.exchange}"
+    return ""
 
 
 # ---------------------------------------------------------------------- what cannot be read back

@@ -65,18 +65,12 @@ class Timers:
         Set the venue's timer for the first time, if there is to be one.
 
         Raises ``VenueUnreachable`` where it is not certain to be set: whoever has configured it
-        relies on it. It is stopped then, for a part of the symbols may have it.
+        relies on it. It is stopped then, for a part of the symbols may have it. From here on it
+        runs: whoever has armed it feeds it.
         """
-        wait_s = RETRY_FIRST_S
-        failure: Failure | None = None
-        for attempt in range(READS_MAX if self._dead_man_s else 0):
-            if attempt:
-                await self._clock.sleep_s(wait_s)
-                wait_s *= 2
-            failure = await self._put_off()
-            if failure is None or (isinstance(failure, Refused) and not failure.is_clock):
-                break
-        if failure is not None:
+        if not self._dead_man_s:
+            return
+        if (failure := await self._put_off_at_last()) is not None:
             await self.stop_dead_man()
             raise VenueUnreachable(
                 f"{self._calls.client.address.exchange}: [venue] dead_man_s: the venue's timer is "
@@ -87,12 +81,27 @@ class Timers:
         """
         Put the venue's timer off while this loop lives; when it does not, all is cancelled.
 
-        Returns at once where there is no timer.
+        It is asked three times in a span of the timer, counted from question to question: an answer
+        that is long in coming makes the next no later. Returns at once where there is no timer.
         """
         while self._dead_man_s:
-            if (failure := await self._put_off()) is not None:
+            asked_s = self._clock.monotonic_s()
+            if (failure := await self._put_off_at_last()) is not None:
                 self._trouble(failure)
-            await self._clock.sleep_s(self._dead_man_s / 3)
+            spent_s = self._clock.monotonic_s() - asked_s
+            await self._clock.sleep_s(max(RETRY_FIRST_S, self._dead_man_s / 3 - spent_s))
+
+    async def _put_off_at_last(self) -> Failure | None:
+        """Set the timer anew, again where no answer has come; return why that is not certain."""
+        wait_s = RETRY_FIRST_S
+        failure = await self._put_off()
+        for _ in range(READS_MAX - 1):
+            if failure is None or (isinstance(failure, Refused) and not failure.is_clock):
+                break
+            await self._clock.sleep_s(wait_s)
+            wait_s *= 2
+            failure = await self._put_off()
+        return failure
 
     async def _put_off(self) -> Failure | None:
         """Set the timer anew; return why that is not certain. A page is no answer."""

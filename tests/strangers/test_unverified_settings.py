@@ -25,6 +25,7 @@ from brokers.ccxt.address import CcxtAddress, VenueClock
 from brokers.ccxt.broker import CcxtBroker
 from brokers.ccxt.capabilities import TABLE
 from brokers.ccxt.inspecting import Asked, inspected
+from brokers.ccxt.opening import unfit_timer
 from brokers.contract import VenueUnreachable
 from brokers.findings import Accepts
 from messages import PositionMode
@@ -258,3 +259,118 @@ async def test_a_timer_is_set_before_a_session_begins(tmp_path: Path) -> None:
         await broker.close()
 
     assert "0" == spans(capture)[-1]
+
+
+class Hand:
+    """A broker's time that goes on by what was slept and what questions took."""
+
+    def __init__(self, rounds: int) -> None:
+        """End a wait that is the one after so many rounds."""
+        self.now_s = 0.0
+        self.slept: list[float] = []
+        self._rounds = rounds
+
+    async def sleep_s(self, delay_s: float) -> None:
+        """Pass so much time at once."""
+        self.slept.append(delay_s)
+        self.now_s += delay_s
+        if len(self.slept) > self._rounds:
+            raise Over
+        await sleep_s(0)
+
+    @property
+    def clock(self) -> VenueClock:
+        """Return it as the broker is handed one."""
+        return VenueClock(wall_ms, lambda: self.now_s, self.sleep_s)
+
+
+class Over(Exception):
+    """It was put off often enough."""
+
+
+async def fed(broker: CcxtBroker, hand: Hand) -> list[float]:
+    """Put the timer off until the hand has had its rounds; return what was waited in between."""
+    broker._at.timers._clock = hand.clock
+    with pytest.raises(Over):
+        await broker.keep_alive()
+    broker._at.timers._clock = CLOCK
+    return hand.slept[:-1]
+
+
+async def test_a_timer_whose_putting_off_got_lost_is_put_off_at_once(tmp_path: Path) -> None:
+    """Not a third of it later: one that waits for that has used up two thirds and a time-out."""
+    async with timed(tmp_path) as (broker, capture):
+        await broker.connect()
+        capture.answers.insert(0, of_the_timer(Reply(drop=True), 2))
+        slept = await fed(broker, Hand(4))
+        await broker.close()
+
+    assert [0.1, 0.2] == slept[:2]
+    assert pytest.approx([19.7, 20.0]) == slept[2:]
+
+
+async def test_a_timer_that_is_refused_is_not_put_off_in_haste(tmp_path: Path) -> None:
+    """The venue has said no, and says it again; it is told of once in a third of the timer."""
+    told: list[str] = []
+    async with timed(tmp_path) as (broker, capture):
+        broker.watch(lambda report: told.append(report.detail))
+        await broker.connect()
+        refusal = {"code": "51000", "data": [], "msg": "Parameter timeOut error"}
+        capture.answers.insert(0, of_the_timer(refusal, 2))
+        slept = await fed(broker, Hand(3))
+        await broker.close()
+
+    assert pytest.approx([20.0, 20.0, 20.0]) == slept
+    assert 2 == len(told)
+    assert all("51000" in each for each in told)
+
+
+async def test_an_answer_that_is_long_in_coming_makes_the_next_question_no_later(
+    tmp_path: Path,
+) -> None:
+    """Thirds are counted from question to question: the venue's timer runs while it answers."""
+    hand = Hand(3)
+
+    def slow(sent: Sent) -> None:
+        hand.now_s += 4.0 if sent.path.endswith("/cancel-all-after") else 0.0
+
+    async with timed(tmp_path, slow) as (broker, _capture):
+        await broker.connect()
+        slept = await fed(broker, hand)
+        await broker.close()
+
+    assert pytest.approx([16.0, 16.0, 16.0]) == slept
+
+
+@pytest.mark.parametrize(
+    ("venue", "span_s", "bounds"),
+    [("okx", 9, "10 to 120"), ("okx", 121, "10 to 120"), ("hyperliquid", 4, "5 to 3600")],
+)
+async def test_a_span_that_the_venues_timer_does_not_take_is_refused_by_name(
+    venue: str, span_s: int, bounds: str, tmp_path: Path
+) -> None:
+    """Before anything is asked, at a start; the check before it says so in the same words."""
+    answer, symbol = stranger(venue)
+    secrets = WALLET if venue == "hyperliquid" else SECRETS
+    words = f"found {span_s}, expected {bounds} at {venue}"
+    capture = Capture(answer)
+    async with serving(capture, tmp_path) as (port, ca):
+        at = CcxtAddress(
+            venue, loopback_port=port, loopback_ca=ca, secrets=secrets, dead_man_s=span_s
+        )
+        with pytest.raises(VenueUnreachable, match=rf"\[venue\] dead_man_s: {words}"):
+            await CcxtBroker(at, CLOCK, (symbol,)).connect()
+        asked_before = list(capture.sent)
+        asked = Asked({symbol: Instrument.permissive(symbol)}, frozenset(), Accepts())
+        found = await inspected(at, CLOCK, asked)
+
+    assert [] == asked_before
+    assert [("fail", words)] == [
+        (each.status, each.detail) for each in found if each.subject == "venue.dead_man_s"
+    ]
+
+
+@pytest.mark.parametrize(("venue", "span_s"), [("okx", 10), ("okx", 120), ("hyperliquid", 5)])
+def test_a_span_at_the_venues_own_bounds_is_taken(venue: str, span_s: int) -> None:
+    """They are part of it."""
+    assert not unfit_timer(CcxtAddress(venue, dead_man_s=span_s), TABLE[venue])
