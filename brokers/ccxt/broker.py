@@ -54,7 +54,6 @@ from brokers.ccxt.rulebook import Rulebook
 from brokers.ccxt.standing import Standing
 from brokers.ccxt.survey import Funding, Surveyor, TradeCount, fills_in
 from brokers.ccxt.timers import Timers
-from brokers.ccxt.translate import side_of
 from brokers.contract import News, Survey, VenueUnreachable
 from messages import (
     Cause,
@@ -382,11 +381,9 @@ class CcxtBroker(OwnMarket):
 
     def _placed_by_anyone(self, name: str) -> KnownOrder | None:
         """Return an order that is known, or that the account was seen to have."""
-        known = self.orders.named(name)
-        seen = self._at.surveyor.open_orders.get(name)
-        if known is None and seen is not None:
-            known = KnownOrder(name, str(seen["symbol"]), side_of(seen), venue_id=str(seen["id"]))
-            known = self.orders.add(known)
+        known, listed = self.orders.named(name), self._at.surveyor.listed(name)
+        if known is None and listed is not None:
+            known = self.orders.add(listed)
         return known
 
     # -- news
