@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 from brokers.ccxt.address import VenueClock
@@ -114,7 +115,9 @@ class Ordering:
             self._reject(order, Cause(ReasonCode.VENUE_REJECTED, detail))
             return
         try:
-            found = await self._calls.create(lane, asked, lambda: self.look(request))
+            # While it waits ccxt may come to other markets, and would round anew by these.
+            look = partial(self._look, request, asked)
+            found = await self._calls.create(lane, asked, look)
         finally:
             # No later than now; when exactly, the line may have delayed. Given up in the middle
             # it may still arrive.
@@ -145,6 +148,9 @@ class Ordering:
             return asked
         return self._altered(asked) or asked
 
+    def _look(self, request: OrderRequest, asked: Worded) -> Cause | None:
+        return self.look(request) or self._altered(asked)
+
     def _altered(self, asked: Worded) -> Cause | None:
         """Return what ccxt would make of an amount or a price that is not what we have rounded."""
         exchange = self._calls.client.exchange
@@ -154,7 +160,11 @@ class Ordering:
         ):
             if ours is None or (asked.symbol, what, ours) in self._unaltered:
                 continue
-            if number(theirs := format_(asked.symbol, ours)) != number(ours):
+            try:
+                theirs = format_(asked.symbol, ours)
+            except Exception as error:  # noqa: BLE001 - in ccxt's words, where it is less than a step
+                return Cause(ReasonCode.VENUE_UNSUPPORTED, f"{what}={ours} ccxt={error}")
+            if number(theirs) != number(ours):
                 detail = f"{what}={ours} ccxt={theirs}"
                 return Cause(ReasonCode.VENUE_UNSUPPORTED, detail)
             if len(self._unaltered) >= UNALTERED_MAX:
@@ -360,9 +370,10 @@ class Ordering:
 
     def _may_be_ours(self, symbol: str, side: Side) -> bool:
         """Return whether there is an order of ours that may be the venue's under any id."""
+        becomes = self._row.triggers.becomes
         return any(
             (order.symbol, order.side) == (symbol, side)
-            and (not order.venue_id or (order.waits and not order.became))
+            and (not order.venue_id or (order.waits and becomes and not order.became))
             for order in self._orders.live()
         )
 
