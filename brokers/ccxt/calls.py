@@ -84,12 +84,12 @@ class Calls:
         client.on_limits = self._take_limits
 
     async def once(
-        self, lane: Lane, weight: int, ask: Ask[T], *, order: Look | None = None
+        self, lane: Lane, weight: int, ask: Ask[T], *, order: Callable[[], object] | None = None
     ) -> Done[T] | Failure:
         """
         Make a call when it is its turn, and say what is certain after it.
 
-        ``order`` is given where it places one: why that must not leave any more.
+        ``order`` is given where it places one: asked while that waits, to raise ``Withheld``.
         """
         if lane is not Lane.READ:
             return await self._once(lane, weight, ask, order)
@@ -104,13 +104,13 @@ class Calls:
             await self._precedence.clear()
 
     async def _once(
-        self, lane: Lane, weight: int, ask: Ask[T], order: Look | None = None
+        self, lane: Lane, weight: int, ask: Ask[T], order: Callable[[], object] | None = None
     ) -> Done[T] | Failure:
         try:
             if order is None:
                 turn = await self.lanes.turn(lane, weight)
             else:
-                turn = await self.lanes.turn(lane, weight, 1, partial(_in_time, order))
+                turn = await self.lanes.turn(lane, weight, 1, order)
         except Withheld as withheld:
             return Refused(withheld.cause)
         has_left, late_s = True, self.client.address.recv_window_ms / 1000
@@ -160,13 +160,18 @@ class Calls:
     # -- orders
 
     async def create(
-        self, lane: Lane, order: Worded, look: Look
+        self,
+        lane: Lane,
+        order: Worded,
+        look: Look,
+        is_unwanted: Callable[[], bool] = lambda: False,
     ) -> Done[Mapping[str, Any]] | Failure:
         """
         Place an order, once. A reply without the venue's id is no answer.
 
         ``look`` is asked when it leaves: what that returns is a refusal. While it waits for its
-        turn only the end of its time is: the rest may be otherwise by then.
+        turn only the end of its time is, for the rest may be otherwise by then: unless it
+        ``is_unwanted``, and then nothing waits for that.
         """
         exchange = self.client.exchange
 
@@ -182,7 +187,8 @@ class Calls:
                     order.params,
                 )
 
-        found = await self.once(lane, self.row.weights.create, ask, order=look)
+        waits = partial(_in_time, look, is_unwanted)
+        found = await self.once(lane, self.row.weights.create, ask, order=waits)
         passing("request.answered")
         if isinstance(found, Done) and not _identified(found.value):
             return Unknown("the reply does not name an order")
@@ -453,10 +459,10 @@ class Calls:
         self.lanes.limited(self.row.weights, told, self.client.address.allowance)
 
 
-def _in_time(look: Look) -> None:
-    """Raise ``Withheld`` once the time of an order that waits is over."""
+def _in_time(look: Look, is_unwanted: Callable[[], bool]) -> None:
+    """Raise ``Withheld`` once what keeps an order that waits will keep it at its turn too."""
     cause = look()
-    if cause is not None and cause.code is ReasonCode.INTENT_EXPIRED:
+    if cause is not None and (cause.code is ReasonCode.INTENT_EXPIRED or is_unwanted()):
         raise Withheld(cause)
 
 

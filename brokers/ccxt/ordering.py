@@ -8,7 +8,7 @@ silence too, and the order is asked for.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Container, Iterable, Mapping
 from decimal import Decimal
 from functools import partial
 from typing import Any
@@ -74,14 +74,16 @@ class Ordering:
         rules: Mapping[str, MarketRules],
         mode: PositionMode,
         clock: VenueClock,
+        unwanted: Container[str] = (),
     ) -> None:
-        """Place orders in the markets of ``rules``."""
+        """Place orders in the markets of ``rules``; of those ``unwanted`` the cancels wait."""
         self._calls = calls
         self._row: Capabilities = calls.row
         self._orders = orders
         self._rules = rules
         self._mode = mode
         self._clock = clock
+        self._unwanted = unwanted
         self.connected_at = clock.wall_ms()
         self.connected_s = clock.monotonic_s()
         self._unaltered: set[tuple[str, str, str]] = set()
@@ -117,7 +119,7 @@ class Ordering:
         try:
             # While it waits ccxt may come to other markets, and would round anew by these.
             look = partial(self._look, request, asked)
-            found = await self._calls.create(lane, asked, look)
+            found = await self._calls.create(lane, asked, look, partial(self._is_unwanted, order))
         finally:
             # No later than now; when exactly, the line may have delayed. Given up in the middle
             # it may still arrive.
@@ -147,6 +149,9 @@ class Ordering:
         if isinstance(asked, Cause):
             return asked
         return self._altered(asked) or asked
+
+    def _is_unwanted(self, order: KnownOrder) -> bool:
+        return order.name in self._unwanted
 
     def _look(self, request: OrderRequest, asked: Worded) -> Cause | None:
         return self.look(request) or self._altered(asked)
