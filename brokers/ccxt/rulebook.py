@@ -115,8 +115,8 @@ class Rulebook:
                 had = plain(known.contract_size)
                 return f"{symbol}: a contract was {had}, and is {'none' if size is None else size}"
         before = exchange.markets
-        exchange.set_markets(listed)
         try:
+            exchange.set_markets(listed)
             rules = {symbol: rules_of(exchange.markets[symbol], row) for symbol in self.rules}
             for each in rules.values():
                 least_of(each)

@@ -236,6 +236,7 @@ async def reread(at: Desk, **of_each: Any) -> None:
         {"precision": {"price": "a tenth", "amount": "0.001"}},
         {"limits": {"amount": {"min": 0.001}}},
         {"info": {"filters": 7}},
+        {"precision": 7},
     ],
 )
 async def test_a_rule_that_cannot_be_read_is_told_and_ends_nothing(
