@@ -33,7 +33,6 @@ from brokers.ccxt.redaction import Redactor
 from brokers.ccxt.stream import texts_in
 from brokers.ccxt.translate import in_ccxts_words
 from brokers.ccxt.wording import Worded
-from messages import ReasonCode
 from state.crashpoints import passing
 from state.precedence import Precedence
 
@@ -164,14 +163,13 @@ class Calls:
         lane: Lane,
         order: Worded,
         look: Look,
-        is_unwanted: Callable[[], bool] = lambda: False,
+        waiting: Callable[[], object] = lambda: None,
     ) -> Done[Mapping[str, Any]] | Failure:
         """
         Place an order, once. A reply without the venue's id is no answer.
 
         ``look`` is asked when it leaves: what that returns is a refusal. While it waits for its
-        turn only the end of its time is, for the rest may be otherwise by then: unless it
-        ``is_unwanted``, and then nothing waits for that.
+        turn ``waiting`` is called, to raise ``Withheld``.
         """
         exchange = self.client.exchange
 
@@ -187,8 +185,7 @@ class Calls:
                     order.params,
                 )
 
-        waits = partial(_in_time, look, is_unwanted)
-        found = await self.once(lane, self.row.weights.create, ask, order=waits)
+        found = await self.once(lane, self.row.weights.create, ask, order=waiting)
         passing("request.answered")
         if isinstance(found, Done) and not _identified(found.value):
             return Unknown("the reply does not name an order")
@@ -457,13 +454,6 @@ class Calls:
 
     def _take_limits(self, told: Iterable[Any]) -> None:
         self.lanes.limited(self.row.weights, told, self.client.address.allowance)
-
-
-def _in_time(look: Look, is_unwanted: Callable[[], bool]) -> None:
-    """Raise ``Withheld`` once what keeps an order that waits will keep it at its turn too."""
-    cause = look()
-    if cause is not None and (cause.code is ReasonCode.INTENT_EXPIRED or is_unwanted()):
-        raise Withheld(cause)
 
 
 def _in_order(trades: Mapping[str, Mapping[str, Any]]) -> list[Mapping[str, Any]]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Container, Iterable, Mapping
 from decimal import Decimal
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from brokers.ccxt.address import VenueClock
 from brokers.ccxt.calls import Calls, Done, words
@@ -20,6 +20,7 @@ from brokers.ccxt.errors import Failure, NotSent, Refused
 from brokers.ccxt.identity import decoded
 from brokers.ccxt.known import KnownOrder, KnownOrders, Trade
 from brokers.ccxt.lanes import Lane
+from brokers.ccxt.leaving import Withheld, still_waiting
 from brokers.ccxt.limits import (
     ABSENT_TWICE,
     READ_LAG_MS,
@@ -52,6 +53,8 @@ from messages import (
     VenueReport,
     VenueTrades,
 )
+
+STREAM_DOWN: Final = Cause(ReasonCode.VENUE_REJECTED, "not sent: the private stream is not up")
 
 
 class Ordering:
@@ -93,7 +96,7 @@ class Ordering:
         self.tell: Callable[[Iterable[News]], object] = lambda _news: None
         self.trouble: Callable[[Failure], object] = lambda _failure: None
         self.check: Callable[[str], object] = lambda _name: None
-        self.ready: Callable[[], Awaitable[bool]] = _always
+        self.ready: Callable[[Callable[[], object]], Awaitable[bool]] = _always
         self.look: Callable[[OrderRequest], Cause | None] = lambda _request: None
         self.mark: Callable[[str], Decimal | None] = lambda _symbol: None
         self.misfit: Callable[[], object] = lambda: None
@@ -112,14 +115,19 @@ class Ordering:
         if isinstance(asked, Cause):
             self._reject(order, asked)
             return
-        if lane is Lane.CREATE and not await self.ready():
-            detail = "not sent: the private stream is not up"
-            self._reject(order, Cause(ReasonCode.VENUE_REJECTED, detail))
+        # While it waits ccxt may come to other markets, and would round anew by these.
+        look = partial(self._look, request, asked)
+        waiting = partial(still_waiting, look, partial(self._is_unwanted, order))
+        try:
+            is_ready = lane is not Lane.CREATE or await self.ready(waiting)
+        except Withheld as withheld:
+            self._reject(order, withheld.cause)
+            return
+        if not is_ready:
+            self._reject(order, STREAM_DOWN)
             return
         try:
-            # While it waits ccxt may come to other markets, and would round anew by these.
-            look = partial(self._look, request, asked)
-            found = await self._calls.create(lane, asked, look, partial(self._is_unwanted, order))
+            found = await self._calls.create(lane, asked, look, waiting)
         finally:
             # No later than now; when exactly, the line may have delayed. Given up in the middle
             # it may still arrive.
@@ -403,5 +411,5 @@ def _traded(order: KnownOrder, trade: Trade) -> VenueReport:
     return VenueReport(order.name, OrderEvent.FILLED_PARTLY, at, trade.fill)
 
 
-async def _always() -> bool:
+async def _always(_waiting: Callable[[], object]) -> bool:
     return True
