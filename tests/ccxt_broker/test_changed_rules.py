@@ -19,7 +19,7 @@ from actors.outcomes import COMPLETED
 from actors.reexecution import reexecute
 from actors.session import run_paper
 from brokers.ccxt import rulebook
-from brokers.ccxt.capabilities import TABLE
+from brokers.ccxt.capabilities import BINANCEUSDM, TABLE
 from brokers.ccxt.errors import TooMany
 from brokers.ccxt.lanes import Lane
 from brokers.ccxt.ordering import Ordering
@@ -82,6 +82,17 @@ def test_rows_name_codes_by_which_an_order_has_come_to_nothing() -> None:
     for row in TABLE.values():
         assert not row.rules_codes & (row.duplicate_codes | row.unknown_order_codes)
         assert not row.rules_codes & (row.clock_codes | row.order_limit_codes)
+
+
+@pytest.mark.parametrize("code", sorted(BINANCEUSDM.rules_codes))
+async def test_an_order_that_is_refused_by_such_a_code_is_in_no_doubt(
+    code: str, tmp_path: Path
+) -> None:
+    """Some are unknown to ccxt there: that would be silence, and the rules were never doubted."""
+    fault = {"fault": "error_before", "on": ["submit"], "code": int(code), "count": 1}
+    async with desk(tmp_path, fault) as at:
+        assert ["rejected"] == await placed(at, FIRST)
+        assert at.broker._at.rulebook._is_doubted or at.broker._at.rulebook._readings
 
 
 def cause_of(at: Desk, name: str) -> Cause:
