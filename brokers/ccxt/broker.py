@@ -54,7 +54,6 @@ from brokers.ccxt.rulebook import Rulebook
 from brokers.ccxt.standing import Standing
 from brokers.ccxt.survey import Funding, Surveyor, TradeCount, fills_in
 from brokers.ccxt.timers import Timers
-from brokers.ccxt.translate import side_of
 from brokers.contract import News, Survey, VenueUnreachable, Word
 from messages import (
     Cause,
@@ -101,6 +100,8 @@ class CcxtBroker(OwnMarket):
         self._client_of: Callable[..., CcxtClient] = CcxtClient
         self._jobs = Jobs(self._one_done, self._one_failed)
         self._checks: dict[str, float] = {}
+        self._unwanted: set[str] = set()
+        """Orders whose cancels wait: behind their submits, which must not leave any more."""
         self._unsaid = 0
         self._standing = Standing(self.row.weights.account_every_s, clock.monotonic_s)
         self._began: int | None = None
@@ -141,7 +142,9 @@ class CcxtBroker(OwnMarket):
     def cancel(self, client_order_id: str, now: int) -> None:
         """Cancel an order; an order unknown or already final brings no report."""
         work = partial(self._cancel, client_order_id)
-        if not self._hand_over(Lane.CANCEL, client_order_id, work, now):
+        if self._hand_over(Lane.CANCEL, client_order_id, work, now):
+            self._unwanted.add(client_order_id)
+        else:
             self._soon(partial(self._report, _FULL))
 
     def query(self, client_order_id: str, now: int) -> None:
@@ -151,12 +154,8 @@ class CcxtBroker(OwnMarket):
             self._soon(partial(self._report, _FULL))
 
     def list_trades(self, since: int, now: int) -> None:
-        """
-        Ask for the trades after ``since`` (ms by the venue); answered by ``VenueTrades``.
-
-        Whoever asks has money or positions that do not add up, and a payment whose news is missing
-        would explain that as well: the next reading of the account asks for those too.
-        """
+        """Ask for the trades after ``since`` (ms by the venue); answered by ``VenueTrades``."""
+        # Where money does not add up a payment whose news is missing would explain it as well.
         if self._open is not None:
             self._open.surveyor.expect_payment()
         work = partial(self._list_trades, since or self._began or 0)
@@ -229,7 +228,7 @@ class CcxtBroker(OwnMarket):
         timers = Timers(calls, self._clock, self._symbols, self.address.dead_man_s, self._troubled)
         calls.clock_is_off = timers.distrust_clock
         mode = self.address.position_mode
-        ordering = Ordering(calls, self.orders, rules, mode, self._clock)
+        ordering = Ordering(calls, self.orders, rules, mode, self._clock, self._unwanted)
         # Who is only told that there is something to ask has nothing to wait for.
         tells_all = self.row.fill_source is FillSource.STREAM
         check = self._check_soon if tells_all else self._check_at_once
@@ -368,6 +367,7 @@ class CcxtBroker(OwnMarket):
         await self._at.ordering.submit(request, lane)
 
     async def _cancel(self, name: str) -> None:
+        self._unwanted.discard(name)
         order = self._placed_by_anyone(name)
         # What was told to be over and is listed is there: of the two the list can be cancelled.
         is_listed = name in self._at.surveyor.open_orders
@@ -391,12 +391,8 @@ class CcxtBroker(OwnMarket):
 
     def _placed_by_anyone(self, name: str) -> KnownOrder | None:
         """Return an order that is known, or that the account was seen to have."""
-        known = self.orders.named(name)
-        seen = self._at.surveyor.open_orders.get(name)
-        if known is None and seen is not None:
-            known = KnownOrder(name, str(seen["symbol"]), side_of(seen), venue_id=str(seen["id"]))
-            known = self.orders.add(known)
-        return known
+        known, listed = self.orders.named(name), self._at.surveyor.listed(name)
+        return self.orders.add(listed) if known is None and listed is not None else known
 
     # -- news
 

@@ -33,7 +33,6 @@ from brokers.ccxt.redaction import Redactor
 from brokers.ccxt.stream import texts_in
 from brokers.ccxt.translate import in_ccxts_words
 from brokers.ccxt.wording import Worded
-from messages import ReasonCode
 from state.crashpoints import passing
 from state.precedence import Precedence
 
@@ -84,12 +83,12 @@ class Calls:
         client.on_limits = self._take_limits
 
     async def once(
-        self, lane: Lane, weight: int, ask: Ask[T], *, order: Look | None = None
+        self, lane: Lane, weight: int, ask: Ask[T], *, order: Callable[[], object] | None = None
     ) -> Done[T] | Failure:
         """
         Make a call when it is its turn, and say what is certain after it.
 
-        ``order`` is given where it places one: why that must not leave any more.
+        ``order`` is given where it places one: asked while that waits, to raise ``Withheld``.
         """
         if lane is not Lane.READ:
             return await self._once(lane, weight, ask, order)
@@ -104,13 +103,13 @@ class Calls:
             await self._precedence.clear()
 
     async def _once(
-        self, lane: Lane, weight: int, ask: Ask[T], order: Look | None = None
+        self, lane: Lane, weight: int, ask: Ask[T], order: Callable[[], object] | None = None
     ) -> Done[T] | Failure:
         try:
             if order is None:
                 turn = await self.lanes.turn(lane, weight)
             else:
-                turn = await self.lanes.turn(lane, weight, 1, partial(_in_time, order))
+                turn = await self.lanes.turn(lane, weight, 1, order)
         except Withheld as withheld:
             return Refused(withheld.cause)
         has_left, late_s = True, self.client.address.recv_window_ms / 1000
@@ -160,13 +159,17 @@ class Calls:
     # -- orders
 
     async def create(
-        self, lane: Lane, order: Worded, look: Look
+        self,
+        lane: Lane,
+        order: Worded,
+        look: Look,
+        waiting: Callable[[], object] = lambda: None,
     ) -> Done[Mapping[str, Any]] | Failure:
         """
         Place an order, once. A reply without the venue's id is no answer.
 
         ``look`` is asked when it leaves: what that returns is a refusal. While it waits for its
-        turn only the end of its time is: the rest may be otherwise by then.
+        turn ``waiting`` is called, to raise ``Withheld``.
         """
         exchange = self.client.exchange
 
@@ -182,7 +185,7 @@ class Calls:
                     order.params,
                 )
 
-        found = await self.once(lane, self.row.weights.create, ask, order=look)
+        found = await self.once(lane, self.row.weights.create, ask, order=waiting)
         passing("request.answered")
         if isinstance(found, Done) and not _identified(found.value):
             return Unknown("the reply does not name an order")
@@ -450,13 +453,6 @@ class Calls:
 
     def _take_limits(self, told: Iterable[Any]) -> None:
         self.lanes.limited(self.row.weights, told, self.client.address.allowance)
-
-
-def _in_time(look: Look) -> None:
-    """Raise ``Withheld`` once the time of an order that waits is over."""
-    cause = look()
-    if cause is not None and cause.code is ReasonCode.INTENT_EXPIRED:
-        raise Withheld(cause)
 
 
 def _in_order(trades: Mapping[str, Mapping[str, Any]]) -> list[Mapping[str, Any]]:

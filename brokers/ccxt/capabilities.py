@@ -142,6 +142,7 @@ BINANCEUSDM: Final = Capabilities(
         "-2019": ReasonCode.VENUE_INSUFFICIENT_FUNDS,
         "-2022": ReasonCode.VENUE_REDUCE_ONLY,
         "-4164": ReasonCode.NOTIONAL_BELOW_MIN,
+        "-4178": ReasonCode.NOTIONAL_BELOW_MIN,
         "-4016": ReasonCode.PRICE_COLLAR,
         "-4024": ReasonCode.PRICE_COLLAR,
         "-5022": ReasonCode.POST_ONLY_WOULD_TAKE,

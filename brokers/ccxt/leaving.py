@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import aiohttp
 
-from messages import Cause
+from messages import Cause, ReasonCode
 
 if TYPE_CHECKING:
     from aiohttp.connector import Connection
@@ -37,6 +37,18 @@ class Withheld(Exception):
         """Say why."""
         super().__init__(cause.detail)
         self.cause = cause
+
+
+def still_waiting(look: Look, is_unwanted: Callable[[], bool]) -> None:
+    """
+    Return if an order that waits may leave when it has waited; raises ``Withheld``.
+
+    What keeps it now may be otherwise by then, but for the end of its time; once its cancel waits
+    for that, nothing else has to.
+    """
+    cause = look()
+    if cause is not None and (cause.code is ReasonCode.INTENT_EXPIRED or is_unwanted()):
+        raise Withheld(cause)
 
 
 @contextmanager

@@ -8,9 +8,10 @@ silence too, and the order is asked for.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Container, Iterable, Mapping
 from decimal import Decimal
-from typing import Any
+from functools import partial
+from typing import Any, Final
 
 from brokers.ccxt.address import VenueClock
 from brokers.ccxt.calls import Calls, Done, words
@@ -19,6 +20,7 @@ from brokers.ccxt.errors import Failure, NotSent, Refused
 from brokers.ccxt.identity import decoded
 from brokers.ccxt.known import KnownOrder, KnownOrders, Trade
 from brokers.ccxt.lanes import Lane
+from brokers.ccxt.leaving import Withheld, still_waiting
 from brokers.ccxt.limits import (
     ABSENT_TWICE,
     READ_LAG_MS,
@@ -52,6 +54,8 @@ from messages import (
     VenueTrades,
 )
 
+STREAM_DOWN: Final = Cause(ReasonCode.VENUE_REJECTED, "not sent: the private stream is not up")
+
 
 class Ordering:
     """
@@ -73,14 +77,16 @@ class Ordering:
         rules: Mapping[str, MarketRules],
         mode: PositionMode,
         clock: VenueClock,
+        unwanted: Container[str] = (),
     ) -> None:
-        """Place orders in the markets of ``rules``."""
+        """Place orders in the markets of ``rules``; of those ``unwanted`` the cancels wait."""
         self._calls = calls
         self._row: Capabilities = calls.row
         self._orders = orders
         self._rules = rules
         self._mode = mode
         self._clock = clock
+        self._unwanted = unwanted
         self.connected_at = clock.wall_ms()
         self.connected_s = clock.monotonic_s()
         self._unaltered: set[tuple[str, str, str]] = set()
@@ -90,7 +96,7 @@ class Ordering:
         self.tell: Callable[[Iterable[News]], object] = lambda _news: None
         self.trouble: Callable[[Failure], object] = lambda _failure: None
         self.check: Callable[[str], object] = lambda _name: None
-        self.ready: Callable[[], Awaitable[bool]] = _always
+        self.ready: Callable[[Callable[[], object]], Awaitable[bool]] = _always
         self.look: Callable[[OrderRequest], Cause | None] = lambda _request: None
         self.mark: Callable[[str], Decimal | None] = lambda _symbol: None
         self.misfit: Callable[[], object] = lambda: None
@@ -109,12 +115,19 @@ class Ordering:
         if isinstance(asked, Cause):
             self._reject(order, asked)
             return
-        if lane is Lane.CREATE and not await self.ready():
-            detail = "not sent: the private stream is not up"
-            self._reject(order, Cause(ReasonCode.VENUE_REJECTED, detail))
+        # While it waits ccxt may come to other markets, and would round anew by these.
+        look = partial(self._look, request, asked)
+        waiting = partial(still_waiting, look, partial(self._is_unwanted, order))
+        try:
+            is_ready = lane is not Lane.CREATE or await self.ready(waiting)
+        except Withheld as withheld:
+            self._reject(order, withheld.cause)
+            return
+        if not is_ready:
+            self._reject(order, STREAM_DOWN)
             return
         try:
-            found = await self._calls.create(lane, asked, lambda: self.look(request))
+            found = await self._calls.create(lane, asked, look, waiting)
         finally:
             # No later than now; when exactly, the line may have delayed. Given up in the middle
             # it may still arrive.
@@ -145,6 +158,12 @@ class Ordering:
             return asked
         return self._altered(asked) or asked
 
+    def _is_unwanted(self, order: KnownOrder) -> bool:
+        return order.name in self._unwanted
+
+    def _look(self, request: OrderRequest, asked: Worded) -> Cause | None:
+        return self.look(request) or self._altered(asked)
+
     def _altered(self, asked: Worded) -> Cause | None:
         """Return what ccxt would make of an amount or a price that is not what we have rounded."""
         exchange = self._calls.client.exchange
@@ -154,7 +173,11 @@ class Ordering:
         ):
             if ours is None or (asked.symbol, what, ours) in self._unaltered:
                 continue
-            if number(theirs := format_(asked.symbol, ours)) != number(ours):
+            try:
+                theirs = format_(asked.symbol, ours)
+            except Exception as error:  # noqa: BLE001 - in ccxt's words, where it is less than a step
+                return Cause(ReasonCode.VENUE_UNSUPPORTED, f"{what}={ours} ccxt={error}")
+            if number(theirs) != number(ours):
                 detail = f"{what}={ours} ccxt={theirs}"
                 return Cause(ReasonCode.VENUE_UNSUPPORTED, detail)
             if len(self._unaltered) >= UNALTERED_MAX:
@@ -360,9 +383,10 @@ class Ordering:
 
     def _may_be_ours(self, symbol: str, side: Side) -> bool:
         """Return whether there is an order of ours that may be the venue's under any id."""
+        becomes = self._row.triggers.becomes
         return any(
             (order.symbol, order.side) == (symbol, side)
-            and (not order.venue_id or (order.waits and not order.became))
+            and (not order.venue_id or (order.waits and becomes and not order.became))
             for order in self._orders.live()
         )
 
@@ -387,5 +411,5 @@ def _traded(order: KnownOrder, trade: Trade) -> VenueReport:
     return VenueReport(order.name, OrderEvent.FILLED_PARTLY, at, trade.fill)
 
 
-async def _always() -> bool:
+async def _always(_waiting: Callable[[], object]) -> bool:
     return True

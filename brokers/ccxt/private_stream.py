@@ -70,12 +70,17 @@ class PrivateStream:
         """Return how many messages have not been read."""
         return len(self._waiting)
 
-    async def ready(self) -> bool:
-        """Return whether it is up, or need not be, having waited for a while."""
+    async def ready(self, waiting: Callable[[], object] = lambda: None) -> bool:
+        """
+        Return whether it is up, or need not be, having waited for a while.
+
+        ``waiting`` is called whenever it was looked in vain; what it raises ends the wait.
+        """
         until_s = self._clock.monotonic_s() + STREAM_WAIT_S
         while self.exists and not self.up and self._clock.monotonic_s() < until_s:
             if self._is_absent:
                 return True
+            waiting()
             await self._clock.sleep_s(LOOK_S)
         return self.up or not self.exists or self._is_absent
 

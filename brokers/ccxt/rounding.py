@@ -170,6 +170,8 @@ def fitted(
     # Divided as whole steps: a quotient may have no last digit.
     step = rules.amount_step or FINEST_STEP
     amount = EXACT.multiply(EXACT.divide_int(request.quantity, rules.to_base(step)), step)
+    if request.reduce_only and request.order_type is OrderType.MARKET:
+        amount = min(amount, _most_at_market(rules, amount, step))
     buys = request.side is Side.BUY
     price = on_grid(request.price, rules, upwards=not buys)
     is_target = request.order_type in TARGETS
@@ -180,6 +182,12 @@ def fitted(
     if cause := outside(request, price, mark, rules.band):
         return cause
     return Fitted(amount, quantity, price, stop)
+
+
+def _most_at_market(rules: MarketRules, amount: Decimal, step: Decimal) -> Decimal:
+    """Return how much goes in one order: a position that is larger ends in several."""
+    told = [each for each in (rules.amount_max, rules.market_amount_max) if each is not None]
+    return EXACT.multiply(EXACT.divide_int(min(told, default=amount), step), step)
 
 
 def _beyond(

@@ -18,7 +18,7 @@ from zlib import crc32
 
 from brokers.ccxt.address import VenueClock
 from brokers.ccxt.calls import Calls, Done
-from brokers.ccxt.errors import Failure, NotSent
+from brokers.ccxt.errors import UNREADABLE, Failure, NotSent
 from brokers.ccxt.limits import ACCOUNT_SOON_S, RULES_AGAIN_S, RULES_EVERY_S, RULES_JITTER
 from brokers.ccxt.rounding import Least, MarketRules, differences, least_of, number, rules_of
 from state.money import plain
@@ -69,10 +69,10 @@ class Rulebook:
         if not isinstance(found, Done):
             self._is_doubted = True
             self.trouble(found)
-        elif found.value:
+        elif isinstance(found.value, str):
             self.trouble(NotSent(f"{found.value}: the rules that are known stay"))
         else:
-            self._take()
+            self._take(found.value)
 
     def snapshot(self) -> dict[str, list[str]]:
         """Return the least orders that were told, JSON-ready; empty for none."""
@@ -100,25 +100,30 @@ class Rulebook:
         drawn = crc32(f"{address.exchange} {address.account} {self._readings}".encode()) / 2**32
         return 1 + RULES_JITTER * (2 * drawn - 1)
 
-    async def _load(self) -> str:
-        """Have ccxt take the markets as they are now; return why that cannot be, if it cannot."""
+    async def _load(self) -> dict[str, MarketRules] | str:
+        """Have ccxt take the markets as they are now; return their rules, or why that cannot be."""
         client = self._calls.client
-        found = await client.listed(self.rules)
-        for symbol, known in self.rules.items():
-            market = found.markets.get(symbol)
-            if market is None:
-                return f"{symbol}: the venue does not list it any more"
-            size = number(market.get("contractSize")) or None
-            if size != (number(client.exchange.markets[symbol].get("contractSize")) or None):
-                had = plain(known.contract_size)
-                return f"{symbol}: a contract was {had}, and is {'none' if size is None else size}"
+        try:
+            found = await client.listed(self.rules)
+            for symbol, known in self.rules.items():
+                market = found.markets.get(symbol)
+                if market is None:
+                    return f"{symbol}: the venue does not list it any more"
+                size = number(market.get("contractSize")) or None
+                if size != (number(client.exchange.markets[symbol].get("contractSize")) or None):
+                    had, has = plain(known.contract_size), "none" if size is None else size
+                    return f"{symbol}: a contract was {had}, and is {has}"
+            rules = {symbol: rules_of(found.markets[symbol], client.row) for symbol in self.rules}
+            for each in rules.values():
+                least_of(each)
+        except UNREADABLE as error:
+            return f"what it says of its markets cannot be read: {type(error).__name__}"
         found.take()
-        return ""
+        return rules
 
-    def _take(self) -> None:
-        client = self._calls.client
-        for symbol, known in list(self.rules.items()):
-            rules = rules_of(client.exchange.markets[symbol], client.row)
+    def _take(self, found: Mapping[str, MarketRules]) -> None:
+        for symbol, rules in found.items():
+            known = self.rules[symbol]
             if rules != known:
                 self.rules[symbol] = rules
                 self.changed(f"{symbol}: {differences(known, rules)}")

@@ -23,7 +23,7 @@ from brokers.ccxt.identity import decoded
 from brokers.ccxt.known import KnownOrder
 from brokers.ccxt.limits import FUNDING_EVERY_S, TRADES_REMEMBERED
 from brokers.ccxt.rounding import MarketRules, number
-from brokers.ccxt.translate import counted_of, position_side_of
+from brokers.ccxt.translate import counted_of, position_side_of, side_of
 from brokers.contract import News
 from messages import (
     Fill,
@@ -165,6 +165,8 @@ class Surveyor:
         self._trades = trades
         self.open_orders: dict[str, Mapping[str, Any]] = {}
         """The open orders by our names, as they were read last."""
+        self._apart: frozenset[str] = frozenset()
+        """Those of them that are in the list of what waits for a price."""
         self.tell: Callable[[Iterable[VenuePayment]], object] = lambda _payments: None
         self._balance: tuple[Decimal | None, int] | None = None
         """The money when it was read last, and how many trades had been seen by then."""
@@ -190,7 +192,7 @@ class Surveyor:
         contracts = any(rules.is_contract for rules in self._rules.values())
         exchange = self._calls.client.exchange
         try:
-            orders = await self._orders()
+            orders, apart = await self._orders()
             positions = await self._positions() if contracts else []
             balance = await self._asked(exchange.fetch_balance)
             self._look_for_payment(balance)
@@ -210,8 +212,17 @@ class Surveyor:
             return unanswered.failure
         except UNREADABLE as error:
             return Unknown(f"what it says of the account cannot be read: {type(error).__name__}")
-        self.open_orders = open_orders
+        self.open_orders, self._apart = open_orders, apart
         return view
+
+    def listed(self, name: str) -> KnownOrder | None:
+        """Return an order, whoever has placed it, as it was listed when it was read last."""
+        seen = self.open_orders.get(name)
+        if seen is None:
+            return None
+        order = KnownOrder(name, str(seen["symbol"]), side_of(seen), venue_id=str(seen["id"]))
+        order.waits = name in self._apart
+        return order
 
     def has_more(self, order: KnownOrder) -> bool:
         """Return whether an order is not in the list of open ones, or has traded more there."""
@@ -230,13 +241,15 @@ class Surveyor:
             return found.value
         raise _Unanswered(found)
 
-    async def _orders(self) -> list[Mapping[str, Any]]:
+    async def _orders(self) -> tuple[list[Mapping[str, Any]], frozenset[str]]:
+        """Return the open orders, and the names of those that wait where these are apart."""
         fetch, apart = self._calls.client.exchange.fetch_open_orders, self._calls.row.triggers.apart
         kinds: list[dict[str, Any]] = [{}, {apart: True}] if apart else [{}]
         found: list[Mapping[str, Any]] = []
+        waiting: set[str] = set()
         if self._calls.row.orders_of_account:
             every = await self._asked(fetch, self._calls.row.weights.light)
-            return [order for order in every if order["symbol"] in self._rules]
+            return [order for order in every if order["symbol"] in self._rules], frozenset()
         light, page = self._calls.row.weights.light, self._calls.row.orders_page
         for symbol in self._rules:
             for params in kinds:
@@ -246,7 +259,9 @@ class Surveyor:
                     told = f"{symbol}: {page} open orders or more, which are not told in one list"
                     raise _Unanswered(Unknown(told))
                 found += orders
-        return found
+                if params:
+                    waiting.update(name_of(order, self._calls.row) for order in orders)
+        return found, frozenset(waiting)
 
     async def _positions(self) -> list[Mapping[str, Any]]:
         fetch = self._calls.client.exchange.fetch_positions

@@ -91,7 +91,7 @@ async def test_without_that_it_would_be_sent(tmp_path: Path) -> None:
         assert not at.broker._at.stream.up
 
 
-async def _yes() -> bool:
+async def _yes(_waiting: object) -> bool:
     return True
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from binance_house import terms
 from ccxt_house import BTC
@@ -15,6 +17,7 @@ from test_ccxt_in_session import FAR, TENTH, messages, session_of
 from actors.commands import Request
 from actors.inbox import Inbox
 from actors.session import run_paper
+from brokers.ccxt import rounding
 from brokers.ccxt.errors import TooMany
 from brokers.ccxt.lanes import Allowance
 from messages import CommandVerb, KillReport, Side
@@ -112,3 +115,45 @@ async def test_a_kill_flattens_at_the_exchange(tmp_path: Path) -> None:
     assert 2 == len(truth.fills)
     assert ({}, set()) == (truth.held, truth.live)
     assert [True] == [report.confirmed for report in reports]
+
+
+async def flattened_in_parts(folder: Path) -> tuple[Folded, list[bool]]:
+    """Kill and flatten a position of twice what the venue takes in one order."""
+    half = TENTH / 2
+    script = on_bars({0: lambda desk: [desk.open(BTC, Side.BUY, half) for _ in range(2)]})
+    inbox = Inbox()
+
+    def progressed(bars: int) -> None:
+        if bars == 4:
+            inbox.submit(Request(verb=CommandVerb.KILL, by="drill", flatten=True))
+
+    venue = terms(BTC)
+    listed = {BTC: replace(venue.instruments[BTC], max_quantity=half)}
+    venue = msgspec.structs.replace(venue, instruments=listed)
+    async with opened(folder, venue=venue) as exchange:
+        await exchange.server.show(BTC, flat(BTC, 1, 50_000.0))
+        spec = session_of(folder, script, exchange)
+        result = await run_paper(spec, speed=120, inbox=inbox, on_progress=progressed)
+        truth = fold_truth(read_truth(exchange.truth / "truth.ndjson"))
+    reports = [each for each in messages(result) if isinstance(each, KillReport)]
+    return truth, [report.confirmed for report in reports]
+
+
+async def test_a_kill_flattens_what_is_more_than_one_order_takes(tmp_path: Path) -> None:
+    """One order after the other, each as large as the venue takes it, until nothing is held."""
+    truth, confirmed = await flattened_in_parts(tmp_path)
+
+    assert 4 == len(truth.fills)
+    assert ({}, set()) == (truth.held, truth.live)
+    assert [True] == confirmed
+
+
+async def test_without_the_parts_a_kill_would_not_be_flat(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ablation: the order was refused here each time, and the position stayed."""
+    monkeypatch.setattr(rounding, "_most_at_market", lambda _rules, amount, _step: amount)
+    truth, confirmed = await flattened_in_parts(tmp_path)
+
+    assert {TENTH} == set(truth.held.values())
+    assert [True] != confirmed

@@ -19,7 +19,9 @@ from actors.outcomes import COMPLETED
 from actors.reexecution import reexecute
 from actors.session import run_paper
 from brokers.ccxt import rulebook
-from brokers.ccxt.capabilities import TABLE
+from brokers.ccxt.capabilities import BINANCEUSDM, TABLE
+from brokers.ccxt.errors import TooMany
+from brokers.ccxt.lanes import Lane
 from brokers.ccxt.ordering import Ordering
 from brokers.ccxt.rounding import Least, differences, least_of
 from messages import (
@@ -80,6 +82,17 @@ def test_rows_name_codes_by_which_an_order_has_come_to_nothing() -> None:
     for row in TABLE.values():
         assert not row.rules_codes & (row.duplicate_codes | row.unknown_order_codes)
         assert not row.rules_codes & (row.clock_codes | row.order_limit_codes)
+
+
+@pytest.mark.parametrize("code", sorted(BINANCEUSDM.rules_codes))
+async def test_an_order_that_is_refused_by_such_a_code_is_in_no_doubt(
+    code: str, tmp_path: Path
+) -> None:
+    """Some are unknown to ccxt there: that would be silence, and the rules were never doubted."""
+    fault = {"fault": "error_before", "on": ["submit"], "code": int(code), "count": 1}
+    async with desk(tmp_path, fault) as at:
+        assert ["rejected"] == await placed(at, FIRST)
+        assert at.broker._at.rulebook._is_doubted or at.broker._at.rulebook._readings
 
 
 def cause_of(at: Desk, name: str) -> Cause:
@@ -210,6 +223,93 @@ async def test_a_contract_of_another_size_is_not_taken(tmp_path: Path) -> None:
 
         assert before == book.rules
         assert "a contract was 1, and is 10" in at.tools[-1].detail
+
+
+async def reread(at: Desk, **of_each: Any) -> None:
+    """Have the rules read anew from markets of which a part is something else."""
+    exchange = at.broker._at.client.exchange
+    fetch = exchange.fetch_markets
+
+    async def changed() -> Any:
+        return [{**each, **of_each} for each in await fetch()]
+
+    exchange.fetch_markets = changed
+    await at.broker._at.rulebook.read()
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"precision": {"price": "a tenth", "amount": "0.001"}},
+        {"limits": {"amount": {"min": 0.001}}},
+        {"info": {"filters": 7}},
+        {"precision": 7},
+    ],
+)
+async def test_a_rule_that_cannot_be_read_is_told_and_ends_nothing(
+    part: dict[str, Any], tmp_path: Path
+) -> None:
+    """The broker's task goes on, and with it the session; ccxt keeps the markets it had."""
+    async with desk(tmp_path) as at:
+        markets, before = at.broker._at.client.exchange.markets, dict(at.broker._at.rulebook.rules)
+        grid = markets[BTC]["precision"]
+        await reread(at, **part)
+
+        assert before == at.broker._at.rulebook.rules
+        assert grid == at.broker._at.client.exchange.markets[BTC]["precision"]
+        assert "cannot be read" in at.tools[-1].detail
+        assert ["accepted"] == await placed(at, FIRST)
+
+
+async def waited_out_a_change(at: Desk, quantity: str, price: str) -> None:
+    """Have an order that fits wait for its turn while tick and step become ten times as large."""
+    lanes = at.broker._at.calls.lanes
+    lanes.left_alone(1_000_000.0, TooMany.ORDERS)
+    at.broker.submit(order(FIRST, quantity, price=price), 1)
+    await at.until(lambda: bool(lanes.allowance.waiting[Lane.CREATE]))
+    at.set_faults({"fault": "change_rules", "on": ["rules"], "count": 1})
+    await at.broker._at.rulebook.read()
+    lanes.allowance.orders_until_s = 0.0
+    await at.until(lambda: "accepted" in at.life(FIRST) or at.ended(FIRST))
+
+
+@pytest.mark.parametrize(
+    ("quantity", "price", "altered"),
+    [
+        ("0.01", "48999.6", "price=48999.6 ccxt=49000"),
+        ("0.019", "49000", "amount=0.019 ccxt=0.01"),
+        ("0.009", "49000", "must be greater than minimum amount precision of 0.01"),
+    ],
+)
+async def test_an_order_that_waited_while_the_rules_changed_is_not_rounded_by_ccxt(
+    quantity: str, price: str, altered: str, tmp_path: Path
+) -> None:
+    """ccxt rounds to the nearest tick of the new grid: a buy would pay more than its limit."""
+    async with desk(tmp_path) as at:
+        await waited_out_a_change(at, quantity, price)
+
+        assert ["rejected"] == at.life(FIRST)
+        assert altered in cause_of(at, FIRST).detail
+        assert 0 == at.received(FIRST)
+
+
+async def test_an_order_that_still_fits_goes_out_after_the_change(tmp_path: Path) -> None:
+    """What it is on the new grid is what was asked for."""
+    async with desk(tmp_path) as at:
+        await waited_out_a_change(at, "0.01", "49000")
+
+        assert [(Decimal("0.01"), Decimal(49_000))] == rounded(at)
+
+
+async def test_without_the_second_look_ccxt_would_pay_more_than_the_limit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ablation: the order was looked at when it was worded, and not when it left."""
+    monkeypatch.setattr(Ordering, "_look", lambda self, request, _asked: self.look(request))
+    async with desk(tmp_path) as at:
+        await waited_out_a_change(at, "0.01", "48999.6")
+
+        assert [(Decimal("0.01"), Decimal(49_000))] == rounded(at)
 
 
 async def test_a_restart_tells_what_has_changed_since_it_was_told(tmp_path: Path) -> None:

@@ -6,12 +6,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
 from ccxt_house import BTC, order
 from dialect_house import CLOCK, Desk, address, bar, desk, opened
 
 from actors.runtime.clock import monotonic_s, sleep_s, within
-from brokers.ccxt import limits
+from brokers.ccxt import limits, private_stream
 from brokers.ccxt.broker import CcxtBroker
+from brokers.ccxt.ordering import Ordering
 from messages import Cause, OrderEvent, OrderRequest, ReasonCode, VenueReport
 
 NAME, NEXT = "tg-0123456789-1", "tg-0123456789-2"
@@ -127,3 +129,45 @@ async def test_the_account_is_not_waited_for_while_the_venue_wants_to_be_left_al
         await within(30.0, at.broker.refresh)
 
         assert monotonic_s() - began_s < 30.0
+
+
+MANY = [f"tg-0123456789-{number}" for number in range(10, 30)]
+
+
+async def killed_without_a_stream(at: Desk) -> None:
+    """Have openings wait for a private stream that does not come up again, and kill all of them."""
+    at.set_faults({"fault": "refuse_stream"})
+    at.broker._at.client.redial("a drill")
+    await at.until(lambda: not at.broker._at.stream.up)
+    for name in MANY:
+        at.broker.submit(order(name, "0.01"), 1)
+    await at.until(lambda: len(at.broker.orders) >= limits.WORKERS["create"])
+    at.broker.look = held
+    for name in MANY:
+        at.broker.cancel(name, 2)
+
+
+async def test_openings_that_a_kill_has_cancelled_do_not_wait_for_the_stream(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So many at a time would wait out their patience, and what flattens would wait for all."""
+    monkeypatch.setattr(private_stream, "STREAM_WAIT_S", 1_000.0)
+    async with desk(tmp_path) as at:
+        await killed_without_a_stream(at)
+        await at.until(lambda: all(at.ended(name) for name in MANY))
+
+        assert {(HELD,)} == {tuple(rejections(at, name)) for name in MANY}
+        assert {0} == {at.received(name) for name in MANY}
+
+
+async def test_without_that_they_wait_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ablation: all of them, and no more than there are workers at once."""
+    monkeypatch.setattr(private_stream, "STREAM_WAIT_S", 1_000.0)
+    monkeypatch.setattr(Ordering, "_is_unwanted", lambda *_: False)
+    async with desk(tmp_path) as at:
+        await killed_without_a_stream(at)
+        await at.bar()
+
+        assert not any(at.life(name) for name in MANY)

@@ -22,6 +22,8 @@ from brokers.ccxt.capabilities import BINANCE, BINANCEUSDM
 from brokers.ccxt.columns import OrderLimit, Weights
 from brokers.ccxt.errors import TooMany
 from brokers.ccxt.lanes import Allowance, Lane, Lanes, lanes_of
+from brokers.ccxt.limits import WORKERS
+from brokers.ccxt.ordering import Ordering
 from brokers.ccxt.windows import GRAINS, Window, limits_told
 from messages import Cause, ReasonCode, Side
 from scenarios.exchange.binanceusdm import Limits
@@ -318,6 +320,71 @@ async def test_an_order_that_waits_is_told_to_be_over_when_its_time_is(tmp_path:
         assert [] == at.life(NAMES[0])
         assert 1 == len(lanes.allowance.waiting[Lane.CREATE])
         assert 0 == at.received(NAMES[1])
+
+
+HELD = Cause(ReasonCode.HELD, "killed")
+
+
+async def killed(at: Desk) -> None:
+    """Have more orders than there are workers wait for a turn that never comes, and kill them."""
+    lanes = at.broker._at.calls.lanes
+    lanes.left_alone(1_000_000.0, TooMany.ORDERS)
+    for name in NAMES:
+        at.broker.submit(order(name, "0.01", price="49000"), 1)
+    await at.until(lambda: WORKERS["create"] == len(lanes.allowance.waiting[Lane.CREATE]))
+    at.broker.look = lambda _request: HELD
+    for name in NAMES[:-1]:
+        at.broker.cancel(name, 2)
+
+
+async def test_an_order_that_is_kept_back_and_cancelled_does_not_wait_for_its_turn(
+    tmp_path: Path,
+) -> None:
+    """
+    A kill flattens when all that opens is over, and what reduces has room while that waits.
+
+    A hold alone may be lifted before the turn comes, and the order is wanted until it is cancelled.
+    """
+    async with counting(tmp_path) as at:
+        await killed(at)
+        await at.until(lambda: all(at.ended(name) for name in NAMES[:-1]))
+        await at.until(lambda: not at.broker._unwanted)
+
+        assert {("rejected",)} == {tuple(at.life(name)) for name in NAMES[:-1]}
+        assert {HELD.detail} == set(refusals(at))
+        assert {0} == {at.received(name) for name in NAMES}
+        assert [] == at.life(NAMES[-1])
+        assert 1 == len(at.broker._at.calls.lanes.allowance.waiting[Lane.CREATE])
+
+
+async def test_without_its_cancel_it_is_there_until_its_turn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ablation: as long as the venue has asked for, or until its time is over; and so is a kill."""
+    monkeypatch.setattr(Ordering, "_is_unwanted", lambda *_: False)
+    async with counting(tmp_path) as at:
+        await killed(at)
+        await at.bar()
+
+        assert not any(at.life(name) for name in NAMES)
+        assert WORKERS["create"] == len(at.broker._at.calls.lanes.allowance.waiting[Lane.CREATE])
+
+
+async def test_an_order_that_waits_and_is_only_cancelled_goes_out_before_its_cancel(
+    tmp_path: Path,
+) -> None:
+    """What becomes of it is the venue's word, as of any other."""
+    async with counting(tmp_path) as at:
+        lanes = at.broker._at.calls.lanes
+        lanes.left_alone(1_000_000.0, TooMany.ORDERS)
+        at.broker.submit(order(NAMES[0], "0.01", price="49000"), 1)
+        await at.until(lambda: bool(lanes.allowance.waiting[Lane.CREATE]))
+        at.broker.cancel(NAMES[0], 2)
+        await at.bar()
+        lanes.allowance.orders_until_s = 0.0
+        await at.until(lambda: at.ended(NAMES[0]))
+
+        assert ["accepted", "cancelled"] == at.life(NAMES[0])
 
 
 def test_what_waits_goes_in_the_order_in_which_it_came() -> None:

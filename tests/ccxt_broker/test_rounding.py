@@ -130,3 +130,25 @@ def test_a_limit_order_may_be_larger_than_a_market_order() -> None:
 def test_what_reduces_may_be_small() -> None:
     """The rest of a position must not be stuck below the least notional."""
     assert isinstance(fitted(order(price="4", reduce_only=True), rules(notional="5")), Fitted)
+
+
+@pytest.mark.parametrize(
+    ("given", "sent"),
+    [
+        ({"market_most": "5"}, "5"),
+        ({"market_most": "5", "most": "4"}, "4"),
+        ({"market_most": "5", "step": "2"}, "4"),
+        ({"market_most": "50", "size": "0.1"}, "5"),
+        ({"market_most": "7"}, "6"),
+        ({}, "6"),
+    ],
+)
+def test_what_only_reduces_at_market_is_as_much_as_goes_in_one_order(
+    given: dict[str, str], sent: str
+) -> None:
+    """A position that has grown by several orders can end: the rest is for the next order."""
+    request = order(quantity="6", side=Side.SELL, reduce_only=True)
+    fit = fitted(request, rules(**given))  # type: ignore[arg-type]
+
+    assert isinstance(fit, Fitted)
+    assert Decimal(sent) == fit.quantity

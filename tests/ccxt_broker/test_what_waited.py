@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from ccxt_house import known, order, rules
-from dialect_house import Desk, desk
+from dialect_house import Desk, at_work, desk
 
 from brokers.ccxt.capabilities import BINANCEUSDM
 from brokers.ccxt.translate import Unreadable, answer_of
@@ -101,3 +101,28 @@ def test_an_order_that_has_traded_was_not_rejected() -> None:
     found = {"id": "1", "status": "rejected", "filled": "0.4"}
 
     assert OrderEvent.CANCELLED is answer_of(found, known(), rules(), (), ASKED_AT).ended
+
+
+async def test_a_stop_that_an_earlier_session_left_is_taken_back_where_it_waits(
+    tmp_path: Path,
+) -> None:
+    """
+    Nothing is known of it but the list that it was in: there it is cancelled, and asked for.
+
+    Among the plain orders it would be unknown, and go on waiting.
+    """
+    async with desk(tmp_path) as left:
+        for name in (ONE, TWO):
+            request = order(name, "0.02", kind=OrderType.STOP, stop="60000")
+            left.broker.submit(request, 1)
+        await left.until(lambda: all("accepted" in left.life(name) for name in (ONE, TWO)))
+        async with at_work(left.exchange, account="the next session") as at:
+            await at.broker.survey()
+            await at.broker.withdraw(ONE)
+            at.broker.cancel(TWO, ASKED_AT)
+            await at.until(lambda: bool(answers(at)))
+            await at.broker.survey()
+
+            assert {} == at.broker._at.surveyor.open_orders
+            assert OrderEvent.CANCELLED is answers(at)[-1].ended
+    assert set() == set(left.truth.live)

@@ -21,7 +21,7 @@ from brokers.ccxt.calls import Calls
 from brokers.ccxt.capabilities import OKX_ALGOS
 from brokers.ccxt.emergency import CcxtEmergency
 from brokers.ccxt.lanes import Lane
-from messages import OrderEvent, OrderType, Side
+from messages import OrderEvent, OrderType, Side, VenueTrades
 
 SPOT_PAIR = "BTC/USDT"
 PAIR = Market(SPOT_PAIR, "BTCUSDT", spot=True)
@@ -122,3 +122,29 @@ async def test_an_emergency_finds_what_waits_in_lists_of_its_own(
 
     assert [False, *[True] * len(OKX_ALGOS)] == [each.waits for each in resting]
     assert [] == books.open()
+
+
+async def test_a_stop_that_waits_does_not_keep_a_strangers_trade_from_being_told(
+    tmp_path: Path,
+) -> None:
+    """
+    At Bybit a stop that is triggered keeps its id: no trade of another id can be of it.
+
+    ccxt asks for no single order there, so every trade of somebody else was without an answer, and
+    the list of trades with it, for as long as a stop waited on that side.
+    """
+    dialect, market = KINDS["bybit"]
+    books = Books(market)
+    async with trading("bybit", tmp_path, dialect(books).answer, symbols=(market.symbol,)) as desk:
+        books.place("", "buy", "0.5")
+        waits = order(
+            NAME, "0.5", symbol=market.symbol, side=Side.SELL, kind=OrderType.STOP, stop="49000",
+            reduce_only=True,
+        )  # fmt: skip
+        await desk.ordering.submit(waits, Lane.REDUCE)
+        books.place("", "sell", "0.1")
+        await desk.ordering.list_trades(0)
+        (listed,) = [each for each in desk.news if isinstance(each, VenueTrades)]
+
+    assert [] == desk.trouble
+    assert [Side.BUY, Side.SELL] == [fill.side for fill in listed.trades]
