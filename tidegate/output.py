@@ -16,7 +16,7 @@ from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tidegate.aside import say_aside
+from tidegate.aside import PATIENCE_S, BesideFile, say_aside
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -86,7 +86,11 @@ def say_table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
 
 @contextmanager
 def progress_bar(label: str, total: int | None = None) -> Iterator[Progress | None]:
-    """Give a function that takes the count done so far; None where nobody watches a terminal."""
+    """
+    Give a function that takes the count done so far; None where nobody watches a terminal.
+
+    It never waits for the terminal: a session must not stand still with who watches it.
+    """
     if not sys.stderr.isatty():
         yield None
         return
@@ -100,16 +104,20 @@ def progress_bar(label: str, total: int | None = None) -> Iterator[Progress | No
         Progress as Bar,
     )
 
+    drawn = BesideFile(sys.stderr.fileno())
     with Bar(
         TextColumn("{task.description}"),
         BarColumn(),
         TextColumn("{task.completed:,} bars"),
         TimeElapsedColumn(),
-        console=Console(stderr=True),
+        console=Console(file=drawn),
+        redirect_stdout=False,  # what is said is not drawn: it is never left out
+        redirect_stderr=False,
         transient=True,
     ) as bar:
         task = bar.add_task(label, total=total)
         yield lambda done: bar.update(task, completed=done)
+    drawn.drain(PATIENCE_S)
 
 
 def _plain(value: Any) -> Any:

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
+import pty
+import select
 import subprocess
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from tidegate.aside import LogLines, say_aside
+from tidegate.aside import PATIENCE_S, SHARE, LogLines, Patience, say_aside
+from tidegate.output import progress_bar
 
 LINE = "x" * 99 + "\n"
 PIPE_BYTES = 65_536
+AGES_S = 60.0
+"""Far longer than anything here takes that does not wait for a reader."""
 
 
 @contextmanager
@@ -29,6 +37,40 @@ def stderr_into(fd: int) -> Iterator[None]:
         os.dup2(before, 2)
         os.close(before)
         sys.stderr = stream
+
+
+def fill(terminal: int) -> None:
+    """Write until a terminal takes nothing more."""
+    filling = os.open(os.ttyname(terminal), os.O_WRONLY | os.O_NOCTTY | os.O_NONBLOCK)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(filling, b"z\n")
+    os.close(filling)
+
+
+@contextmanager
+def terminal_that_is_read_by_nobody() -> Iterator[int]:
+    """Have a terminal that takes nothing more as standard error; yield the end that reads it."""
+    reading, writing = pty.openpty()
+    fill(writing)
+    try:
+        with stderr_into(writing), io.TextIOWrapper(os.fdopen(os.dup(2), "wb", 0)) as stream:
+            before, sys.stderr = sys.stderr, stream
+            try:
+                yield reading
+            finally:
+                sys.stderr = before
+    finally:
+        os.close(writing)
+        os.close(reading)  # what still waits for a reader ends
+
+
+def ended(work: Callable[[], object]) -> bool:
+    """Return whether ``work`` comes to its end."""
+    doing = threading.Thread(target=work, daemon=True)
+    doing.start()
+    doing.join(AGES_S)
+    return not doing.is_alive()
 
 
 @pytest.fixture
@@ -57,6 +99,51 @@ def test_a_reader_that_reads_nothing_keeps_no_log_line_waiting(pipe: tuple[int, 
     assert f"tidegate: {1_000 - len(whole)} log lines were not shown here" == told[-2]
     assert all(LINE.startswith(line) for line in told[:-2])
     assert len(whole) > 500
+
+
+def test_a_terminal_whose_reader_has_stopped_keeps_no_log_line_waiting() -> None:
+    """It says that there is room, and lets whoever writes more than that wait for ever."""
+    lines = LogLines()
+    with terminal_that_is_read_by_nobody() as reading:
+        assert ended(lambda: [lines.show(LINE) for _ in range(2_000)])
+
+        told = b""
+        while b"log lines were not shown here" not in told:
+            assert select.select([reading], [], [], AGES_S)[0], told[-500:]
+            told += os.read(reading, PIPE_BYTES)
+            lines.show("again\n")
+    assert LINE.strip().encode() in told
+
+
+def test_a_session_does_not_stand_still_with_the_terminal_that_shows_its_progress() -> None:
+    """The bar is drawn under a lock that whoever tells it of progress needs too."""
+    told: list[int] = []
+
+    def trade() -> None:
+        with progress_bar("live") as on_progress:
+            assert on_progress is not None
+            for bars in range(1_000):
+                on_progress(bars)
+                told.append(bars)
+
+    with terminal_that_is_read_by_nobody():
+        assert ended(trade)
+    assert len(told) == 1_000
+
+
+def test_a_reader_that_is_slow_takes_a_small_part_of_a_sessions_time() -> None:
+    """However often it makes room just in time; it took nearly all of it for as long as it did."""
+    now_s = 0.0
+    patience = Patience(lambda: now_s)
+    waited_s = 0.0
+    for _ in range(1_000):  # lines, one directly after the other, each of which is waited for
+        patience.begin()
+        just_in_time_s = min(0.045, patience.left_s())
+        waited_s += just_in_time_s
+        now_s += just_in_time_s
+        patience.end()
+        now_s += 0.01  # the session's own
+    assert waited_s < PATIENCE_S + 2 * SHARE * now_s
 
 
 @pytest.mark.parametrize("say", [say_aside, LogLines().show])
