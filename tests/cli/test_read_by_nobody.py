@@ -49,10 +49,11 @@ def fill(terminal: int) -> None:
 
 
 @contextmanager
-def terminal_that_is_read_by_nobody() -> Iterator[int]:
-    """Have a terminal that takes nothing more as standard error; yield the end that reads it."""
+def terminal_that_is_read_by_nobody(*, full: bool) -> Iterator[int]:
+    """Have a terminal, perhaps a full one, as standard error; yield the end that reads it."""
     reading, writing = pty.openpty()
-    fill(writing)
+    if full:
+        fill(writing)
     try:
         with stderr_into(writing), io.TextIOWrapper(os.fdopen(os.dup(2), "wb", 0)) as stream:
             before, sys.stderr = sys.stderr, stream
@@ -104,7 +105,7 @@ def test_a_reader_that_reads_nothing_keeps_no_log_line_waiting(pipe: tuple[int, 
 def test_a_terminal_whose_reader_has_stopped_keeps_no_log_line_waiting() -> None:
     """It says that there is room, and lets whoever writes more than that wait for ever."""
     lines = LogLines()
-    with terminal_that_is_read_by_nobody() as reading:
+    with terminal_that_is_read_by_nobody(full=False) as reading:
         assert ended(lambda: [lines.show(LINE) for _ in range(2_000)])
 
         told = b""
@@ -126,7 +127,7 @@ def test_a_session_does_not_stand_still_with_the_terminal_that_shows_its_progres
                 on_progress(bars)
                 told.append(bars)
 
-    with terminal_that_is_read_by_nobody():
+    with terminal_that_is_read_by_nobody(full=True):
         assert ended(trade)
     assert len(told) == 1_000
 
