@@ -174,3 +174,48 @@ def test_a_session_whose_log_nobody_reads_any_more_comes_to_its_own_end(tmp_path
     assert ended.returncode == 0
     (log,) = (tmp_path / "runs").rglob("sessions/*/logs/tidegate.log")
     assert "session_ended" in log.read_text()
+
+
+@pytest.mark.parametrize("form", [[], ["--json"]])
+@pytest.mark.parametrize("reader", ["gone", "full disk"])
+def test_a_killed_session_exits_as_one_whoever_reads_what_came_of_it(
+    tmp_path: Path, form: list[str], reader: str
+) -> None:
+    """It exited with 1, as something that was checked and found wanting; 4 is that of a kill."""
+    tidegate = [sys.executable, "-m", "tidegate"]
+    subprocess.run([*tidegate, "init", "--dir", str(tmp_path)], check=True, capture_output=True)
+    (tmp_path / "KILL").touch()
+    reading, writing = os.pipe()
+    os.close(reading)
+    if reader == "full disk":
+        if not Path("/dev/full").exists():
+            pytest.skip("no /dev/full on this system")
+        os.close(writing)
+        writing = os.open("/dev/full", os.O_WRONLY)
+    command = [*tidegate, "trade", "--new", "--speed", "0", *form]
+    done = subprocess.run(
+        command, cwd=tmp_path, stdout=writing, stderr=subprocess.PIPE, check=False
+    )
+    os.close(writing)
+
+    assert done.returncode == 4, done.stderr[-500:]
+    assert b"Traceback" not in done.stderr
+
+
+def test_a_command_whose_reader_has_seen_enough_keeps_its_exit_code() -> None:
+    """``tidegate verify ... | head`` of what differs was 0, whatever it had found."""
+    program = "import sys; from tidegate.front import finish; sys.exit(finish(found, []))"
+    found = "def found():\n    print('differs')\n    return 1\n"
+    buffered = {name: text for name, text in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(
+        [sys.executable, "-c", found + program],
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        check=False,
+        env=buffered,
+    )
+    os.close(writing)
+
+    assert done.returncode == 1, done.stderr
