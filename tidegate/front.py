@@ -18,7 +18,7 @@ from typing import Any
 import typer
 
 from tidegate.exits import CommandError, Exit
-from tidegate.output import json_wanted, say_error, say_table
+from tidegate.output import json_wanted, say_error, say_table, told
 from tidegate.redaction import Redactor
 
 USAGE_ERRORS: tuple[type[Exception], ...] = typer.BadParameter.__bases__
@@ -55,12 +55,14 @@ def finish(command: Callable[[], Any], arguments: Sequence[str]) -> int:
     global _front  # noqa: PLW0603 - one command per process; tests run several in a row
     _front = Front()
     as_json = json_wanted(arguments)
+    code = None
     try:
         code = command()
         sys.stdout.flush()
     except CommandError as error:
-        if error.table is not None and not as_json:
-            say_table(*error.table)
+        table = error.table
+        if table is not None and not as_json:
+            told(lambda: say_table(*table))
         say_error(error.problems, error.code, as_json=as_json, details=error.details)
         return int(error.code)
     except USAGE_ERRORS as error:
@@ -72,7 +74,7 @@ def finish(command: Callable[[], Any], arguments: Sequence[str]) -> int:
     except BrokenPipeError:
         # The reader has seen enough (``| head``): not an error of ours.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return int(Exit.DONE)
+        return int(Exit.DONE) if code is None else int(code)
     except Exception as error:  # noqa: BLE001 - the last one: it ends in the log and in a code
         return _end_badly(error, as_json=as_json)
     return int(Exit.DONE) if code is None else int(code)

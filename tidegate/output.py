@@ -8,6 +8,7 @@ also when the command fails. Logs, progress and errors go to standard error.
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,7 +17,8 @@ from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tidegate.aside import say_aside
+from state.atomic import is_disk_error
+from tidegate.aside import PATIENCE_S, BesideFile, say_aside
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -50,7 +52,33 @@ def say_error(
         say_aside(f"tidegate: {problem}\n")
     if as_json:
         error = {"problems": list(problems), **(details or {})}
-        say_document({"error": error, "exit_code": int(exit_code)})
+        told(lambda: say_document({"error": error, "exit_code": int(exit_code)}))
+
+
+def told(say: Callable[[], object]) -> bool:
+    """
+    Have something said on standard output, of what is over; return whether the disk took it.
+
+    Whoever reads it may have seen enough (``| head``), or the file may be on a full disk: the exit
+    code is that of what was done all the same.
+    """
+    try:
+        say()
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _stdout_to_nobody()
+    except OSError as error:
+        if not is_disk_error(error):
+            raise
+        _stdout_to_nobody()
+        say_aside(f"tidegate: standard output: {error.strerror}\n")
+        return False
+    return True
+
+
+def _stdout_to_nobody() -> None:
+    # What is still in the buffer goes there too, or the interpreter would end with an error.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def console() -> Console:
@@ -86,7 +114,11 @@ def say_table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
 
 @contextmanager
 def progress_bar(label: str, total: int | None = None) -> Iterator[Progress | None]:
-    """Give a function that takes the count done so far; None where nobody watches a terminal."""
+    """
+    Give a function that takes the count done so far; None where nobody watches a terminal.
+
+    It never waits for the terminal: a session must not stand still with who watches it.
+    """
     if not sys.stderr.isatty():
         yield None
         return
@@ -100,16 +132,20 @@ def progress_bar(label: str, total: int | None = None) -> Iterator[Progress | No
         Progress as Bar,
     )
 
+    drawn = BesideFile(sys.stderr.fileno())
     with Bar(
         TextColumn("{task.description}"),
         BarColumn(),
         TextColumn("{task.completed:,} bars"),
         TimeElapsedColumn(),
-        console=Console(stderr=True),
+        console=Console(file=drawn),
+        redirect_stdout=False,  # what is said is not drawn: it is never left out
+        redirect_stderr=False,
         transient=True,
     ) as bar:
         task = bar.add_task(label, total=total)
         yield lambda done: bar.update(task, completed=done)
+    drawn.drain(PATIENCE_S)
 
 
 def _plain(value: Any) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -37,7 +36,7 @@ from tidegate.front import current
 from tidegate.going_live import announce_admission
 from tidegate.journal_log import JournalLog
 from tidegate.logs import Logs, SessionLog
-from tidegate.output import progress_bar, say_document
+from tidegate.output import progress_bar, say_document, told
 from tidegate.places import unwritable
 from tidegate.redaction import Redactor
 from tidegate.screen import held_to_the_end, say_result
@@ -77,16 +76,13 @@ def replay_session(
 
 
 def say(result: SessionResult, *, as_json: bool) -> int:
-    """Say what came of a session; return its exit code."""
-    if as_json:
-        say_document(result_document(result))
-    else:
-        say_result(result)
+    """Say what came of a session; return its exit code, whoever reads that or does not."""
+    is_told = told(lambda: say_document(result_document(result)) if as_json else say_result(result))
     # Who only looks at the exit code, and at these lines, learns here that it did not trade.
     held = held_to_the_end(result.summary) if result.exit_code == Exit.DONE else ""
     if reason := result.reason or held:
-        sys.stderr.write(f"tidegate: {result.outcome}: {reason}\n")
-    return result.exit_code
+        say_aside(f"tidegate: {result.outcome}: {reason}\n")
+    return result.exit_code if is_told else result.exit_code or int(Exit.FAULT)
 
 
 def result_document(result: SessionResult) -> dict[str, Any]:

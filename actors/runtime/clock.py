@@ -26,6 +26,9 @@ DAY_MS = 86_400_000
 LOOK_UP_S = 0.2
 """Longest wait without asking whether to stop: an operator's Ctrl-C is answered at once."""
 
+CANCELLED_KEPT: Final = 64
+"""Cancelled timers that are kept for their time to come: looking for them costs next to nothing."""
+
 TimerCallback = Callable[[int], object]
 
 
@@ -86,6 +89,8 @@ class SimulatedClock:
         """Disarm a timer; unknown or fired handles are ignored."""
         if any(serial == handle for _, _, serial, _ in self._heap):
             self._cancelled.add(handle)
+            if len(self._cancelled) > CANCELLED_KEPT and len(self._cancelled) * 2 > len(self._heap):
+                self._sweep()
             self._uncover()
 
     def pop_due(self, until: int) -> tuple[int, TimerCallback] | None:
@@ -96,6 +101,12 @@ class SimulatedClock:
         self.fired += 1
         self._uncover()
         return at, callback
+
+    def _sweep(self) -> None:
+        """Let go of what was cancelled: of far times, armed again and again, it would only grow."""
+        self._heap = [timer for timer in self._heap if timer[2] not in self._cancelled]
+        heapq.heapify(self._heap)
+        self._cancelled.clear()
 
     def _uncover(self) -> None:
         """

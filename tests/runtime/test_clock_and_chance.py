@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Sequence
+from weakref import WeakSet
 
 import pytest
 from hypothesis import given
@@ -60,6 +61,46 @@ def test_timers_come_in_order_of_time_then_of_name_then_of_arming(
 
         # A cancelled timer is not even announced: who waits for it would get a later one.
         assert earliest == clock.next_timer_at
+
+
+def test_what_was_cancelled_does_not_grow_with_how_often_a_far_timer_is_armed_again() -> None:
+    """A time stop a month away is, with every plan; nearer timers are always before it."""
+
+    class Look:
+        def __call__(self, at: int) -> None:
+            """Do nothing."""
+
+    clock = SimulatedClock()
+    clock.call_at(1, Look(), "near")
+    alive: WeakSet[Look] = WeakSet()
+    handle = 0
+    for _ in range(1_000):
+        clock.cancel(handle)
+        look = Look()
+        alive.add(look)
+        handle = clock.call_at(30 * DAY, look, "far")
+
+    assert len(alive) < 100
+
+
+def test_what_was_not_cancelled_keeps_its_order_when_the_rest_is_let_go() -> None:
+    """Many are cancelled, in the middle of others: as if they had never been armed."""
+    clock = SimulatedClock()
+    armed = [(number * 37 % 101, "ab"[number % 2], number) for number in range(600)]
+    handles = [clock.call_at(at, lambda _at: None, name) for at, name, _ in armed]
+    left = [(at, name, handles[n]) for at, name, n in armed if n % 7 == 0]
+    for _, _, number in armed:
+        if number % 7:
+            clock.cancel(handles[number])
+            clock.cancel(handles[number])  # again: it is let go, or still there
+
+    assert clock.next_timer_at == min(left)[0]
+    for at, _, _ in sorted(left):
+        due = clock.pop_due(1_000)
+        assert due is not None
+        assert due[0] == at
+    assert clock.next_timer_at == NEVER
+    assert clock.fired == len(left)
 
 
 def test_time_never_runs_backwards() -> None:
