@@ -228,12 +228,8 @@ async def test_a_contract_of_another_size_is_not_taken(tmp_path: Path) -> None:
 async def reread(at: Desk, **of_each: Any) -> None:
     """Have the rules read anew from markets of which a part is something else."""
     exchange = at.broker._at.client.exchange
-    fetch = exchange.fetch_markets
-
-    async def changed() -> Any:
-        return [{**each, **of_each} for each in await fetch()]
-
-    exchange.fetch_markets = changed
+    parse = exchange.parse_market
+    exchange.parse_market = lambda market: {**parse(market), **of_each}
     await at.broker._at.rulebook.read()
 
 
