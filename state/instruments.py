@@ -15,7 +15,7 @@ from __future__ import annotations
 import json
 import re
 import tomllib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from difflib import get_close_matches
 from pathlib import Path
@@ -119,24 +119,10 @@ class Instrument:
         """
         return _on_grid(price, self.price_tick, upwards=side is _SELL)
 
-    def under_least(self, quantity: Decimal | None, notional: Decimal | None) -> Instrument:
-        """Return the rules beside a venue's least order: the stricter of both, each for itself."""
-        return replace(
-            self,
-            min_quantity=_stricter(self.min_quantity, quantity),
-            min_notional=_stricter(self.min_notional, notional),
-        )
-
     def fee(self, notional: Decimal, liquidity: Liquidity) -> Decimal:
         """Return the exact fee on a notional."""
         bps = self.maker_fee_bps if liquidity is Liquidity.MAKER else self.taker_fee_bps
         return notional * bps * BASIS_POINT
-
-
-def _stricter(ours: Decimal | None, theirs: Decimal | None) -> Decimal | None:
-    if ours is None or theirs is None:
-        return theirs if ours is None else ours
-    return max(ours, theirs)
 
 
 def _on_grid(value: Decimal, step: Decimal | None, *, upwards: bool) -> Decimal:

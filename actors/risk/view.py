@@ -9,7 +9,7 @@ states that the venue reported.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from enum import IntEnum
 from typing import Any, Final
@@ -169,7 +169,7 @@ class RiskView:
         intents are refused: the supervisor's own mapping. An opening intent without
         ``valid_until`` that is older than ``intent_age_ms_max`` is refused.
         """
-        self._described = self.instruments = instruments
+        self.instruments = instruments
         self.board = board
         self.clock = clock
         self.cash = cash
@@ -369,16 +369,14 @@ class RiskView:
             self.backoffs.pop(key, None)
 
     def note_minimum(self, minimum: MinimumOrder) -> None:
-        """
-        Judge a symbol's orders by the venue's other least order from now on.
-
-        Not below the one that it was described with: whoever asked for more goes on doing so.
-        """
-        described = self._described.get(minimum.symbol)
-        if described is None:
+        """Judge a symbol's orders by another least order from now on."""
+        instrument = self.instruments.get(minimum.symbol)
+        if instrument is None:
             return
         self.memory.minimums[minimum.symbol] = minimum
-        changed = described.under_least(minimum.min_quantity, minimum.min_notional)
+        changed = replace(
+            instrument, min_quantity=minimum.min_quantity, min_notional=minimum.min_notional
+        )
         self.instruments = {**self.instruments, minimum.symbol: changed}
 
     def reserve(self, request: OrderRequest, price: Decimal, cash_per_unit: Decimal) -> None:

@@ -94,12 +94,6 @@ class StrategyActor(Outgoing):
                 yield MinimumOrder(symbol, now, rules.min_quantity, rules.min_notional)
 
     def _note_minimum(self, minimum: MinimumOrder) -> None:
-        rules = self.house.instruments.get(minimum.symbol)
-        if rules is not None:  # as Risk judges: what is stricter than the venue's stays
-            least = rules.under_least(minimum.min_quantity, minimum.min_notional)
-            minimum = MinimumOrder(
-                minimum.symbol, minimum.at, least.min_quantity, least.min_notional
-            )
         self.desk.minimums[minimum.symbol] = minimum
         self.strategy.set_broker_min_order(minimum)
 

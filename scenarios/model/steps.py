@@ -186,11 +186,7 @@ class FundingTable(Table):
 
 
 class MinimumTable(Table):
-    """
-    The venue asks for another least order from now on; what is left out is no rule of its own.
-
-    Where the instrument's own is stricter that one stays, each for itself.
-    """
+    """The venue asks for another least order from now on; what is left out is no rule."""
 
     symbol: str = Field(description="of which symbol")
     min_quantity: Exact | None = Field(None, gt=0, description="least quantity")

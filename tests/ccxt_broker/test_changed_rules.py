@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from binance_house import instrument, terms
+from binance_house import terms
 from ccxt_house import BTC, order, rules
 from dialect_house import Desk, at_work, desk, opened
 from session_world import Script, flat, on_bars
@@ -391,44 +391,3 @@ async def test_a_session_goes_on_by_the_new_rules_and_is_executed_again_the_same
     assert len(said) == again.same
     assert [] == truth.sent_again
     assert isinstance(compare(truth, fold_journal(said, Decimal(100_000))), Comparison)
-
-
-async def test_a_least_order_of_the_users_own_outlasts_the_venues_change(tmp_path: Path) -> None:
-    """
-    The venue asks for ten times as much as before, and the instrument file for more than that.
-
-    Executed again it is the same: what the venue said, and what was made of it, is a function of
-    the journal and the file.
-    """
-    asked = {0: TENTH, 2: Decimal("0.031"), 12: Decimal("0.02"), 13: Decimal("0.04")}
-
-    def script() -> Script:
-        return on_bars(
-            {
-                bar: lambda desk, size=size: [desk.open(BTC, Side.BUY, size, policy=low("45000.1"))]
-                for bar, size in asked.items()
-            }
-        )
-
-    own = {BTC: replace(instrument(), min_quantity=Decimal("0.03"), min_notional=Decimal(5))}
-    async with opened(tmp_path, COARSER, venue=terms(BTC)) as exchange:
-        await exchange.server.show(BTC, flat(BTC, 1, 50_000.0))
-        spec = session_of(tmp_path, script(), exchange, bars=18)
-        recorded = session_of(tmp_path, script(), exchange, bars=18)
-        result = await run_paper(replace(spec, instruments=own), speed=120, inbox=Inbox())
-    said = messages(result)
-    decided = [
-        [cause.code for cause in each.causes] for each in said if isinstance(each, RiskDecision)
-    ]
-    again = reexecute(
-        replace(recorded, instruments=own), result.out.name, result.out / "journal.sqlite"
-    )
-
-    assert [LEAST] == [
-        Least(each.min_quantity, each.min_notional)
-        for each in said
-        if isinstance(each, MinimumOrder)
-    ]
-    assert [[], [], [ReasonCode.QUANTITY_BELOW_MIN], []] == decided
-    assert again.difference is None, str(again.difference)
-    assert len(said) == again.same

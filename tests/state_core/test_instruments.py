@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -22,7 +21,6 @@ from state.instruments import (
 from state.money import FINEST_STEP
 
 ONE = Decimal(1)
-Least = tuple[Decimal | None, Decimal | None]
 steps = st.sampled_from([Decimal(text) for text in ("0.01", "0.001", "0.5", "0.25", "5", "1e-8")])
 values = st.decimals(min_value=Decimal("-1e6"), max_value=Decimal("1e9"), places=12)
 
@@ -148,35 +146,6 @@ def test_an_endless_quotient_is_cut_to_the_finest_step() -> None:
 
     assert Decimal("0." + "3" * 18) == make_instrument().round_quantity(third)
     assert FINEST_STEP == Decimal("0.000000000000000001")
-
-
-@pytest.mark.parametrize(
-    ("ours", "theirs", "expected"),
-    [
-        (
-            (Decimal("0.02"), Decimal(50)),
-            (Decimal("0.01"), Decimal(100)),
-            (Decimal("0.02"), Decimal(100)),
-        ),
-        (
-            (Decimal("0.01"), Decimal(100)),
-            (Decimal("0.02"), Decimal(50)),
-            (Decimal("0.02"), Decimal(100)),
-        ),
-        ((Decimal("0.02"), None), (None, Decimal(5)), (Decimal("0.02"), Decimal(5))),
-        ((None, None), (Decimal("0.01"), None), (Decimal("0.01"), None)),
-        ((None, None), (None, None), (None, None)),
-    ],
-)
-def test_of_two_least_orders_the_stricter_holds_each_for_itself(
-    ours: Least, theirs: Least, expected: Least
-) -> None:
-    """The venue's in quantity may go with ours in money; what one does not have the other has."""
-    quantity, notional = ours
-    described = replace(make_instrument(), min_quantity=quantity, min_notional=notional)
-    found = described.under_least(*theirs)
-
-    assert expected == (found.min_quantity, found.min_notional)
 
 
 def test_a_fee_is_exact_and_a_rebate_is_negative() -> None:
