@@ -163,6 +163,8 @@ async def test_a_silent_line_is_dialled_anew(
         await until(lambda: not venue.sockets)
         await until(lambda: 2 == len(venue.subscribed), clock)
 
+    assert 2 == len(venue.subscribed)
+
 
 async def test_health_has_it_dialled_anew_by_a_word(
     venue: LabVenue, clock: LabClock, running: Running
@@ -173,6 +175,8 @@ async def test_health_has_it_dialled_anew_by_a_word(
         taker.feed.reconnect()
         await until(lambda: not venue.sockets)
         await until(lambda: 2 == len(venue.subscribed), clock)
+
+    assert 2 == len(venue.subscribed)
 
 
 async def test_a_bucket_that_history_leaves_out_once_is_not_a_gap(
