@@ -96,6 +96,11 @@ class Child:
         ready, _, _ = select.select([self.pipe], [], [], limit_s)
         return bool(ready and os.read(self.pipe, 1))
 
+    def has_ended(self, within_s: float) -> bool:
+        """Return whether it has ended, or does so ``within_s`` seconds; it says no words."""
+        ready, _, _ = select.select([self.pipe], [], [], within_s)
+        return bool(ready)
+
     def end(self, limit_s: float = LIMIT_S) -> End:
         """Wait for its end, bring it about after ``limit_s``, and return it."""
         until_s = time.monotonic() + limit_s

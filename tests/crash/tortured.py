@@ -11,6 +11,7 @@ from __future__ import annotations
 import gc
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
 import time
@@ -122,14 +123,28 @@ class Writer:
             return worker.main()
 
         self._child = fork(work, words, bound=False)
+        self._code: int | None = None
         os.close(reads)
         os.close(answers)
         self.stdin = os.fdopen(given, "wb")
         self.stdout = os.fdopen(answered, "rb")
 
-    def wait(self, timeout: float = LIMIT_S) -> int:
-        """Return its exit code."""
-        return self._child.end(timeout).code
+    @property
+    def pid(self) -> int:
+        """Return whose it is."""
+        return self._child.pid
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Return its exit code; one that is asked for with a ``timeout`` may not have ended yet."""
+        if self._code is None:
+            if timeout is not None and not self._child.has_ended(timeout):
+                raise subprocess.TimeoutExpired("a forked writer", timeout)
+            self._code = self._child.end().code
+        return self._code
+
+    def kill(self) -> None:
+        """End it, if it has not ended."""
+        self._child.kill()
 
 
 Maker = Callable[[Callable[[], object], Inbox], Hook]
@@ -186,7 +201,11 @@ class Run:
             durable.CHECKPOINT_PAGES = durable.CHECKPOINT_PAGES_LATEST = 8  # often: it is short
             use_exact_context()
             writer = Writer(self.folder / f"process-{self.starts}.writer.stderr")
-            vars(process)["subprocess"] = SimpleNamespace(PIPE=None, Popen=lambda *_, **__: writer)
+            vars(process)["subprocess"] = SimpleNamespace(
+                PIPE=None,
+                Popen=lambda *_, **__: writer,
+                TimeoutExpired=subprocess.TimeoutExpired,
+            )
             return anyio.run(self._session, began, inbox)
 
         return fork(work, self.folder / f"process-{self.starts}.stderr")
