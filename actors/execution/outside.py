@@ -137,9 +137,8 @@ class OutsideHands:
             accepted = VenueReport(name, OrderEvent.ACCEPTED, at)
             effects.extend(self._hands.heard(order, accepted))
         for fill in answer.fills:
-            if fill.trade_id in self._books.orders.booked:
-                continue
-            if self.is_too_soon(fill):
+            is_new = fill.trade_id not in self._books.orders.booked
+            if is_new and self.is_too_soon(fill):
                 effects.extend(self.hear_too_soon(fill))
             elif self._books.orders.book_once(fill.trade_id):
                 report = VenueReport(name, OrderEvent.FILLED_PARTLY, at, fill)
