@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -56,7 +56,8 @@ def stopped(writer: ProjectionProcess) -> Iterator[None]:
     try:
         yield
     finally:
-        os.kill(writer._process.pid, signal.SIGCONT)
+        with suppress(ProcessLookupError):  # who has ended it meanwhile has had it buried, too
+            os.kill(writer._process.pid, signal.SIGCONT)
 
 
 def in_another_thread(writer: ProjectionProcess, entries: Sequence[Entry]) -> threading.Thread:
