@@ -313,7 +313,9 @@ class Bench:
         desk = strategy.desk
         if desk.position(BTC):
             return [desk.close(BTC)]
-        return [desk.open(BTC, Side.BUY, QUANTITY)]
+        # Of bars this short an order is out of date before a loaded machine has sent it.
+        until = wall_ms() + round(1_000 * PATIENCE_S)
+        return [desk.open(BTC, Side.BUY, QUANTITY, valid_until=until)]
 
     def _refused(self, _strategy: Any, decision: Any) -> None:
         raise AssertionError(f"an order was refused: {decision}")
