@@ -8,8 +8,8 @@ import pytest
 from execution_bench import PERP
 from hypothesis import Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
-from test_reconciling_machine import INSTRUMENTS, QUICK, ListingBench
+from hypothesis.stateful import rule, run_state_machine_as_test
+from test_reconciling_machine import INSTRUMENTS, QUICK, LineMachine, ListingBench
 
 from actors.execution.outside import OutsideHands
 from actors.reconciler import local_view
@@ -78,8 +78,8 @@ def test_a_trade_that_no_list_explains_stays_out_of_the_books_and_is_asked_for_a
     assert {opening: 1, closing: 1} == bench.booked
 
 
-class HedgedMachine(RuleBasedStateMachine):
-    """Both sides of one contract, and a line that does to the news whatever it likes."""
+class HedgedMachine(LineMachine):
+    """Both sides of one contract, opened and closed."""
 
     agreed = overtaken = 0
 
@@ -118,28 +118,10 @@ class HedgedMachine(RuleBasedStateMachine):
     def trade(self, price: int) -> None:
         self.bench.trade(price, PERP)
 
-    @rule(which=st.integers(0, 50), copies=st.integers(1, 2))
-    def news_comes(self, which: int, copies: int) -> None:
-        waiting = self.bench.venue.held_back
-        if waiting:
-            news = waiting.pop(which % len(waiting))
-            for _ in range(copies):
-                self.bench.take(news)
-
     @rule()
     def newest_news_overtakes_the_rest(self) -> None:
         if self.bench.venue.held_back:
             self.bench.take(self.bench.venue.held_back.pop())
-
-    @rule(which=st.integers(0, 50))
-    def news_is_lost(self, which: int) -> None:
-        waiting = self.bench.venue.held_back
-        if waiting:
-            waiting.pop(which % len(waiting))
-
-    @rule()
-    def execution_restarts(self) -> None:
-        self.bench.actor = self.bench.make()
 
     @rule()
     def reconciled(self) -> None:
@@ -147,11 +129,6 @@ class HedgedMachine(RuleBasedStateMachine):
         local = local_view(self.bench.books, INSTRUMENTS)
         assert self.bench.venue.engine.balance().net_flow == local.net_flow
         HedgedMachine.agreed += 1
-
-    @invariant()
-    def books_balance_and_no_trade_is_booked_twice(self) -> None:
-        self.bench.books.ledger.audit()
-        assert not [name for name, count in self.bench.booked.items() if count > 1]
 
     def teardown(self) -> None:
         HedgedMachine.overtaken += "overtaking_trade" in self.bench.alarms()

@@ -225,8 +225,37 @@ def limit_order(
     )
 
 
-class NewsMachine(RuleBasedStateMachine):
-    """Orders, a market, and a line that does to the news whatever it likes."""
+class LineMachine(RuleBasedStateMachine):
+    """Execution at ``bench``, and a line that does to the news whatever it likes."""
+
+    bench: ListingBench
+
+    @rule(which=st.integers(0, 50), copies=st.integers(1, 2))
+    def news_comes(self, which: int, copies: int) -> None:
+        waiting = self.bench.venue.held_back
+        if waiting:
+            news = waiting.pop(which % len(waiting))
+            for _ in range(copies):
+                self.bench.take(news)
+
+    @rule(which=st.integers(0, 50))
+    def news_is_lost(self, which: int) -> None:
+        waiting = self.bench.venue.held_back
+        if waiting:
+            waiting.pop(which % len(waiting))
+
+    @rule()
+    def execution_restarts(self) -> None:
+        self.bench.actor = self.bench.make()
+
+    @invariant()
+    def books_balance_and_no_trade_is_booked_twice(self) -> None:
+        self.bench.books.ledger.audit()
+        assert not [name for name, count in self.bench.booked.items() if count > 1]
+
+
+class NewsMachine(LineMachine):
+    """Orders, a market, somebody else, and what reconciliation makes of it."""
 
     agreed = 0
 
@@ -257,29 +286,11 @@ class NewsMachine(RuleBasedStateMachine):
     def trade(self, price: int) -> None:
         self.bench.trade(price)
 
-    @rule(which=st.integers(0, 50), copies=st.integers(1, 2))
-    def news_comes(self, which: int, copies: int) -> None:
-        waiting = self.bench.venue.held_back
-        if waiting:
-            news = waiting.pop(which % len(waiting))
-            for _ in range(copies):
-                self.bench.take(news)
-
     @rule(which=st.integers(0, 50))
     def news_comes_and_will_come_again(self, which: int) -> None:
         waiting = self.bench.venue.held_back
         if waiting:
             self.bench.take(waiting[which % len(waiting)])
-
-    @rule(which=st.integers(0, 50))
-    def news_is_lost(self, which: int) -> None:
-        waiting = self.bench.venue.held_back
-        if waiting:
-            waiting.pop(which % len(waiting))
-
-    @rule()
-    def execution_restarts(self) -> None:
-        self.bench.actor = self.bench.make()
 
     @rule()
     def reconciled(self) -> None:
@@ -289,11 +300,6 @@ class NewsMachine(RuleBasedStateMachine):
         ledger = self.bench.books.ledger
         assert self.bench.venue.engine.balance().net_flow == ledger.cash
         NewsMachine.agreed += 1
-
-    @invariant()
-    def books_balance_and_no_trade_is_booked_twice(self) -> None:
-        self.bench.books.ledger.audit()
-        assert not [name for name, count in self.bench.booked.items() if count > 1]
 
     def teardown(self) -> None:
         assert [] == self.bench.reconcile()
