@@ -151,7 +151,7 @@ class VenueSettings(BaseModel):
         ge=0,
         le=3_600,
         description="ccxt: the venue cancels every order, stops too, once it has not heard from us "
-        "for so long; 0: it does not; else at least 10 and four times `timeout_s`",
+        "for so long; 0: it does not; 10, and four times `timeout_s`, last over a lost request",
     )
     allowance: float = Field(
         1.0,
@@ -292,19 +292,15 @@ class VenueSettings(BaseModel):
         return tables
 
     @property
-    def unfit_dead_man(self) -> str:
-        """
-        Return why the venue's timer would run out while we live; empty where it would not.
-
-        No field's own matter, and none of reading: what was recorded with it is still read, and an
-        emergency takes any.
-        """
+    def hasty_dead_man(self) -> str:
+        """Return why the venue's timer may run out while we live; empty where it does not."""
         least_s = max(DEAD_MAN_MIN_S, ceil(DEAD_MAN_TIMEOUTS * self.timeout_s))
         if self.adapter is not Adapter.CCXT or not self.dead_man_s or self.dead_man_s >= least_s:
             return ""
         return (
-            f"found {self.dead_man_s}, expected 0 or at least {least_s}: {DEAD_MAN_MIN_S}, and "
-            f"{DEAD_MAN_TIMEOUTS} times venue.timeout_s, {self.timeout_s:g}"
+            f"found {self.dead_man_s}: the venue may cancel every order over one lost request; "
+            f"{least_s} or more would last ({DEAD_MAN_MIN_S}, and {DEAD_MAN_TIMEOUTS} times "
+            f"venue.timeout_s, {self.timeout_s:g})"
         )
 
     def ccxt_address(self) -> CcxtAddress:

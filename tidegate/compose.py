@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+import structlog
 from msgspec import convert, to_builtins
 
 from actors.assembly import StrategySpec
@@ -82,8 +83,10 @@ class Parts:
 def compose(configuration: Configuration) -> Parts:
     """Return the parts that the configuration asks for, or raise one error for what is wrong."""
     settings = configuration.settings
-    if problems := [*not_in_force(configuration), *untenable(configuration)]:
+    if problems := not_in_force(configuration):
         raise ConfigError(*problems)
+    for risk in risky(configuration):
+        structlog.get_logger("session").warning("setting_is_risky", detail=risk)
     feed = feed_of(configuration)
     limits = limits_of(settings)
     universe = universe_of(configuration, feed, limits)
@@ -157,10 +160,10 @@ def not_in_force(configuration: Configuration) -> list[str]:
     ]
 
 
-def untenable(configuration: Configuration) -> list[str]:
-    """Return a problem for every value that no session can go by, though its field permits it."""
+def risky(configuration: Configuration) -> list[str]:
+    """Return what is said of every value that a session goes by at a risk of its own."""
     settings = configuration.settings
-    if settings.session.mode == SHADOW or not (why := settings.venue.unfit_dead_man):
+    if settings.session.mode == SHADOW or not (why := settings.venue.hasty_dead_man):
         return []
     return [f"{configuration.origin('venue', 'dead_man_s')}: venue.dead_man_s: {why}"]
 

@@ -37,9 +37,9 @@ from tidegate.compose import (
     missing_for_live,
     not_in_force,
     refuse_idle_budgets,
+    risky,
     single_currency,
     strategies_of,
-    untenable,
 )
 from tidegate.config import Configuration
 from tidegate.control.daemon import account_folder
@@ -80,8 +80,10 @@ def _findings(
     yield Finding("ok", "configuration", _files(configuration))
     yield from _mode(configuration)
     yield from _needed_for_live(configuration)
-    for problem in (*not_in_force(configuration), *untenable(configuration)):
+    for problem in not_in_force(configuration):
         yield Finding("fail", "configuration", problem)
+    for risk in risky(configuration):
+        yield Finding("warn", "configuration", risk)
     folder = Path(configuration.settings.session.dir)
     yield _folder(folder)
     yield room(shutil.disk_usage(existing_part(folder)).free)
