@@ -103,9 +103,9 @@ CLOSING_S: Final = 5.0
 """How long the end of a session waits for the venue's timer to be stopped: it may be left alone."""
 
 DEAD_MAN_MIN_S: Final = 10
-"""Span of the venue's timer below which is warned: in a shorter one a stall of the machine or its disk lets it
-run out, and where each symbol has one that weighs ten, putting them off takes much of what there
-is."""
+"""Span of the venue's timer below which is warned: in a shorter one a stall of the machine or its
+disk lets it run out, and where each symbol has one that weighs ten, putting them off takes much of
+what there is."""
 
 DEAD_MAN_TIMEOUTS: Final = 4
 """How many time-outs of a request it should be: put off every third of it, one question may be
