@@ -21,8 +21,10 @@ wait for a processor, or for the disk, is not in it.
 
 Three ways, in turns: ``synced`` (the session's folder on the disk), ``unsynced`` (the same in
 memory: on a tmpfs a sync costs nothing), and ``raw``, which is ccxt's ``create_order`` alone,
-called in a loop. The cost of a sync on this disk is measured by itself before and after. Only the
-allowance of requests is larger than the real one, so that orders in such number wait for no turn.
+called in a loop. The cost of a sync on this disk is measured by itself before and after, back to
+back; and, at the pace of the orders, what ``floor.py`` takes: below that nothing comes that keeps a
+record first. Only the allowance of requests is larger than the real one, so that orders in such
+number wait for no turn.
 
 The memory is that of a ``tidegate trade`` that trades at the same exchange: itself, and the process
 that writes its artifacts.
@@ -42,6 +44,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +55,7 @@ sys.path.append(str(HERE.parent / "exchange_binance"))
 
 import aiohttp  # noqa: E402
 import anyio  # noqa: E402
+import floor  # noqa: E402
 import run  # noqa: E402
 from aiohttp.http_writer import StreamWriter  # noqa: E402
 from day_house import BTC  # noqa: E402
@@ -90,8 +94,6 @@ WARM_UP = 50
 
 PARTS = ("decided", "committed", "handed", "ours", "work", "ccxt", "whole")
 SYNCS = 1_000
-SYNC_BYTES = 8_192
-"""What a commit of one order's records comes to in the write-ahead log, about."""
 
 PATIENCE_S = 15.0
 
@@ -365,28 +367,10 @@ async def raw(told: Mapping[str, Any], orders: int, pause_s: float) -> list[dict
     return parts[WARM_UP:]
 
 
-# ----------------------------------------------------------------------------------------- the disk
-
-
-def syncs(folder: Path) -> list[float]:
-    """Return how long it takes to append and sync what one commit writes, in ms."""
-    found: list[float] = []
-    content = os.urandom(SYNC_BYTES)
-    path = folder / "syncs"
-    with path.open("wb", buffering=0) as file:
-        for _ in range(SYNCS):
-            began = time.perf_counter_ns()
-            file.write(content)
-            os.fdatasync(file.fileno())
-            found.append((time.perf_counter_ns() - began) / 1e6)
-    path.unlink()
-    return found
-
-
 # --------------------------------------------------------------------------------------- the table
 
 
-def row(values: list[float]) -> tuple[float, float, float]:
+def figures_of(values: list[float]) -> tuple[float, float, float]:
     """Return p50, p99 and the maximum."""
     return percentile(values, 0.50), percentile(values, 0.99), max(values)
 
@@ -398,20 +382,25 @@ def table(ways: Mapping[str, list[dict[str, float]]]) -> None:
         for name in PARTS:
             values = [each[name] for each in parts if name in each]
             if values:
-                figures = "".join(f"{value:>7.3f} ms" for value in row(values))
+                figures = "".join(f"{value:>7.3f} ms" for value in figures_of(values))
                 print(f"{way:<10}{name:<12}{figures}")
     own = [each["ccxt"] for each in ways["raw"]]
+    raw_p50, raw_p99, _ = figures_of(own)
     for way in ("synced", "unsynced"):
-        whole = [each["whole"] for each in ways[way]]
-        ours = [each["ours"] for each in ways[way]]
+        p50, p99, _ = figures_of([each["whole"] for each in ways[way]])
+        our_p50, our_p99, _ = figures_of([each["ours"] for each in ways[way]])
         print(
-            f"{way}: whole / raw ccxt {row(whole)[0] / row(own)[0]:.2f} at p50, "
-            f"{row(whole)[1] / row(own)[1]:.2f} at p99; our part / raw ccxt "
-            f"{row(ours)[0] / row(own)[0]:.2f}, {row(ours)[1] / row(own)[1]:.2f}"
+            f"{way}: whole / raw ccxt {p50 / raw_p50:.2f} at p50, {p99 / raw_p99:.2f} at p99; "
+            f"our part / raw ccxt {our_p50 / raw_p50:.2f}, {our_p99 / raw_p99:.2f}"
         )
-    synced = row([each["ours"] for each in ways["synced"]])[1]
+    synced = figures_of([each["ours"] for each in ways["synced"]])[1]
     verdict = "met" if synced < TARGET_MS else "missed"
     print(f"target: our part below {TARGET_MS:g} ms at p99, sync included: {verdict}")
+
+
+def _line(name: str, values: list[float], remark: str) -> None:
+    figures = "".join(f"{value:>7.3f} ms" for value in figures_of(values))
+    print(f"{name:<22}{figures}   ({remark}, {len(values)} times)")
 
 
 def _loop(work: Callable[[], Any]) -> Any:
@@ -434,25 +423,28 @@ def main() -> int:
     print(run.machine())
     _watch_sockets()
     ways: dict[str, list[dict[str, float]]] = {"synced": [], "unsynced": [], "raw": []}
-    disk: list[float] = []
+    disk: dict[str, list[float]] = {"syncs": [], "disk": [], "row": []}
     with (
         tempfile.TemporaryDirectory(prefix="tidegate-bench-", dir=chosen.folder) as on_disk,
         tempfile.TemporaryDirectory(prefix="tidegate-bench-", dir="/dev/shm") as in_memory,
         exchange(Path(in_memory)) as told,
     ):
         for number in range(chosen.rounds):
-            disk += syncs(Path(on_disk))
+            disk["syncs"] += floor.syncs(Path(on_disk), SYNCS)
             for way, place in (("synced", on_disk), ("unsynced", in_memory)):
                 folder = Path(place) / f"round-{number}"
                 ways[way] += _loop(Bench(told, folder, each, pause_s).run)
                 shutil.rmtree(folder)
             ways["raw"] += _loop(lambda: raw(told, each, pause_s))
-            disk += syncs(Path(on_disk))
+            disk["syncs"] += floor.syncs(Path(on_disk), SYNCS)
+            for name, alone in (("disk", floor.disk), ("row", floor.row)):
+                disk[name] += _loop(partial(alone, Path(on_disk), each, pause_s))
         used = {} if chosen.no_memory else memory(told, Path(in_memory))
     load = ", ".join(f"{value:.2f}" for value in os.getloadavg())
     print(f"{len(ways['synced'])} orders each way, {chosen.rounds} rounds, load after {load}")
-    figures = "".join(f"{value:>7.3f} ms" for value in row(disk))
-    print(f"{'a sync':<22}{figures}   ({SYNC_BYTES} bytes, {len(disk)} times)")
+    _line("a sync", disk["syncs"], f"{floor.COMMIT_BYTES} bytes, back to back")
+    _line("floor     disk", disk["disk"], "a sync at the orders' pace, nothing of ours")
+    _line("floor     row", disk["row"], "the same through SQLite in a thread")
     table(ways)
     if used:
         print(", ".join(f"{name} {mib:.0f} MiB" for name, mib in used.items()) + " resident")
