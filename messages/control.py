@@ -23,6 +23,9 @@ class HoldMode(StrEnum):
     DRAIN = "drain"  # emptied, each answered, then refused (kill)
 
 
+STRICTNESS = {HoldMode.BLOCK: 0, HoldMode.REFUSE: 1, HoldMode.DRAIN: 2}
+
+
 class Scope(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """
     What a hold covers: everything, or whatever equals every field that is set.
