@@ -57,8 +57,8 @@ class Hold(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     Why the OPEN lane is shut for a scope.
 
     ``until`` (int ms UTC) lifts it by itself; a ``latched`` one is lifted by an explicit
-    command with a reason only. ``flatten`` is what else was asked for of a kill that was latched
-    for the next start, because no session took it: everything is to be flat.
+    command with a reason only. ``flatten`` is what else was asked for of a kill, as the account's
+    register has it for the next start: everything is to be flat.
     """
 
     hold_id: str
