@@ -27,6 +27,7 @@ from messages import (
 LONG = PositionSide.LONG.value
 SHORT = PositionSide.SHORT.value
 
+
 def covers(scope: Scope, order: OpenIntent | OrderRequest, venue: str) -> bool:
     """Return whether ``scope`` covers an order at ``venue``: every field that is set must equal."""
     return (
