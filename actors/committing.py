@@ -26,7 +26,7 @@ from actors.runtime.limits import LAST_PATIENCE_S, SETTLE_SLICE_S, STOP_PATIENCE
 from actors.turns import Session
 from messages import Hold
 from state.precedence import Precedence
-from state.register import Announcement, HoldRegister, outliving
+from state.register import Announcement, HoldRegister
 
 
 class Committer:
@@ -46,7 +46,7 @@ class Committer:
         self.pacer = pacer
         self.inbox = inbox
         self.stop = stop
-        self._kept = -1
+        self._kept = (-1, False)
         self._unwritten = False
         self._on_disk = False
         self._trouble: Exception | None = None
@@ -86,7 +86,7 @@ class Committer:
         if not self._precedence.is_held_only_by(self):
             # What was handed over leaves first; what is still to be done here can come after it.
             await anyio.lowlevel.checkpoint()
-        if session.assembly.holds.changes != self._kept or self.inbox.owes:
+        if self._in_force != self._kept or self.inbox.owes:
             await self._acknowledge()
         self.inbox.pulse.beat(session.assembly.clock.now)
 
@@ -152,9 +152,8 @@ class Committer:
         """Make durable what is in force at this moment, and answer what was taken by now."""
         owed = self.inbox.owed()
         register = self.inbox.register
-        holds = self.session.assembly.holds
-        changes = holds.changes
-        in_force = outliving(holds.view().values())
+        changes = self._in_force
+        in_force = self.session.assembly.kill.lasting()
         settled = () if register is None else register.taken()
         await self._written()
         durable = register is None or await self._keep(register, in_force, settled)
@@ -164,6 +163,12 @@ class Committer:
             # Whoever reads the answer may ask at once what has come of it.
             self.session.journal.flush()
         self.inbox.answer(owed, durable=durable)
+
+    @property
+    def _in_force(self) -> tuple[int, bool]:
+        """Return what is another where the register has to be."""
+        assembly = self.session.assembly
+        return (assembly.holds.changes, assembly.kill.flattens)
 
     async def _keep(
         self,

@@ -21,6 +21,8 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any, Final
 
+from msgspec.structs import replace
+
 from actors.evidence import position_text, positions_in, waits_in
 from actors.execution import Books
 from actors.netting import to_reduce
@@ -47,6 +49,7 @@ from messages import (
 from state.ledger import Position
 from state.orders import Order
 from state.reconciliation import AccountView
+from state.register import outliving
 
 RISK: Final = "risk"
 EXECUTION: Final = "execution"
@@ -156,7 +159,26 @@ class KillSwitch:
 
     def snapshot(self) -> dict[str, Any]:
         """Return what of a kill its holds do not say, JSON-ready."""
-        return {"flatten": bool(self._kill_id) and self._flatten}
+        return {"flatten": self.flattens}
+
+    def lasting(self) -> dict[str, Hold]:
+        """
+        Return the holds that outlive the session: with a kill's, that everything is to be flat.
+
+        Until it is lifted that stands for the account, whichever session is the next one.
+        """
+        held = outliving(self.supervisor.dispatcher.holds.view().values())
+        if not self.flattens:
+            return held
+        return {
+            hold_id: replace(hold, flatten=True) if is_kill(hold) else hold
+            for hold_id, hold in held.items()
+        }
+
+    @property
+    def flattens(self) -> bool:
+        """Return whether there is a kill by which everything is to be flat."""
+        return bool(self._kill_id) and self._flatten
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Take back what ``snapshot`` gave, before ``go_on``."""

@@ -25,7 +25,7 @@ from state.facts import Facts, FactsDiffer
 from state.journal import JournalDamaged, JournalError
 from state.journal.reader import check_journal, line_at, read_journal, read_states
 from state.manifest import Manifest, ManifestError, load_manifest
-from state.register import HoldRegister, outliving
+from state.register import HoldRegister, harder, outliving
 
 AS_ONE_LIKES: Final = ("feed.speed:", "control.", "telemetry.", "notify.", "reconciliation.")
 """
@@ -115,7 +115,8 @@ def held_at_start(register: HoldRegister, at: int, recorded: Recorded | None) ->
     held = outliving(register.restore(at))
     if recorded is not None:
         for hold in outliving(recorded.facts.holds_at(at)).values():
-            held.setdefault(hold.hold_id, hold)
+            there = held.get(hold.hold_id)
+            held[hold.hold_id] = hold if there is None else harder(there, hold)
     return tuple(held.values())
 
 

@@ -61,7 +61,7 @@ from state.journal.errors import damage_behind
 from state.lease import SessionLease
 from state.manifest import live_session_id, simulation_session_id
 from state.precedence import Precedence
-from state.register import HoldRegister, RegisterDamaged, outliving, register_of
+from state.register import HoldRegister, RegisterDamaged, register_of
 
 Progress = Callable[[int], None]
 
@@ -389,7 +389,7 @@ def _keep_what_is_held(inbox: Inbox, register: HoldRegister) -> None:
     if inbox.session is None:
         return
     try:
-        register.add(outliving(inbox.session.assembly.holds.view().values()))
+        register.add(inbox.session.assembly.kill.lasting())
     except (OSError, RegisterDamaged) as error:
         structlog.get_logger("session").error("holds_not_durable", error=str(error))
 

@@ -23,6 +23,9 @@ class HoldMode(StrEnum):
     DRAIN = "drain"  # emptied, each answered, then refused (kill)
 
 
+STRICTNESS = {HoldMode.BLOCK: 0, HoldMode.REFUSE: 1, HoldMode.DRAIN: 2}
+
+
 class Scope(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """
     What a hold covers: everything, or whatever equals every field that is set.
@@ -54,8 +57,8 @@ class Hold(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     Why the OPEN lane is shut for a scope.
 
     ``until`` (int ms UTC) lifts it by itself; a ``latched`` one is lifted by an explicit
-    command with a reason only. ``flatten`` is what else was asked for of a kill that was latched
-    for the next start, because no session took it: everything is to be flat.
+    command with a reason only. ``flatten`` is what else was asked for of a kill, as the account's
+    register has it for the next start: everything is to be flat.
     """
 
     hold_id: str

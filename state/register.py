@@ -21,7 +21,7 @@ from pathlib import Path
 
 import msgspec
 
-from messages import EVERYTHING, KILL_HOLD, Hold, HoldMode
+from messages import EVERYTHING, KILL_HOLD, STRICTNESS, Hold, HoldMode
 from state.atomic import replace_file, sync_file, sync_folder
 from state.crashpoints import passing
 
@@ -196,10 +196,16 @@ class HoldRegister:
                     self._announced.remove(each)
 
     def add(self, holds: Mapping[str, Hold]) -> None:
-        """Have ``holds`` beside whatever is there: for the end of a session that has failed."""
+        """
+        Have ``holds`` beside whatever is there: for the end of a session that has failed.
+
+        None that is there becomes milder by one of the same id.
+        """
         with self._writing:
-            known = self._load() if self._written is None else self._written
-        self.replace({**known, **holds})
+            merged = dict(self._load() if self._written is None else self._written)
+        for hold in holds.values():
+            _put(merged, hold)
+        self.replace(merged)
 
     def _with_announced(
         self, holds: Mapping[str, Hold], ended: Iterable[Announcement] = ()
@@ -267,10 +273,22 @@ class HoldRegister:
 
 
 def _put(holds: dict[str, Hold], hold: Hold) -> None:
-    """Add ``hold``; to one that is there only that everything is to be flat, if it says so."""
-    there = holds.setdefault(hold.hold_id, hold)
-    if hold.flatten and not there.flatten:
-        holds[hold.hold_id] = msgspec.structs.replace(there, flatten=True)
+    """Add ``hold``; one of its id that is there stays what it is, but for what it makes harder."""
+    there = holds.get(hold.hold_id)
+    holds[hold.hold_id] = hold if there is None else harder(there, hold)
+
+
+def harder(there: Hold, other: Hold) -> Hold:
+    """Return ``there`` with all that is harder in ``other``: of an id, nothing is ever milder."""
+    until = None if None in (there.until, other.until) else max(there.until or 0, other.until or 0)
+    return msgspec.structs.replace(
+        there,
+        mode=max(there.mode, other.mode, key=STRICTNESS.__getitem__),
+        scope=there.scope if there.scope == other.scope else EVERYTHING,
+        until=until,
+        latched=there.latched or other.latched,
+        flatten=there.flatten or other.flatten,
+    )
 
 
 def _since(marker: Path) -> int | None:

@@ -83,6 +83,11 @@ class Beside:
         self.drain(for_s)
         return True
 
+    @property
+    def idle(self) -> bool:
+        """Return whether everything is written: nobody is behind."""
+        return not self._bytes
+
     def drain(self, for_s: float) -> None:
         """Return once everything is written, or after ``for_s`` seconds."""
         with self._changed:
@@ -99,6 +104,26 @@ class Beside:
                 self._failed = self._failed or failed
                 self._bytes -= len(data)
                 self._changed.notify_all()
+
+
+_said = Beside()
+
+
+def say_beside(text: str) -> None:
+    """
+    Write whole lines to standard error, and wait a moment at most for its reader, whatever it is.
+
+    For what may not stand still with it. The end of the process waits a little longer.
+    """
+    try:
+        fd = sys.stderr.fileno()
+        sys.stderr.flush()
+    except (OSError, ValueError):  # no file: a test's, which takes everything
+        say_aside(text)
+        return
+    # Nobody is there any more, or there is no thread to be had: it is left out.
+    with contextlib.suppress(OSError, RuntimeError):
+        _said.put(fd, text.encode("utf-8", "backslashreplace"), PATIENCE_S if _said.idle else 0.0)
 
 
 class BesideFile(io.StringIO):

@@ -4,12 +4,12 @@ A panic from the configuration to the exit code: latch, tell, empty, show.
 Only ``[venue]`` and what names the account are read of the configuration, and of the rest nothing
 is checked: an account can be emptied with a configuration that no session would start from. The
 kill is latched first, so that a daemon that starts meanwhile starts killed; a disk that takes no
-word holds up nothing. A daemon that runs is told in a thread that nobody waits for.
+word holds up nothing, and whoever reads what is said, or has stopped to, neither. A daemon that
+runs is told in a thread that nobody waits for.
 """
 
 from __future__ import annotations
 
-import getpass
 import os
 import sys
 import threading
@@ -46,10 +46,10 @@ from messages import CommandVerb, Hold
 from state.lease import LIVE, SHADOW
 from state.money import plain
 from state.register import FILE, HoldRegister, RegisterDamaged
-from tidegate.aside import say_aside
+from tidegate.aside import say_beside
 from tidegate.config import DEFAULT_FILE, Settings
 from tidegate.control.asking import OK, PENDING, given
-from tidegate.control.client import Client, Place, find, place_of, problems_of
+from tidegate.control.client import Client, Place, find, operator, place_of, problems_of
 from tidegate.control.daemon import running_daemons
 from tidegate.emergency import Bounds, Emergency, Outcome
 from tidegate.exits import CommandError, ConfigError, Exit, UsageRefused, Wanting
@@ -88,8 +88,7 @@ def panic(asked: Asked) -> int:
     venue = _venue_of(settings, asked, live=place.mode == LIVE)
     _confirm(asked, settings, place)
     _refuse_without_credentials(settings)
-    by = f"cli:{getpass.getuser()}"
-    hold = latched(Request(verb=CommandVerb.KILL, by=by, reason="panic"), wall_ms())
+    hold = latched(Request(verb=CommandVerb.KILL, by=operator(), reason="panic"), wall_ms())
     notes = [_latch(each, hold) for each in places]
     words = [_Word(each) for each in places]
     for word in words:
@@ -239,8 +238,8 @@ def _confirm(asked: Asked, settings: VenueSettings, place: Place) -> None:
     where = settings.exchange or settings.url or settings.adapter.value
     what = "cancel ALL open orders" + (" and close ALL positions" if asked.flatten else "")
     of = f" of {', '.join(asked.symbols)}" if asked.symbols else ""
-    say_aside(f"This will {what}{of} of {place.mode} account {place.account!r} at {where}.\n")
-    say_aside("Type yes to go on: ")
+    say_beside(f"This will {what}{of} of {place.mode} account {place.account!r} at {where}.\n")
+    say_beside("Type yes to go on: ")
     if sys.stdin.readline().strip().lower() != "yes":
         raise Wanting("panic: not confirmed; nothing was done")
 
@@ -358,4 +357,4 @@ def _document(outcome: Outcome, notes: Sequence[str], problem: str, code: Exit) 
 
 
 def _say(text: str) -> None:
-    say_aside(f"tidegate: panic: {text}\n")
+    say_beside(f"tidegate: panic: {text}\n")

@@ -123,7 +123,11 @@ def backoff(proposal: Proposal, view: RiskView) -> Cause | None:
 
 
 def quantity_rules(proposal: Proposal, view: RiskView) -> Cause | None:
-    """Refuse quantities outside the instrument's rules, after rounding down to its lot step."""
+    """
+    Refuse quantities outside the instrument's rules, after rounding down to its lot step.
+
+    What only reduces is never above the maximum: see ``propose``.
+    """
     quantity = proposal.quantity
     instrument = proposal.instrument
     if quantity <= ZERO:

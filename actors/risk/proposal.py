@@ -75,6 +75,8 @@ def propose(intent: Intent, instrument: Instrument, view: RiskView) -> Proposal:
     if asked is None or policy.if_absent is _SYNC:
         asked = _how_much(intent, book, price, view)
     quantity = instrument.round_quantity(asked)
+    if reducing:
+        quantity = _in_one_order(quantity, instrument)
     return Proposal(
         intent,
         instrument,
@@ -90,6 +92,19 @@ def propose(intent: Intent, instrument: Instrument, view: RiskView) -> Proposal:
         else ZERO,
         view.clock.now,
     )
+
+
+def _in_one_order(quantity: Decimal, instrument: Instrument) -> Decimal:
+    """
+    Return how much of a reducing order goes in one: what is left of a position is for the next.
+
+    A position grows by several orders. Refused for its size, what is to end or protect it would
+    leave all of it as it is.
+    """
+    most = instrument.max_quantity
+    if most is None or quantity <= most:
+        return quantity
+    return instrument.round_quantity(most)
 
 
 def _how_much(intent: Intent, book: Book, price: Decimal | None, view: RiskView) -> Decimal:
@@ -137,11 +152,14 @@ def _worst_price(
     Return the highest price at which the order may trade: what exposure is measured by.
 
     A buy pays its limit at most. Everything else may trade at the market, with slippage, or
-    at its own price, whichever is higher.
+    at its own price, whichever is higher. What only reduces waits for no price: before there is
+    one, what is held counts at what it was taken over at.
     """
     if limit is not None and intent.side is _BUY:
         return limit
     mark = view.board.mark(intent.symbol)
+    if mark is None and isinstance(intent, ReduceIntent):
+        mark = view.board.assumed.get(intent.symbol)
     if mark is not None and view.slippage and limit is None:
         mark += mark * view.slippage * intent.side.sign
     own = limit if limit is not None else stop

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from messages import (
+    STRICTNESS,
     ApprovedOpen,
     Cause,
     Hold,
@@ -25,8 +26,6 @@ from messages import (
 
 LONG = PositionSide.LONG.value
 SHORT = PositionSide.SHORT.value
-
-STRICTNESS = {HoldMode.BLOCK: 0, HoldMode.REFUSE: 1, HoldMode.DRAIN: 2}
 
 
 def covers(scope: Scope, order: OpenIntent | OrderRequest, venue: str) -> bool:

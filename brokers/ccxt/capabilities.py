@@ -186,7 +186,7 @@ BINANCE: Final = replace(
         used_header="X-MBX-USED-WEIGHT-1M",
         order_limits=(
             OrderLimit(100, 10.0, "X-MBX-ORDER-COUNT-10S"),
-            OrderLimit(200_000, 86_400.0, "X-MBX-ORDER-COUNT-1D"),
+            OrderLimit(200_000, 86_400.0, "X-MBX-ORDER-COUNT-1D", from_midnight=True),
         ),
     ),
     dead_man=None,

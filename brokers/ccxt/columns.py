@@ -120,12 +120,14 @@ class OrderLimit:
     """
     A limit on orders alone, beside what requests weigh: so many in ``window_s``, for an account.
 
-    ``used_header`` names the header in which the venue says how many it has counted.
+    ``used_header`` names the header in which the venue says how many it has counted. The venue
+    begins to count anew at each midnight UTC where the limit is ``from_midnight``.
     """
 
     orders: int
     window_s: float
     used_header: str = ""
+    from_midnight: bool = False
 
     def granted(self, factor: float) -> OrderLimit:
         """Return the limit of an account that is granted so much of it, at least one order."""

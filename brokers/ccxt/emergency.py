@@ -27,12 +27,12 @@ from brokers.ccxt.lanes import Lane, Lanes
 from brokers.ccxt.limits import READ_LAG_MS, SKEW_MS, WORKERS
 from brokers.ccxt.opening import unlisted
 from brokers.ccxt.redaction import Redactor
-from brokers.ccxt.rounding import number, rules_of
+from brokers.ccxt.rounding import most_in_one, number, rules_of
 from brokers.ccxt.translate import ENDED, OPEN, position_side_of
 from brokers.ccxt.wording import Worded
 from brokers.contract import VenueUnreachable
 from brokers.emergency import Fate, HeldPosition, RestingOrder, Sent, Trouble
-from messages import PositionMode, PositionSide
+from messages import OrderType, PositionMode, PositionSide
 from state.money import EXACT, plain
 
 ASKED_WITHOUT_SYMBOL: Final = {"warnOnFetchOpenOrdersWithoutSymbol": False}
@@ -237,9 +237,7 @@ class CcxtEmergency:
         if self._row.market_needs_price and position.price is None:
             return Sent.REFUSED, f"{position.symbol}: the venue tells no price to bound it by"
         rules = rules_of(market, self._row)
-        amount = abs(position.amount)
-        if rules.market_amount_max is not None:
-            amount = min(amount, rules.market_amount_max)
+        amount = most_in_one(OrderType.MARKET, rules, abs(position.amount))
         price = plain(position.price) if self._row.market_needs_price and position.price else None
         params = {"clientOrderId": encoded(name, self._row), **only_reducing(position)}
         if self._row.margin_mode_parameter and position.margin_mode:

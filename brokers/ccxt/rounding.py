@@ -21,6 +21,10 @@ from state.money import EXACT, FINEST_STEP, plain
 
 ONE = Decimal(1)
 TARGETS = frozenset({OrderType.TAKE_PROFIT, OrderType.TAKE_PROFIT_LIMIT})
+AT_MARKET = frozenset(
+    {OrderType.MARKET, OrderType.STOP, OrderType.TAKE_PROFIT, OrderType.TRAILING_STOP}
+)
+"""Types that are market orders when their time has come."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,12 +174,14 @@ def fitted(
     # Divided as whole steps: a quotient may have no last digit.
     step = rules.amount_step or FINEST_STEP
     amount = EXACT.multiply(EXACT.divide_int(request.quantity, rules.to_base(step)), step)
-    if request.reduce_only and request.order_type is OrderType.MARKET:
-        amount = min(amount, _most_at_market(rules, amount, step))
     buys = request.side is Side.BUY
     price = on_grid(request.price, rules, upwards=not buys)
     is_target = request.order_type in TARGETS
     stop = on_grid(request.stop_price, rules, upwards=buys is not is_target)
+    if request.reduce_only:
+        amount = most_in_one(
+            request.order_type, rules, amount, price if price is not None else stop
+        )
     quantity = rules.to_base(amount)
     if cause := _beyond(request, rules, amount, quantity, price if price is not None else stop):
         return cause
@@ -184,10 +190,23 @@ def fitted(
     return Fitted(amount, quantity, price, stop)
 
 
-def _most_at_market(rules: MarketRules, amount: Decimal, step: Decimal) -> Decimal:
-    """Return how much goes in one order: a position that is larger ends in several."""
-    told = [each for each in (rules.amount_max, rules.market_amount_max) if each is not None]
-    return EXACT.multiply(EXACT.divide_int(min(told, default=amount), step), step)
+def most_in_one(
+    order_type: OrderType, rules: MarketRules, amount: Decimal, price: Decimal | None = None
+) -> Decimal:
+    """Return how much of ``amount`` goes in one order: a larger position ends in several."""
+    step = rules.amount_step or FINEST_STEP
+    told = [each for each in _mosts(order_type, rules) if each is not None]
+    if rules.cost_max is not None and price is not None and price > 0:
+        one = EXACT.multiply(rules.to_base(step), price)
+        told.append(EXACT.multiply(EXACT.divide_int(rules.cost_max, one), step))
+    most = min(told, default=amount)
+    return amount if amount <= most else EXACT.multiply(EXACT.divide_int(most, step), step)
+
+
+def _mosts(order_type: OrderType, rules: MarketRules) -> tuple[Decimal | None, ...]:
+    """Return the most that the venue takes of an order of this type, by each of its rules."""
+    at_market = order_type in AT_MARKET
+    return (rules.amount_max, rules.market_amount_max if at_market else None)
 
 
 def _beyond(
@@ -206,8 +225,7 @@ def _beyond(
         return Cause(
             ReasonCode.QUANTITY_BELOW_MIN, f"{asked} min={plain(rules.to_base(rules.amount_min))}"
         )
-    at_market = request.order_type in {OrderType.MARKET, OrderType.STOP, OrderType.TAKE_PROFIT}
-    for most in (rules.amount_max, rules.market_amount_max if at_market else None):
+    for most in _mosts(request.order_type, rules):
         if most is not None and amount > most:
             return Cause(ReasonCode.QUANTITY_ABOVE_MAX, f"{asked} max={plain(rules.to_base(most))}")
     if price is not None and price <= 0:

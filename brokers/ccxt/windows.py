@@ -5,6 +5,13 @@ Pure. A venue counts a request when it arrives, by windows of its own, and nobod
 that is: after it has left, and before its answer has come. So one that is under way counts, and
 one that is over counts from its end on. Then no window of the venue's has more in it than is
 counted here, however long the way was and wherever the window begins.
+
+Only of a window that lasts a day does it matter where it begins: what was counted late on one day,
+of ours or of somebody else's, would hold up orders all through the next one. Binance's begins at
+00:00 UTC (its documents, "Rate limits are accounted by intervals"). What time it is there, an
+answer's ``Date`` says; without one a day lasts as long as any other window. Zones, their summer
+time and the lengths of months do not come into it: a day is 86,400 seconds, from one midnight UTC
+to the next.
 """
 
 from __future__ import annotations
@@ -12,12 +19,21 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
 from brokers.ccxt.columns import OrderLimit
 
 GRAINS: Final = 512
 """In how many steps the past of a window is remembered, so that a day of orders is no long list."""
+
+LATE_S: Final = 60.0
+"""
+How long after a midnight the day before still counts.
+
+An answer of these seconds may be to what was counted before it, and its ``Date`` has no fractions
+and may be another machine's. In so short a time nobody comes near the limit of a day.
+"""
 
 UNIT_S: Final = {"SECOND": 1.0, "MINUTE": 60.0, "HOUR": 3_600.0, "DAY": 86_400.0}
 
@@ -31,28 +47,59 @@ class Window:
     """How much has left, or may have, and is not over."""
     _spent: deque[tuple[float, float, int]] = field(default_factory=deque)
     """From when, until when and how much: at most ``GRAINS`` and those that are late."""
+    _told: deque[tuple[float, int]] = field(default_factory=deque)
+    """What the venue has counted beside that, and until when it counts; at most ``GRAINS``."""
     _past: int = 0
+    """What both of them come to."""
+    _begins_s: float | None = None
+    """When the venue's next window begins, where that is known; ``LATE_S`` after that it did."""
 
     def used(self, now_s: float) -> int:
         """Return how much is used at ``now_s``."""
-        while self._spent and self._spent[0][1] <= now_s - self.length_s:
-            self._past -= self._spent.popleft()[2]
+        while self._begins_s is not None and now_s >= self._begins_s + LATE_S:
+            self._forget(self._begins_s - LATE_S)
+            self._begins_s += self.length_s
+        self._forget(now_s - self.length_s)
+        while self._told and self._told[0][0] <= now_s:
+            self._past -= self._told.popleft()[1]
         return self._past + self.under_way
+
+    def _forget(self, until_s: float) -> None:
+        while self._spent and self._spent[0][1] <= until_s:
+            self._past -= self._spent.popleft()[2]
 
     def spend(self, much: int, at_s: float) -> None:
         """Count so much as of ``at_s``, or a little later."""
-        if self._spent and at_s - self._spent[-1][0] < self.length_s / GRAINS:
+        if self._spent and self._is_one(self._spent[-1][0], at_s):
             began_s, upto_s, before = self._spent.pop()
             self._spent.append((began_s, max(upto_s, at_s), before + much))
         else:
             self._spent.append((at_s, at_s, much))
         self._past += much
 
+    def _is_one(self, began_s: float, at_s: float) -> bool:
+        """Return whether what is spent at ``at_s`` may be forgotten with what began before it."""
+        if at_s - began_s >= self.length_s / GRAINS:
+            return False
+        return self._begins_s is None or not began_s <= self._begins_s - LATE_S < at_s
+
     def told(self, used: int, now_s: float) -> None:
         """Take the venue's count of what is used, where it is higher than ours."""
-        own = self.used(now_s)
-        if used > own:
-            self.spend(used - own, now_s)
+        more = used - self.used(now_s)
+        if more <= 0:
+            return
+        until_s = now_s + self.length_s if self._begins_s is None else self._begins_s + LATE_S
+        self._past += more
+        if self._told and until_s - self._told[-1][0] < self.length_s / GRAINS:
+            before_s, before = self._told.pop()
+            until_s, more = max(until_s, before_s), before + more
+        self._told.append((until_s, more))
+
+    def dated(self, venue_s: float, now_s: float) -> None:
+        """Take that at the venue, where a window begins at midnight, it is ``venue_s`` UTC now."""
+        self.used(now_s)
+        passed_s = (venue_s - LATE_S) % self.length_s
+        self._begins_s = now_s - LATE_S + self.length_s - passed_s
 
 
 @dataclass(slots=True)
@@ -96,6 +143,8 @@ class OrderCounts:
             return
         found = {name.lower(): value for name, value in headers.items()}
         for limit, window in zip(self.limits, self._windows, strict=True):
+            if limit.from_midnight and (venue_s := _time_of(found.get("date", ""))) is not None:
+                window.dated(venue_s, now_s)
             value = found.get(limit.used_header.lower(), "")
             if value.isdigit():
                 window.told(int(value), now_s)
@@ -104,6 +153,14 @@ class OrderCounts:
         """Take other figures of the same limits; what is used stays."""
         assert [each.window_s for each in limits] == [each.window_s for each in self.limits]
         self.limits = tuple(limits)
+
+
+def _time_of(date: str) -> float | None:
+    """Return what time the ``Date`` of an answer says, float s UTC."""
+    try:
+        return parsedate_to_datetime(date).timestamp()
+    except (ValueError, TypeError, OverflowError):
+        return None
 
 
 def most_of(limit: OrderLimit, leaving_percent: int) -> int:

@@ -121,13 +121,15 @@ def _quantity(
     elif found > most:
         yield "quantity", f"at most {plain(most)}, {whose}", plain(found)
     elif instrument is not None and _is_exact(intent):
+        if isinstance(intent, ReduceIntent) and instrument.max_quantity is not None:
+            most = min(most, instrument.max_quantity)  # the rest of it is for the next order
         rounded = instrument.round_quantity(most)
         if found != rounded:
             yield "quantity", f"{plain(rounded)}, {whose} rounded", plain(found)
 
 
 def _is_exact(intent: Intent) -> bool:
-    """Return whether nothing but rounding may lessen the quantity."""
+    """Return whether nothing but the instrument's rules may lessen the quantity."""
     closes = intent.action is IntentAction.CLOSE and intent.quantity is None
     return not closes and not _syncs(intent)
 

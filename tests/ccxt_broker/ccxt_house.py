@@ -62,6 +62,7 @@ def rules(
     most: str | None = None,
     market_most: str | None = None,
     notional: str | None = None,
+    cost_most: str | None = None,
     digits: int | None = None,
 ) -> MarketRules:
     """Return a market's rules."""
@@ -83,7 +84,7 @@ def rules(
         number(most),
         number(market_most),
         number(notional),
-        None,
+        number(cost_most),
         digits,
     )
 

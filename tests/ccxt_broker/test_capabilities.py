@@ -14,9 +14,10 @@ from ccxt_house import BTC, SPOT, known, order, rules
 from brokers.ccxt import columns
 from brokers.ccxt.capabilities import GENERIC, TABLE, capabilities_of
 from brokers.ccxt.columns import Capabilities, FillSource
+from brokers.ccxt.rounding import AT_MARKET
 from brokers.ccxt.stream import READERS, says
 from brokers.ccxt.translate import trade_of
-from brokers.ccxt.wording import AT_MARKET, WAITING, Worded, worded
+from brokers.ccxt.wording import WAITING, Worded, worded
 from messages import (
     Cause,
     OrderType,

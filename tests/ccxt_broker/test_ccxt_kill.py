@@ -152,7 +152,7 @@ async def test_without_the_parts_a_kill_would_not_be_flat(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Ablation: the order was refused here each time, and the position stayed."""
-    monkeypatch.setattr(rounding, "_most_at_market", lambda _rules, amount, _step: amount)
+    monkeypatch.setattr(rounding, "most_in_one", lambda _type, _rules, amount, _price: amount)
     truth, confirmed = await flattened_in_parts(tmp_path)
 
     assert {TENTH} == set(truth.held.values())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from ccxt_house import order, rules
@@ -148,6 +149,29 @@ def test_what_only_reduces_at_market_is_as_much_as_goes_in_one_order(
 ) -> None:
     """A position that has grown by several orders can end: the rest is for the next order."""
     request = order(quantity="6", side=Side.SELL, reduce_only=True)
+    fit = fitted(request, rules(**given))  # type: ignore[arg-type]
+
+    assert isinstance(fit, Fitted)
+    assert Decimal(sent) == fit.quantity
+
+
+@pytest.mark.parametrize(
+    ("terms", "given", "sent"),
+    [
+        ({"stop": "80", "kind": OrderType.STOP}, {"market_most": "5"}, "5"),
+        ({"trail": "50", "kind": OrderType.TRAILING_STOP}, {"market_most": "5"}, "5"),
+        ({"stop": "80", "price": "79", "kind": OrderType.STOP_LIMIT}, {"market_most": "5"}, "6"),
+        ({"stop": "80", "price": "79", "kind": OrderType.STOP_LIMIT}, {"most": "5"}, "5"),
+        ({"price": "120"}, {"most": "5"}, "5"),
+        ({"price": "100"}, {"cost_most": "450"}, "4.5"),
+        ({"price": "100"}, {"cost_most": "600"}, "6"),
+    ],
+)
+def test_what_protects_a_position_or_is_to_end_it_is_never_too_large(
+    terms: dict[str, Any], given: dict[str, str], sent: str
+) -> None:
+    """A stop for most of a position is better than none: a limit of size refuses no way out."""
+    request = order(quantity="6", side=Side.SELL, reduce_only=True, **terms)
     fit = fitted(request, rules(**given))  # type: ignore[arg-type]
 
     assert isinstance(fit, Fitted)

@@ -61,11 +61,29 @@ def test_a_kill_with_flatten_ends_flat(tmp_path: Path) -> None:
         _, answer = house.command("kill", flatten=True)
         kill = followed(house.client, answer["kill_id"], AT_ONCE, lambda _step: None)
         positions = house.get("/v1/status")["positions"]
+        (kept,) = register_of(house.folder / "runs", "paper", "main").load()
 
     assert kill is not None
+    assert kept.flatten  # whichever session comes next, until it is lifted
     assert kill["report"]["confirmed"]
     assert "flat" in [step["stage"] for step in kill["steps"]]
     assert [] == positions
+
+
+def test_flatten_added_to_a_kill_is_on_the_disk_with_its_answer(house: Running) -> None:
+    """Who is told that it is durable finds it there, if the process dies in this moment."""
+    register = register_of(house.folder / "runs", "paper", "main")
+    house.command("kill", reason="first")
+    plain = register.load()
+    _, answer = house.command("kill", flatten=True)
+    flat = register.load()
+    house.command("resume", unlatch=True, reason="over")
+    lifted = register.load()
+
+    assert answer["durable"]
+    assert [False] == [hold.flatten for hold in plain]
+    assert [("kill", True)] == [(hold.hold_id, hold.flatten) for hold in flat]
+    assert () == lifted
 
 
 def test_a_stop_and_a_pause_are_scoped_and_resumed_by_scope(house: Running) -> None:

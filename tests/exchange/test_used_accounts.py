@@ -19,12 +19,23 @@ from test_exchange_session import environment, trade, venue
 from actors.opening import AccountUnexplained
 from actors.session import run_paper
 from actors.spec import SessionResult, SessionSpec
-from messages import EXTERNAL, AccountAdopted, HoldPlaced, PositionSide, Reconciled, Side
+from messages import (
+    EXTERNAL,
+    AccountAdopted,
+    Hold,
+    HoldMode,
+    HoldPlaced,
+    OperatorReduce,
+    PositionSide,
+    Reconciled,
+    Side,
+)
 from scenarios.exchange.server import Exchange
 from state.facts import Facts
 from state.journal.reader import read_journal
 from state.reconciliation import MismatchKind
 from state.reconciliation_policy import Policy, ReconciliationPlan
+from state.register import register_of
 
 sys.path.append(str(Path(__file__).parents[1] / "runtime"))
 
@@ -115,6 +126,31 @@ async def test_a_used_account_is_adopted_when_that_is_the_policy(tmp_path: Path)
     check_shown(result)
     assert [] == of(result, HoldPlaced)
     facts.ledger.audit()
+
+
+async def test_a_kill_that_was_to_flatten_flattens_what_a_new_session_takes_over(
+    tmp_path: Path,
+) -> None:
+    """
+    The kill is the account's, not the session's that it was told to.
+
+    That exchange has no market any more by then: the close waits there.
+    """
+    quiet = Script()
+    kill = Hold("kill", "drill", HoldMode.DRAIN, "cli:ann", 7, latched=True, flatten=True)
+    spec = session_of(tmp_path / "two", quiet, "")
+    register_of(spec.runs_dir, spec.mode, spec.account).replace({kill.hold_id: kill})
+    async with serving(tmp_path / "t", listed=listed(spec)) as (exchange, url):
+        await used(tmp_path / "one", exchange, url)
+        result = await session(tmp_path / "two", url, quiet, plan(Policy.ADOPT))
+        account = exchange.venue.account()
+
+    (close,) = of(result, OperatorReduce)
+    assert (EXTERNAL, Side.SELL, ONE) == (close.strategy, close.side, close.quantity)
+    assert f"tg-{close.intent_id.lower()}" in account.open_orders
+    assert "killed" == result.outcome
+    (kept,) = register_of(spec.runs_dir, spec.mode, spec.account).load()
+    assert kept.flatten
 
 
 def check_shown(result: SessionResult) -> None:

@@ -74,7 +74,10 @@ async def test_long_and_short_of_a_hedged_account_are_both_closed(
     }
 
 
-async def test_a_position_larger_than_the_largest_order_goes_in_parts(venue: Venue) -> None:
+@pytest.mark.parametrize("rule", ["market_amount_max", "amount_max"])
+async def test_a_position_larger_than_the_largest_order_goes_in_parts(
+    venue: Venue, rule: str
+) -> None:
     """No order is larger than the venue takes, nor than what is left."""
     venue.order("buy", "0.7")
     rules_of = ccxt_emergency.rules_of
@@ -82,7 +85,7 @@ async def test_a_position_larger_than_the_largest_order_goes_in_parts(venue: Ven
         patched.setattr(
             ccxt_emergency,
             "rules_of",
-            lambda market, row: _with_most(rules_of(market, row), Decimal("0.3")),
+            lambda market, row: _with_most(rules_of(market, row), rule, Decimal("0.3")),
         )
         outcome = await venue.panic()
 
@@ -90,8 +93,8 @@ async def test_a_position_larger_than_the_largest_order_goes_in_parts(venue: Ven
     assert [fill.quantity for fill in venue.closes] == [*[Decimal("0.3")] * 2, Decimal("0.1")]
 
 
-def _with_most(rules: Any, most: Decimal) -> Any:
-    return replace(rules, market_amount_max=most)
+def _with_most(rules: Any, rule: str, most: Decimal) -> Any:
+    return replace(rules, **{"market_amount_max": None, rule: most})
 
 
 @pytest.mark.parametrize("fault", ["lose_answers", "blank_answers"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -217,3 +218,37 @@ def test_a_disk_that_takes_no_word_holds_nothing_up(venue: Venue, tmp_path: Path
     assert result.exit_code == 0, result.output
     assert "NOT latched" in result.stderr
     assert not venue.truth.live
+
+
+@pytest.mark.parametrize("kind", ["pipe", "terminal"])
+def test_whoever_has_stopped_reading_holds_nothing_up(
+    venue: Venue, tmp_path: Path, kind: str
+) -> None:
+    """
+    A pager, Ctrl-S, a dead line: what is said before the cancels finds no room, and they go out.
+
+    The exit code comes too.
+    """
+    venue.order("buy", "0.01", "40000")
+    environ = venue.configuration(tmp_path)
+    (tmp_path / "runs").write_text("a file where the folder should be")  # it has something to say
+    reading, writing = os.pipe() if kind == "pipe" else os.openpty()
+    os.set_blocking(writing, False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(writing, b"z\n")
+    os.set_blocking(writing, True)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tidegate", "panic", "--yes"],
+        stdout=subprocess.DEVNULL,
+        stderr=writing,
+        env={**os.environ, "PYTHONPATH": str(ROOT), **environ},
+    )
+    try:
+        assert 0 == process.wait(START_S)
+        assert not venue.truth.live
+    finally:
+        process.kill()
+        process.wait()
+        os.close(writing)
+        os.close(reading)

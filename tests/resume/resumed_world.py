@@ -199,8 +199,7 @@ class Process:
                 self.disk.states.pop(part, None)
             else:
                 self.disk.states[part] = state
-        holds = self.assembly.holds.view().values()
-        self.disk.register = tuple(outliving(holds).values())
+        self.disk.register = tuple(self.assembly.kill.lasting().values())
         unsure = bool(self.assembly.dispatcher.commits_waiting) or any(
             order.status in UNANSWERED for order in self.assembly.books.orders.live()
         )

@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from resumed_world import Disk, Process, check_sound
-from test_going_on import ladder
+from test_going_on import command, ladder
 
 from actors.commands import Request
 from actors.inbox import latched
@@ -82,3 +82,18 @@ def test_whoever_ends_a_daemon_from_outside_leaves_word_and_says_what_is_not_don
     assert flatten is hold.flatten
     assert flatten is ("NOT FLAT" in said)
     assert flatten is ("tidegate panic --flatten" in said)
+
+
+def test_what_a_session_took_and_did_not_finish_is_the_next_ones_whichever_that_is() -> None:
+    """It died before anything was closed: a new session on the account is to be flat as well."""
+    acts = {15: command(CommandVerb.KILL, flatten=True)}
+    whole = Process(ladder(3), Disk(), acts=acts).run()
+    taken = next(batch for batch, turns in whole.seen if turns >= 15)
+    disk = Disk()
+    first = Process(ladder(3), disk, acts=acts, cut_at=taken).run()
+    assert not first.assembly.books.ledger.flat
+
+    (kept,) = [hold for hold in disk.register if hold.hold_id == "kill"]
+    assert kept.flatten
+    new = Process(ladder(3), Disk(register=disk.register)).run()
+    assert (True, True) == (new.all(KillReport)[-1].flatten, new.all(KillReport)[-1].confirmed)

@@ -11,7 +11,19 @@ from hypothesis import strategies as st
 from risk_bench import BUY, NOW, OTHER, PERP, SELL, SPOT, Bench, approved, codes, limit, stop
 
 from actors.risk import RiskLimits
-from messages import ExecutionPolicy, OrderEvent, OrderType, PositionSide, ReasonCode, Side, Verdict
+from messages import (
+    MARKET,
+    ExecutionPolicy,
+    Intent,
+    OperatorReduce,
+    OrderEvent,
+    OrderType,
+    PositionSide,
+    ReasonCode,
+    ReduceIntent,
+    Side,
+    Verdict,
+)
 
 R = ReasonCode
 CENT = Decimal("0.01")
@@ -66,6 +78,37 @@ def test_quantities_within_the_instruments_rules(quantity: str, expected: list[R
     assert expected == codes(bench.open(BUY, quantity))
 
 
+@pytest.mark.parametrize("side", [BUY, SELL], ids=["long", "short"])
+@pytest.mark.parametrize("kind", [ReduceIntent, OperatorReduce])
+@pytest.mark.parametrize("policy", [MARKET, limit(100), stop(100)], ids=["market", "limit", "stop"])
+def test_what_only_reduces_is_never_too_large(
+    policy: ExecutionPolicy, kind: type[Intent], side: Side
+) -> None:
+    """A position that is more than goes in one order ends in several, each as large as it may."""
+    bench = Bench(lot_step=CENT, max_quantity=Decimal("5.005"))
+    for _ in range(2):
+        bench.fill(bench.open(side, 4, symbol=PERP))
+
+    for left in ("5", "3"):
+        held = bench.view.position(("one", PERP, PositionSide.BOTH))
+        asked = bench.intent(side.opposite, abs(held), kind=kind, symbol=PERP, policy=policy)
+        decision = bench.ask(asked)
+
+        assert [] == codes(decision)
+        assert Decimal(left) == decision.quantity
+        bench.fill(decision)
+
+    assert not bench.view.positions
+
+
+def test_a_close_of_more_than_there_is_stays_refused_however_little_goes_in_one_order() -> None:
+    """Being cut down makes a wrong order no right one where it is still too much."""
+    bench = Bench(max_quantity=Decimal(5))
+    bench.fill(bench.open(BUY, 4, symbol=PERP))
+
+    assert [R.REDUCE_ONLY_WOULD_OPEN] == codes(bench.reduce(SELL, 8, symbol=PERP))
+
+
 @pytest.mark.parametrize(
     ("quantity", "price", "expected"),
     [("1", "10", []), ("1", "9.99", [R.NOTIONAL_BELOW_MIN]), ("0.5", "20", [])],
@@ -116,6 +159,18 @@ def test_a_symbol_that_never_traded_cannot_be_valued() -> None:
 
     assert codes(bench.open(BUY)) == [R.PRICE_UNKNOWN]
     assert approved(bench.open(BUY, policy=limit(99)))
+
+
+@pytest.mark.parametrize("kind", [ReduceIntent, OperatorReduce])
+def test_what_was_taken_over_can_be_closed_before_its_symbol_has_traded(kind: type[Intent]) -> None:
+    """A market order that only reduces needs no price: no feed stands in the way of a way out."""
+    bench = Bench()
+    bench.fill(bench.open(BUY, 2, symbol=PERP))
+    del bench.board.last[PERP]
+    bench.board.assumed[PERP] = Decimal(90)  # as a start that takes a position over has it
+
+    assert [R.PRICE_UNKNOWN] == codes(bench.open(BUY, 1, symbol=PERP))
+    assert [] == codes(bench.ask(bench.intent(SELL, 2, symbol=PERP, kind=kind)))
 
 
 def test_an_unknown_symbol_is_refused() -> None:

@@ -45,7 +45,7 @@ def test_a_plain_kill_takes_nothing_from_one_that_flattens(register: HoldRegiste
 
 
 def test_what_a_session_took_is_its_own_to_remember(register: HoldRegister) -> None:
-    """Its journal says that it flattens: the register has the session's word from then on."""
+    """What is in force, and whether it flattens, is the session's word from then on."""
     announcement = register.latch(FLAT)
     announcement.taken = True
     register.replace(by_id(KILL), register.taken())

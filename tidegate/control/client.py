@@ -7,6 +7,7 @@ even sooner.
 
 from __future__ import annotations
 
+import getpass
 import json
 import os
 import socket
@@ -124,6 +125,14 @@ def escaped(target: str) -> str:
 
 
 # ---------------------------------------------------------------------------- finding the daemon
+
+
+def operator() -> str:
+    """Return who types a command, by name where there is one: not every user id has any."""
+    try:
+        return f"cli:{getpass.getuser()}"
+    except (KeyError, OSError):  # which of them, is a matter of the Python
+        return f"cli:{os.getuid()}"
 
 
 def place_of(files: Sequence[Path], environ: Mapping[str, str] | None = None) -> Place:
