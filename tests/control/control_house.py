@@ -37,8 +37,8 @@ from tidegate.control.systemd import Systemd
 from tidegate.control.token import Token
 
 SECRET = "tide-7f3a9c51d2e84b06"
-AT_ONCE = 30.0
-"""Longer than anything here takes; a test that needs it has failed."""
+AT_ONCE = 120.0
+"""Longer than anything here takes on a loaded machine; a test that needs it has failed."""
 ASK_S = limits.ASK_S
 """How long a read waits for the session in life."""
 STALL_AFTER_S = pulse.STALL_AFTER_S

@@ -11,7 +11,7 @@ from typing import Any
 import anyio
 import pytest
 import structlog
-from control_house import ASK_S, Running, Stuck, running
+from control_house import ASK_S, AT_ONCE, Running, Stuck, running
 from session_world import BTC, START, Script
 
 from actors.inbox import Inbox
@@ -44,7 +44,9 @@ def test_a_session_that_has_just_started_is_not_late(tmp_path: Path) -> None:
     def look(inbox: Inbox) -> None:
         stalled.append(inbox.pulse.stalled)
 
-    with running(tmp_path, before=lambda inbox: inbox.pulse.rest(-60.0), at_open=look) as house:
+    with running(
+        tmp_path, before=lambda inbox: inbox.pulse.rest(-2 * AT_ONCE), at_open=look
+    ) as house:
         live = house.get("/v1/status")["live"]
 
     assert [False] == stalled
