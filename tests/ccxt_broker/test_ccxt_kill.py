@@ -11,16 +11,18 @@ import pytest
 from binance_house import terms
 from ccxt_house import BTC
 from dialect_house import opened
-from session_world import flat, on_bars
+from session_world import Script, flat, on_bars
 from test_ccxt_in_session import FAR, TENTH, Died, messages, session_of
 
 from actors.commands import Request
 from actors.inbox import Inbox
 from actors.session import run_paper
+from actors.spec import SessionResult
 from brokers.ccxt import rounding
 from brokers.ccxt.errors import TooMany
 from brokers.ccxt.lanes import Allowance
 from messages import CommandVerb, KillReport, Side
+from scenarios.exchange.binanceusdm import Exchange
 from scenarios.exchange.faults import FaultScript
 from scenarios.exchange.log import read_truth
 from scenarios.exchange.truth import Folded, fold_truth
@@ -101,6 +103,43 @@ async def test_during_a_ban_a_kill_sends_nothing(tmp_path: Path) -> None:
     assert 1 == len(truth.live)
 
 
+async def flattened(
+    folder: Path,
+    script: Script,
+    exchange: Exchange,
+    *,
+    orders: int,
+    fills: int,
+    bars: int = LOOKS,
+) -> tuple[SessionResult, Folded]:
+    """
+    Kill a session once its orders are at the exchange, and return it and the truth.
+
+    It ends when the venue has confirmed that it is flat, or with its bars.
+    """
+    inbox = Inbox()
+    killed: list[int] = []
+
+    def there() -> bool:
+        truth = fold_truth(read_truth(exchange.truth / "truth.ndjson"))
+        return (orders, fills) == (len(truth.orders), len(truth.fills))
+
+    def progressed(bars: int) -> None:
+        if not killed and there():
+            inbox.submit(Request(verb=CommandVerb.KILL, by="drill", flatten=True))
+            killed.append(bars)
+
+    def over() -> bool:
+        session = inbox.session
+        report = None if session is None else session.assembly.kill.report
+        return report is not None and report.confirmed and report.flatten
+
+    await exchange.server.show(BTC, flat(BTC, 1, 50_000.0))
+    spec = session_of(folder, script, exchange, bars=bars)
+    result = await run_paper(spec, speed=120, inbox=inbox, stop=over, on_progress=progressed)
+    return result, fold_truth(read_truth(exchange.truth / "truth.ndjson"))
+
+
 async def test_a_kill_flattens_at_the_exchange(tmp_path: Path) -> None:
     """Its orders have ids of their own, and the venue takes them: nothing is held, none is open."""
     script = on_bars(
@@ -109,17 +148,8 @@ async def test_a_kill_flattens_at_the_exchange(tmp_path: Path) -> None:
             1: lambda desk: [desk.open(BTC, Side.BUY, TENTH, policy=FAR)],
         }
     )
-    inbox = Inbox()
-
-    def progressed(bars: int) -> None:
-        if bars == 4:
-            inbox.submit(Request(verb=CommandVerb.KILL, by="drill", flatten=True))
-
     async with opened(tmp_path, venue=terms(BTC)) as exchange:
-        await exchange.server.show(BTC, flat(BTC, 1, 50_000.0))
-        spec = session_of(tmp_path, script, exchange)
-        result = await run_paper(spec, speed=120, inbox=inbox, on_progress=progressed)
-        truth = fold_truth(read_truth(exchange.truth / "truth.ndjson"))
+        result, truth = await flattened(tmp_path, script, exchange, orders=2, fills=1)
     reports = [each for each in messages(result) if isinstance(each, KillReport)]
 
     assert 2 == len(truth.fills)
@@ -127,24 +157,15 @@ async def test_a_kill_flattens_at_the_exchange(tmp_path: Path) -> None:
     assert [True] == [report.confirmed for report in reports]
 
 
-async def flattened_in_parts(folder: Path) -> tuple[Folded, list[bool]]:
+async def flattened_in_parts(folder: Path, bars: int = LOOKS) -> tuple[Folded, list[bool]]:
     """Kill and flatten a position of twice what the venue takes in one order."""
     half = TENTH / 2
     script = on_bars({0: lambda desk: [desk.open(BTC, Side.BUY, half) for _ in range(2)]})
-    inbox = Inbox()
-
-    def progressed(bars: int) -> None:
-        if bars == 4:
-            inbox.submit(Request(verb=CommandVerb.KILL, by="drill", flatten=True))
-
     venue = terms(BTC)
     listed = {BTC: replace(venue.instruments[BTC], max_quantity=half)}
     venue = msgspec.structs.replace(venue, instruments=listed)
     async with opened(folder, venue=venue) as exchange:
-        await exchange.server.show(BTC, flat(BTC, 1, 50_000.0))
-        spec = session_of(folder, script, exchange)
-        result = await run_paper(spec, speed=120, inbox=inbox, on_progress=progressed)
-        truth = fold_truth(read_truth(exchange.truth / "truth.ndjson"))
+        result, truth = await flattened(folder, script, exchange, orders=2, fills=2, bars=bars)
     reports = [each for each in messages(result) if isinstance(each, KillReport)]
     return truth, [report.confirmed for report in reports]
 
@@ -163,7 +184,7 @@ async def test_without_the_parts_a_kill_would_not_be_flat(
 ) -> None:
     """Ablation: the order was refused here each time, and the position stayed."""
     monkeypatch.setattr(rounding, "_most_at_market", lambda _rules, amount, _step: amount)
-    truth, confirmed = await flattened_in_parts(tmp_path)
+    truth, confirmed = await flattened_in_parts(tmp_path, bars=12)
 
     assert {TENTH} == set(truth.held.values())
     assert [True] != confirmed

@@ -221,7 +221,7 @@ def test_without_its_lease_a_second_daemon_is_not_refused(start: Any) -> None:
 
 
 LOOKS = 5
-"""A loaded machine may take its time over one of them, and still be shown to be quick by another."""
+"""A loaded machine may take its time over one, and still be shown to be quick by another."""
 
 
 def timed(act: Callable[[], dict[str, Any]]) -> tuple[float, dict[str, Any]]:
