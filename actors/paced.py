@@ -137,6 +137,7 @@ class PacedDriver(Committer):
             if self.session.assembly.dispatcher.errands or self._unanswered():
                 await self.commit()
             if not self._has_verdict():
+                self.inbox.pulse.rest(LOOK_UP_S)  # nobody's work is due: a disk is waited for
                 await self._rest(LOOK_UP_S)
             self._look_at_check()
 

@@ -208,12 +208,13 @@ class Died(Exception):
 
 async def gone_on(folder: Path) -> tuple[SessionResult, list[str]]:
     """Let a process die with a position, settle funding, and go on; return where books part."""
-
-    def die(count: int) -> None:
-        if count >= 4:
-            raise Died
-
     async with opened(folder, venue=terms(BTC)) as exchange:
+
+        def die(count: int) -> None:
+            log = exchange.truth / "truth.ndjson"
+            if count >= 4 and fold_truth(read_truth(log)).held:
+                raise Died
+
         await exchange.server.show(BTC, flat(BTC, 1, 50_000.0))
         spec = session_of(folder, buys(), exchange, bars=10)
         with pytest.raises(Died):

@@ -81,11 +81,11 @@ async def test_a_start_that_takes_longer_than_the_timer_loses_no_order(tmp_path:
     script = on_bars({0: lambda desk: [desk.open(BTC, Side.BUY, TENTH, policy=FAR)]})
     late: list[Late] = []
 
-    def die(count: int) -> None:
-        if count >= 4:
-            raise Died
-
     async with opened(tmp_path, venue=terms(BTC)) as exchange:
+
+        def die(count: int) -> None:
+            if count >= 4 and resting(exchange):
+                raise Died
 
         def broker(engine: MatchingEngine) -> Late:
             late.append(Late(exchange, engine.symbols))

@@ -325,7 +325,7 @@ def test_an_interrupted_session_ends_in_order_with_130(
         if "session_started" in line:
             break
     running.send_signal(signal.SIGINT)
-    answer, _ = running.communicate(timeout=30)
+    answer, _ = running.communicate(timeout=120)
 
     document = one_document(answer)
     assert (running.returncode, document["outcome"]) == (130, "interrupted")

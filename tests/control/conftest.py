@@ -15,7 +15,10 @@ HERE = Path(__file__).parent
 # Tests are no packages (importmode=importlib), so the modules that they share need a path.
 sys.path[:0] = [str(HERE), str(HERE.parent / "runtime")]
 
-from control_house import AT_ONCE, Running, running  # noqa: E402
+from control_house import AT_ONCE, STALL_AFTER_S, Running, running  # noqa: E402
+
+from actors import pulse  # noqa: E402
+from tidegate.control import limits  # noqa: E402
 
 
 def _drop(*_event: object) -> dict[str, object]:
@@ -33,6 +36,20 @@ def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path
     structlog.configure(processors=[_drop])
     yield tmp_path
     structlog.reset_defaults()
+
+
+@pytest.fixture(autouse=True)
+def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take no session for stuck, and no answer for lost, because the machine has much to do."""
+    monkeypatch.setattr(limits, "ASK_S", AT_ONCE)
+    monkeypatch.setattr(pulse, "STALL_AFTER_S", AT_ONCE)
+
+
+@pytest.fixture
+def in_time(unhurried: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take a session for stuck as soon as in life: for tests of that."""
+    del unhurried
+    monkeypatch.setattr(pulse, "STALL_AFTER_S", STALL_AFTER_S)
 
 
 @pytest.fixture

@@ -14,8 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import pytest
 from session_world import BTC, Script, flat, make_spec
 
+from actors import pulse
 from actors.commands import Request
 from actors.inbox import Inbox, Question, Waiting
 from actors.pulse import Pulse
@@ -23,9 +25,11 @@ from actors.session import run_paper
 from actors.spec import SessionResult
 from actors.turns import Session
 from feeds.memory import MemoryFeed
+from tidegate.control import limits
 from tidegate.control.app import Plane
 from tidegate.control.client import Client
 from tidegate.control.daemon import read_daemon
+from tidegate.control.patience import Patience
 from tidegate.control.record import Record
 from tidegate.control.server import ControlPlane, Listening
 from tidegate.control.sight import Sight
@@ -33,8 +37,14 @@ from tidegate.control.systemd import Systemd
 from tidegate.control.token import Token
 
 SECRET = "tide-7f3a9c51d2e84b06"
-AT_ONCE = 30.0
-"""Longer than anything here takes; a test that needs it has failed."""
+AT_ONCE = 120.0
+"""Longer than anything here takes on a loaded machine; a test that needs it has failed."""
+ASK_S = limits.ASK_S
+"""How long a read waits for the session in life."""
+STALL_AFTER_S = pulse.STALL_AFTER_S
+"""When work is late in life."""
+BARS = 10_000
+"""More than pass in a test at any speed of these: no session ends while it is still asked."""
 
 
 @dataclass
@@ -59,6 +69,25 @@ class Running:
         status, document = self.client.get(target)
         assert status == 200, document
         return document
+
+    def live(self) -> dict[str, Any]:
+        """Return its first status that is of its moment."""
+        shown: list[dict[str, Any]] = []
+
+        def is_live() -> bool:
+            shown[:] = [self.get("/v1/status")]
+            return bool(shown[0]["live"])
+
+        self.until(is_live)
+        return shown[0]
+
+    def until(self, reached: Callable[[], object]) -> None:
+        """Return once something is so."""
+        patience = Patience(AT_ONCE)
+        while not reached():
+            assert self.thread.is_alive(), "the session goes on"
+            assert not patience.over, "it does not come"
+            patience.rest()
 
     def command(self, name: str, **body: Any) -> tuple[int, dict[str, Any]]:
         """Return the answer to a command over the socket."""
@@ -107,11 +136,16 @@ def running(
     folder: Path,
     *scripts: Script,
     speed: float = 1.0,
-    bars: int = 100,
+    bars: int = BARS,
     before: Callable[[Inbox], object] = lambda _inbox: None,
+    at_open: Callable[[Inbox], object] = lambda _inbox: None,
     **settings: Any,
 ) -> Iterator[Running]:
-    """Run a session of ``scripts`` in ``folder`` with its control plane, until the block ends."""
+    """
+    Run a session of ``scripts`` in ``folder`` with its control plane, until the block ends.
+
+    ``before`` it the inbox is given out, and ``at_open`` in its own thread when it has started.
+    """
     inbox = Inbox()
     record = Record()
     plane = Plane(Sight(inbox), record, Token(SECRET), daemon={"folder": ""}, **settings)
@@ -126,6 +160,10 @@ def running(
     spec = replace(spec, mode="paper", runs_dir=folder / "runs", sinks=(record,))
     opened = threading.Event()
 
+    def open_up(_session: Session) -> None:
+        at_open(inbox)
+        opened.set()
+
     def session() -> None:
         async def run() -> SessionResult:
             return await run_paper(
@@ -133,7 +171,7 @@ def running(
                 speed=speed,
                 stop=found.asked_to_stop.is_set,
                 inbox=inbox,
-                on_open=lambda _session: opened.set(),
+                on_open=open_up,
             )
 
         found.results.append(anyio.run(run))
@@ -176,23 +214,24 @@ class OwnPulse:
 
 
 class Stuck:
-    """Makes a script's second bar a handler that does not return until it is released."""
+    """Makes what a script does on a bar, once asked for, not return until it is released."""
 
     def __init__(self, script: Script) -> None:
         """Be what ``script`` does on bars."""
-        self._script = script
+        self._asked_for = threading.Event()
         self._entered = threading.Event()
         self._released = threading.Event()
         script.on_bar = self._on_bar
 
     def _on_bar(self, _strategy: object, _bar: object) -> None:
-        if len(self._script.seen) < 2:
+        if not self._asked_for.is_set():
             return
         self._entered.set()
         assert self._released.wait(AT_ONCE), "somebody releases it"
 
     def wait_for(self, house: Running) -> None:
-        """Return once the session is stuck in it and its work is late."""
+        """Return once the session is stuck in it, from its next bar on, and its work is late."""
+        self._asked_for.set()
         assert self._entered.wait(AT_ONCE), "a bar has come"
         while not house.inbox.pulse.stalled:
             self._released.wait(0.01)
@@ -200,6 +239,18 @@ class Stuck:
     def release(self) -> None:
         """Let the handler return, now and ever after."""
         self._released.set()
+
+
+def keep_first(inbox: Inbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have every kill on the disk before its answer is waited for, however slow the disk is."""
+    hand_over = inbox.hand_over
+
+    def kept(request: Request) -> Waiting:
+        waiting = hand_over(request)
+        inbox.latch(waiting)
+        return waiting
+
+    monkeypatch.setattr(inbox, "hand_over", kept)
 
 
 def clear_away(runs_dir: Path) -> None:

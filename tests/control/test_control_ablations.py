@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from control_house import AT_ONCE, SECRET, Running, Stuck, running
+from control_house import ASK_S, AT_ONCE, SECRET, Running, Stuck, running
 from session_world import Script
 
 from actors.pulse import Pulse
@@ -77,14 +77,16 @@ def test_without_the_bound_of_connections_they_are_all_kept(
     assert 0 == house.plane.connections_refused
 
 
+@pytest.mark.usefixtures("in_time")
 def test_without_the_pulse_a_stuck_session_makes_every_reader_wait(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Then only the bound on the wait is left; without either, what was said last looks live."""
+    monkeypatch.setattr(limits, "ASK_S", ASK_S)
     script = Script()
     stuck = Stuck(script)
     with running(tmp_path, script, speed=120.0) as house:
-        house.get("/v1/status")
+        house.live()
         stuck.wait_for(house)
         monkeypatch.setattr(Pulse, "stalled", False)
         by_the_wait = house.get("/v1/status")

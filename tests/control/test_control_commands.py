@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from control_house import AT_ONCE, Running, Stuck, running
+from control_house import AT_ONCE, Running, Stuck, keep_first, running
 from session_world import BTC, Script
 
 from actors.inbox import Closed, Inbox
@@ -17,7 +17,6 @@ from messages import Side
 from state.register import register_of
 from tidegate.control import asking, limits
 from tidegate.control.asking import carried_out, followed
-from tidegate.control.patience import Patience
 from tidegate.exits import Wanting
 
 
@@ -54,10 +53,7 @@ def test_a_kill_with_flatten_ends_flat(tmp_path: Path) -> None:
         (strategy.desk.open(BTC, Side.BUY, Decimal(1)),) if len(script.seen) == 1 else None
     )
     with running(tmp_path, script, speed=300.0) as house:
-        patience = Patience(AT_ONCE)
-        while not house.get("/v1/status")["positions"]:
-            assert not patience.over
-            patience.rest()
+        house.until(lambda: house.get("/v1/status")["positions"])
         _, answer = house.command("kill", flatten=True)
         kill = followed(house.client, answer["kill_id"], AT_ONCE, lambda _step: None)
         positions = house.get("/v1/status")["positions"]
@@ -103,10 +99,7 @@ def test_a_pause_ends_by_itself(tmp_path: Path) -> None:
     with running(tmp_path, speed=600.0) as house:
         _, answer = house.command("pause", for_s=120)
         (hold,) = answer["holds"]
-        patience = Patience(AT_ONCE)
-        while in_force(house):
-            assert not patience.over
-            patience.rest()
+        house.until(lambda: not in_force(house))
         now = house.get("/v1/status")["session_time"]
 
     assert 120_000 == hold["until"] - hold["since"]
@@ -190,6 +183,7 @@ def test_a_command_before_there_is_a_session_changes_nothing(tmp_path: Path) -> 
     assert (503, 200, "starting") == (ready, healthy, health["status"])
 
 
+@pytest.mark.usefixtures("in_time")
 def test_a_kill_of_a_stuck_session_is_on_its_way_and_on_the_disk(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -199,6 +193,7 @@ def test_a_kill_of_a_stuck_session_is_on_its_way_and_on_the_disk(
     stuck = Stuck(script)
     with running(tmp_path, script, speed=600.0) as house:
         stuck.wait_for(house)
+        keep_first(house.inbox, monkeypatch)
         status, pending = house.command("kill", reason="stuck")
         latched = on_disk(house)
         shown = house.get("/v1/status")
@@ -216,6 +211,7 @@ def test_a_kill_of_a_stuck_session_is_on_its_way_and_on_the_disk(
     assert answer["ok"]
 
 
+@pytest.mark.usefixtures("in_time")
 def test_tickets_are_forgotten_in_their_order(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -256,7 +252,9 @@ def test_a_kill_on_a_disk_that_hangs_is_in_force_and_not_said_to_be_durable(
     status, pending = house.command("kill")
     session = house.inbox.session
     assert session is not None
-    held = list(session.assembly.holds.view())
+    holds = session.assembly.holds
+    house.until(holds.view)
+    held = list(holds.view())
     not_there = on_disk(house)
     disk.set()
     answered, answer = asking.awaited(house.client, pending)
@@ -277,6 +275,7 @@ def test_a_hanging_disk_does_not_take_a_thread_for_every_kill(
     monkeypatch.setattr(house.inbox, "latch", lambda it: (tried.append(it), disk.wait(AT_ONCE)))
     for _ in range(5):
         house.command("kill")
+    house.until(lambda: len(tried) >= 2)  # each in its thread
     disk.set()
 
     assert 2 == len(tried)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from control_house import Running, Stuck, running
+from control_house import Running, Stuck, keep_first, running
 from session_world import BTC, Script
 from typer.testing import CliRunner, Result
 
@@ -23,7 +23,6 @@ from tidegate.cli import app
 from tidegate.control import asking, limits
 from tidegate.control.client import Silent
 from tidegate.control.daemon import Daemon, account_folder, process_started, write_daemon
-from tidegate.control.patience import Patience
 
 ROOT = Path(__file__).resolve().parents[2]
 Tidegate = Callable[..., Result]
@@ -59,13 +58,14 @@ def test_status_shows_the_session(tidegate: Tidegate) -> None:
         assert word in result.stdout
 
 
+@pytest.mark.usefixtures("in_time")
 def test_status_of_a_stuck_session_begins_with_not_live_and_is_wanting(tmp_path: Path) -> None:
     """Nobody who looks at its first line, or at its exit code, takes it for live."""
     script = Script()
     stuck = Stuck(script)
     with running(tmp_path, script, speed=120.0) as house:
         tidegate = asking_of(house)
-        tidegate("status")
+        house.live()
         stuck.wait_for(house)
         text, as_json = tidegate("status"), tidegate("status", "--json")
         stuck.release()
@@ -106,10 +106,7 @@ def test_flatten_added_to_a_confirmed_kill_waits_for_a_confirmation_of_its_own(
         (strategy.desk.open(BTC, Side.BUY, Decimal(1)),) if len(script.seen) == 1 else None
     )
     with running(tmp_path, script, speed=300.0) as house:
-        patience = Patience(5.0)
-        while not house.get("/v1/status")["positions"]:
-            assert not patience.over
-            patience.rest()
+        house.until(lambda: house.get("/v1/status")["positions"])
         tidegate = asking_of(house)
         kept = document(tidegate("kill", "--json"))
         assert house.get("/v1/status")["kill"]["report"]["confirmed"]
@@ -158,6 +155,7 @@ def test_a_kill_without_the_venues_word_says_so_loudly(
     assert "NOT CONFIRMED by the venue" in result.stderr
 
 
+@pytest.mark.usefixtures("in_time")
 def test_a_kill_of_a_stuck_session_is_followed_to_its_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -167,6 +165,7 @@ def test_a_kill_of_a_stuck_session_is_followed_to_its_end(
     stuck = Stuck(script)
     with running(tmp_path, script, speed=120.0) as house:
         stuck.wait_for(house)
+        keep_first(house.inbox, monkeypatch)
         wait = asking.awaited
         released: list[str] = []
 
@@ -227,10 +226,7 @@ def test_a_quarantine_names_the_way_out_that_works(tmp_path: Path) -> None:
 
     script.on_bar = fail
     with running(tmp_path, script, speed=2400.0) as house:
-        patience = Patience(5.0)
-        while not house.get("/v1/holds")["holds"]:
-            assert not patience.over
-            patience.rest()
+        house.until(lambda: house.get("/v1/holds")["holds"])
         (hold,) = house.get("/v1/holds")["holds"]
         tidegate = asking_of(house)
         way_out = hold["lifted_by"].removesuffix("TEXT").split()
@@ -254,10 +250,7 @@ def test_a_strategys_own_pause_is_lifted_by_its_name_only(tmp_path: Path) -> Non
 
     script.on_bar = pause
     with running(tmp_path, script, speed=2400.0) as house:
-        patience = Patience(5.0)
-        while not house.get("/v1/holds")["holds"]:
-            assert not patience.over
-            patience.rest()
+        house.until(lambda: house.get("/v1/holds")["holds"])
         (hold,) = house.get("/v1/holds")["holds"]
         tidegate = asking_of(house)
         plain = tidegate("resume")
@@ -311,10 +304,7 @@ def test_a_symbol_is_explained(tmp_path: Path) -> None:
     """May it open, and if not, why, in order."""
     with running(tmp_path, speed=1200.0) as house:
         tidegate = asking_of(house)
-        patience = Patience(5.0)
-        while not house.get("/v1/status")["bars"]:
-            assert not patience.over
-            patience.rest()
+        house.until(lambda: house.get("/v1/status")["bars"])
         free = tidegate("explain", BTC)
         tidegate("kill")
         held = tidegate("explain", BTC)
@@ -341,10 +331,7 @@ def traded(tmp_path: Path) -> Any:
     script.on_bar = decide
     with running(tmp_path, script, speed=1200.0) as house:
         house.plane.daemon["folder"] = ""  # type: ignore[index]
-        patience = Patience(5.0)
-        while sum(house.record.refusals.values()) == 0 or house.record.fills == 0:
-            assert not patience.over
-            patience.rest()
+        house.until(lambda: sum(house.record.refusals.values()) and house.record.fills)
         session = house.inbox.session
         assert session is not None
         folder = tmp_path / "runs" / "paper" / "sessions" / session.session_id

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from control_house import running
+from control_house import AT_ONCE, running
 from session_world import BTC, Script, World, closes, make_world, on_bars
 from typer.testing import CliRunner
 
@@ -204,7 +204,7 @@ def first_id(folder: Path) -> str:
 
 def wait(until: Callable[[], bool]) -> None:
     """Wait until something is so."""
-    patience = Patience(5.0)
+    patience = Patience(AT_ONCE)
     while not until():
         assert not patience.over
         patience.rest()

@@ -8,6 +8,7 @@ from itertools import count
 from pathlib import Path
 
 import anyio
+import pytest
 from control_house import Running, Stuck, running
 from session_world import Script
 
@@ -75,6 +76,7 @@ def test_systemd_hears_that_the_session_is_there_and_works(
     assert [READY, WATCHDOG, WATCHDOG] == [heard(datagrams) for _ in range(3)]
 
 
+@pytest.mark.usefixtures("in_time")
 def test_the_watchdog_is_not_told_while_the_session_is_stuck(
     tmp_path: Path, datagrams: socket.socket
 ) -> None:

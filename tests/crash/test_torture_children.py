@@ -7,6 +7,7 @@ import select
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import children
@@ -61,11 +62,14 @@ def test_no_fork_outlives_the_process_that_made_it(tmp_path: Path) -> None:
 def test_a_process_that_does_not_end_is_ended_and_says_where_it_was(tmp_path: Path) -> None:
     """The report names the limit and the call that it hung in."""
 
-    def hangs(_tell: object) -> int:
+    def hangs(tell: Callable[[], object]) -> int:
+        tell()
         while True:
             signal.pause()
 
-    end = children.fork(hangs, tmp_path / "words").end(limit_s=0.2)
+    child = children.fork(hangs, tmp_path / "words")
+    assert child.spoke()
+    end = child.end(limit_s=0.2)
 
     assert "does not end within 0.2 s" in str(end)
     assert "in hangs" in str(end)

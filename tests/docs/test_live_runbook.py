@@ -12,6 +12,7 @@ import faulthandler
 import os
 import pty
 import queue
+import random
 import re
 import signal
 import socket
@@ -19,7 +20,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -232,6 +233,17 @@ class Reader:
             os.close(theirs)
 
 
+def port_of_its_own() -> int:
+    """Return a port that is free, and that no system gives to whoever asks for any meanwhile."""
+    given = Path("/proc/sys/net/ipv4/ip_local_port_range")
+    lowest = int(given.read_text().split()[0]) if given.exists() else 32_768
+    while True:
+        port = random.randrange(max(1_024, lowest - 12_000), lowest)
+        with socket.socket() as free, suppress(OSError):
+            free.bind(("127.0.0.1", port))
+            return port
+
+
 @contextmanager
 def reading(folder: Path) -> Iterator[Reader]:
     """Be a reader with `tidegate` on the path; whoever still runs at the end is ended."""
@@ -241,9 +253,7 @@ def reading(folder: Path) -> Iterator[Reader]:
     tool.chmod(0o755)
     home = folder / "session"
     home.mkdir()
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
+    port = str(port_of_its_own())
     environ = {name: each for name, each in os.environ.items() if not name.startswith("TIDEGATE_")}
     environ |= {
         "PATH": f"{tool.parent}:{environ['PATH']}",

@@ -56,7 +56,12 @@ async def asked(venue: CcxtVenue) -> None:
 
 
 async def waits_for_its_turn(
-    reach: Reach, lab: LabVenue, lanes: Lanes, seconds: Seconds, allowance: Allowance
+    reach: Reach,
+    lab: LabVenue,
+    lanes: Lanes,
+    seconds: Seconds,
+    allowance: Allowance,
+    looks: int = LOOKS,
 ) -> tuple[int, int]:
     """Return how often the venue was asked while the share of questions was used, and after."""
     lab.fill(range(2))
@@ -65,7 +70,7 @@ async def waits_for_its_turn(
         lanes.allowance.told(QUESTIONS, seconds.now)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(asked, venue)
-            for _ in range(LOOKS):
+            for _ in range(looks):
                 await anyio.sleep(0.001)
                 if lab.asked:
                     break
@@ -90,7 +95,9 @@ async def test_without_sharing_it_asks_beyond_what_is_granted(
     reach: Reach, venue: LabVenue, lanes: Lanes, seconds: Seconds
 ) -> None:
     """Ablation: a feed that keeps ccxt's pace alone does not know what the broker has used."""
-    assert (1, 1) == await waits_for_its_turn(reach, venue, lanes, seconds, Unshared())
+    found = await waits_for_its_turn(reach, venue, lanes, seconds, Unshared(), 60 * LOOKS)
+
+    assert (1, 1) == found
 
 
 async def test_what_the_feed_asks_is_counted_for_the_broker(

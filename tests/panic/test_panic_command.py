@@ -192,7 +192,8 @@ def test_what_is_left_is_shown_and_what_to_do_is_said(
     venue.order("buy", "0.1")
     environ = venue.configuration(tmp_path, "[session]\nunknown_key = 1")
     venue.faults({"fault": "error_before", "on": ["submit"], "code": -2010})
-    bounds = Bounds(whole_s=0.5, rest_first_s=0.1, rest_max_s=2.0)
+    # All of it together may take as long as both: what is refused ends it after half a second.
+    bounds = Bounds(whole_s=0.5, rest_first_s=0.1, rest_max_s=30.0)
     monkeypatch.setattr(panicking, "BOUNDS", bounds)
 
     result = run("--flatten", "--yes", **environ)

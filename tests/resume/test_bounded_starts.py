@@ -15,6 +15,7 @@ import pytest
 from test_left_sessions import die, folder_of, run, spec_of
 
 from actors.assembly import no_facts
+from actors.inbox import Inbox
 from actors.paced import PacedDriver
 from actors.reexecution import reexecute
 from actors.resuming import Left, ResumeRefused, left_in
@@ -353,6 +354,39 @@ def test_a_session_opens_when_the_check_is_over_and_not_at_its_next_bar(
 
     assert [] == bars
     assert "trading" in opened[0].recovery.times
+
+
+def test_while_its_journal_is_checked_no_work_of_a_session_is_late(
+    runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It waits for a disk, and looks up all the while: that is no session that is stuck."""
+    checked = threading.Event()
+    check_file = schema.check_file
+
+    def slowly(path: Path) -> int:
+        assert checked.wait(30), "the test lets go of the disk"
+        return check_file(path)
+
+    monkeypatch.setattr(schema, "check_file", slowly)
+    inbox = Inbox()
+    opened: list[Session] = []
+    late_s: list[float] = []
+
+    def stop() -> bool:
+        if opened and len(late_s) < 3:
+            late_s.append(inbox.pulse.late_s)
+            inbox.pulse.rest(-60.0)
+            if len(late_s) == 3:
+                checked.set()
+        return False
+
+    spec = spec_of(runs)
+    left = left_in(folder_of(runs), spec)
+    go_on = partial(resume_paper, spec, left, speed=0, inbox=inbox, stop=stop)
+    anyio.run(partial(go_on, on_open=opened.append))
+
+    assert [] == [late for late in late_s if late > 30.0]
+    assert 3 == len(late_s)
 
 
 def test_a_snapshot_survives_starts_and_is_renewed_by_them(runs: Path) -> None:

@@ -235,7 +235,7 @@ def test_a_session_stopped_while_killed_comes_back_killed(house: House) -> None:
     def kill() -> None:
         assert 0 == house.run("kill", "--reason", "drill").code
 
-    slow = ("--speed", "1800")
+    slow = ("--speed", "600")  # longer than another command takes
     stopped = house.stop("trade", "--new", *slow, after=60, first=kill)
     status = manifest_of(house.session).status
     held = house.run("holds")

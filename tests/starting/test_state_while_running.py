@@ -5,8 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,12 +19,12 @@ from state.orders import TERMINAL
 from state.snapshots import Snapshot, load_state
 
 FAST = 600.0
-"""Session seconds a second: ten bars, for some ten seconds."""
+"""Session seconds a second: ten bars, for longer than anybody looks."""
 
 
 @pytest.fixture
 def house(tmp_path: Path) -> House:
-    write_configuration(tmp_path, bars=400)
+    write_configuration(tmp_path, bars=4_000)
     return House(tmp_path)
 
 
@@ -104,17 +104,31 @@ def test_the_newest_snapshot_of_a_killed_session_is_there(house: House) -> None:
     assert live == {name for name, each in status.items() if each not in TERMINAL}
 
 
+def wait(daemon: Running, reached: Callable[[], bool]) -> None:
+    """Wait until something is so of a daemon that runs."""
+    until = time.monotonic() + AT_ONCE_S
+    while not reached():
+        assert daemon.poll() is None, daemon.said
+        assert time.monotonic() < until, daemon.said
+        time.sleep(0.05)
+
+
+def take_its_place(path: Path) -> None:
+    """Make a folder where new content is begun, so that no version of it can be any more."""
+    while True:
+        with suppress(FileExistsError):  # one is being written at this moment
+            path.mkdir()
+            return
+
+
 def test_a_session_that_cannot_write_it_goes_on(house: House) -> None:
     """It is told once, and nothing of the session waits for it."""
     with running(house) as daemon:
         newest(house, daemon, 0)
-        # The place for the new content is taken, so that no version of it can be begun.
-        (house.session / ".state.json.new").mkdir()
+        take_its_place(house.session / ".state.json.new")
+        wait(daemon, lambda: "state_not_written" in daemon.said)
         before = len(entries_of(house.session))
-        until = time.monotonic() + AT_ONCE_S
-        while len(entries_of(house.session)) < before + 60 and time.monotonic() < until:
-            assert daemon.poll() is None, daemon.said
-            time.sleep(0.05)
+        wait(daemon, lambda: len(entries_of(house.session)) >= before + 60)
     said = daemon.log.read_text()
 
     assert len(entries_of(house.session)) >= before + 60
