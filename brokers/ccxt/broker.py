@@ -280,7 +280,7 @@ class CcxtBroker(OwnMarket):
             await self._at.calls.cancel(order)
 
     async def keep_alive(self) -> None:
-        """Put the venue's timer off, until cancelled: for whatever comes before ``run``."""
+        """Put the venue's timer off, until cancelled or closed."""
         await self._at.timers.feed_dead_man()
 
     async def run(self) -> None:
@@ -289,7 +289,7 @@ class CcxtBroker(OwnMarket):
         at_venue = (at.stream.read, at.stream.keep, at.timers.keep_time, at.rulebook.keep)
         async with anyio.create_task_group() as tasks:
             self._jobs.start(tasks, self.precedence)
-            for each in (*at_venue, self._keep_up, self.keep_alive):
+            for each in (*at_venue, self._keep_up):
                 tasks.start_soon(each)
 
     @property
@@ -318,7 +318,7 @@ class CcxtBroker(OwnMarket):
             self._report(f"news without end: what the account holds was read {age_s:.0f} s ago")
 
     async def close(self) -> None:
-        """Stop the venue's timer, if that can be done soon, and close the connections."""
+        """Stop the venue's timer, or say that it goes on, and close the connections."""
         at, self._open = self._open, None
         if at is None:
             return

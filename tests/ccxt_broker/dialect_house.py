@@ -175,6 +175,7 @@ async def at_work(
     try:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(desk.broker.run)
+            tasks.start_soon(desk.broker.keep_alive)
             yield desk
             tasks.cancel_scope.cancel()
     finally:
