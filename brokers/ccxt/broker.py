@@ -239,14 +239,15 @@ class CcxtBroker(OwnMarket):
         )
         ordering.tell, ordering.trouble = self._out, self._troubled
         ordering.check, ordering.ready = self._check_soon, stream.ready
-        ordering.look, ordering.mark = self._look_again, self._market_at
+        ordering.mark = lambda symbol: self.mark(symbol)  # noqa: PLW0108 - may be another by then
+        now_s = self._clock.monotonic_s
+        surveyor = Surveyor(calls, rules, mode, self._funding, self._trades, now_s)
+        surveyor.tell, ordering.look = self._out, self._look_again
         rulebook = Rulebook(calls, rules, self._clock)
         rulebook.restore(self._leasts)
         rulebook.changed, rulebook.least_changed = self._rules_changed, self._least_changed
         rulebook.trouble, ordering.misfit = self._troubled, rulebook.doubt
-        now_s = self._clock.monotonic_s
-        surveyor = Surveyor(calls, rules, mode, self._funding, self._trades, now_s)
-        surveyor.tell = self._out
+        timers.gone = ordering.gone = surveyor.gone = rulebook.gone
         if self._began is None:
             with readable(self.name, "earlier trades"):
                 began = await surveyor.begin()
@@ -336,9 +337,6 @@ class CcxtBroker(OwnMarket):
 
     def _look_again(self, request: OrderRequest) -> Cause | None:
         return self.look(request)
-
-    def _market_at(self, symbol: str) -> Decimal | None:
-        return self.mark(symbol)
 
     def _soon(self, say: Callable[[], None]) -> None:
         """Say something as soon as whoever has called is done: never within a call."""
@@ -469,6 +467,8 @@ class CcxtBroker(OwnMarket):
 
     def _troubled(self, failure: Failure, *, probe: bool = False) -> None:
         wait_ms = failure.retry_after_ms if isinstance(failure, Refused) else None
+        if isinstance(failure, Refused) and failure.code in self.row.rules_codes and self._open:
+            self._open.rulebook.doubt()
         self._report(words(failure), retry_after_ms=wait_ms, probe=probe)
 
     def _report(

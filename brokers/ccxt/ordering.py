@@ -29,6 +29,7 @@ from brokers.ccxt.limits import (
     UNLISTED_MAX,
 )
 from brokers.ccxt.rounding import MarketRules, number
+from brokers.ccxt.rulebook import UNLISTED
 from brokers.ccxt.stream import texts_in
 from brokers.ccxt.translate import (
     OPEN,
@@ -80,6 +81,8 @@ class Ordering:
         unwanted: Container[str] = (),
     ) -> None:
         """Place orders in the markets of ``rules``; of those ``unwanted`` the cancels wait."""
+        self.gone: Container[str] = ()
+        """Symbols that the venue does not list any more."""
         self._calls = calls
         self._row: Capabilities = calls.row
         self._orders = orders
@@ -151,6 +154,9 @@ class Ordering:
         rules = self._rules.get(request.symbol)
         if rules is None:
             return Cause(ReasonCode.INSTRUMENT_UNKNOWN, request.symbol)
+        if request.symbol in self.gone and not request.reduce_only:
+            # Refused there it would count as a failure of the venue, and of all that is traded.
+            return Cause(ReasonCode.INSTRUMENT_UNKNOWN, f"{request.symbol}: {UNLISTED}")
         margin_mode = self._calls.client.address.margin_mode
         mark = self.mark(request.symbol)
         asked = worded(request, rules, self._row, self._mode, margin_mode, mark)
@@ -307,6 +313,8 @@ class Ordering:
         full: list[int] = []
         for symbol in self._rules:
             page = await self._calls.trades(symbol, since or None)
+            if symbol in self.gone and isinstance(page, Refused):
+                continue  # it is told that it is gone, and the others have traded
             if not isinstance(page, Done):
                 self.trouble(page)
                 return

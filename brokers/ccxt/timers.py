@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 
 import anyio
 import structlog
@@ -44,11 +44,13 @@ class Timers:
         self._dead_man_s = dead_man_s
         self._trouble = trouble
         self._is_clock_off = False
-        by_symbol = calls.row.dead_man is CountdownCall.BINANCE_FUTURES
-        self._timers = [(each,) for each in symbols] if by_symbol else [tuple(symbols)]
+        self._is_by_symbol = calls.row.dead_man is CountdownCall.BINANCE_FUTURES
+        self._timers = [(each,) for each in symbols] if self._is_by_symbol else [tuple(symbols)]
         """Of which symbols each of the venue's timers is."""
         self._armed: set[tuple[str, ...]] = set()
         """Those that may run."""
+        self.gone: Container[str] = ()
+        """Symbols that the venue does not list any more: a timer of its own is none."""
         self._turn = anyio.Lock()
         """Whose turn it is to speak of them: on two connections the first may arrive second."""
         self._is_over = False
@@ -156,6 +158,9 @@ class Timers:
         wait_s = RETRY_FIRST_S
         for tries_left in reversed(range(READS_MAX)):
             for timer in timers:
+                if self._is_by_symbol and timer[0] in self.gone:
+                    failures.pop(timer, None)
+                    continue
                 failure = await self._set_one(timer, span_ms)
                 failures.pop(timer, None)
                 if failure is not None:

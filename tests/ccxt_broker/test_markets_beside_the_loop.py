@@ -104,7 +104,7 @@ async def test_a_market_that_is_read_again_is_what_ccxt_makes_of_it(
         )
         found = await desk.client.listed((symbol,))
         untouched = exchange.markets == was and exchange.markets_by_id == by_id
-        found.take()
+        found.take((symbol,))
         now, ids = dict(exchange.markets), dict(exchange.markets_by_id)
         beside, made_of = list(made), {each["symbol"] for each in ids[name]}
         await exchange.load_markets(reload=True)
