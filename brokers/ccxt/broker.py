@@ -221,7 +221,6 @@ class CcxtBroker(OwnMarket):
             raise
 
     async def _opened(self, calls: Calls) -> Opened:
-        client = calls.client
         with readable(self.name, "the account's settings"):
             found = await prepared(calls, self._symbols)
         rules, self.unverified = found.rules, found.unverified
@@ -235,9 +234,10 @@ class CcxtBroker(OwnMarket):
         listener = Listener(self.row, self.orders, rules, self._out, check)
         listener.paid = self._was_paid
         stream = PrivateStream(
-            client, self._clock, listener.hear, self._check_all, self._stream_is_gone
+            calls.client, self._clock, listener.hear, self._check_all, self._stream_is_gone
         )
         ordering.tell, ordering.trouble = self._out, self._troubled
+        ordering.note = partial(self._report, ok=True)
         ordering.check, ordering.ready = self._check_soon, stream.ready
         ordering.mark = lambda symbol: self.mark(symbol)  # noqa: PLW0108 - may be another by then
         now_s = self._clock.monotonic_s
@@ -255,7 +255,7 @@ class CcxtBroker(OwnMarket):
                 raise VenueUnreachable(f"{self.name}: {words(began)}")
             self._began = began
         await timers.arm_dead_man()
-        return Opened(client, calls, ordering, stream, surveyor, timers, rulebook)
+        return Opened(calls.client, calls, ordering, stream, surveyor, timers, rulebook)
 
     async def survey(self) -> Survey:
         """Return what the venue holds, and the trades that this session has not heard of."""

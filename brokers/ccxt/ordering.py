@@ -28,7 +28,7 @@ from brokers.ccxt.limits import (
     UNALTERED_MAX,
     UNLISTED_MAX,
 )
-from brokers.ccxt.rounding import MarketRules, number
+from brokers.ccxt.rounding import MarketRules, left_out, number
 from brokers.ccxt.rulebook import UNLISTED
 from brokers.ccxt.stream import texts_in
 from brokers.ccxt.translate import (
@@ -66,7 +66,8 @@ class Ordering:
     of an order to be asked about soon, and ``ready`` waits until the private stream is up and says
     whether it is. ``look`` returns why an order must not leave any more, asked as it leaves, and
     ``mark`` where the market of a symbol is, if that is known. ``misfit`` hears that an order was
-    refused as if a market's rules were others than those we know.
+    refused as if a market's rules were others than those we know, and ``note`` what there is to
+    know of one that is not.
     ``connected_at`` is when this process began to send, by the machine's clock, ``connected_s`` by
     the one that never steps.
     """
@@ -103,6 +104,7 @@ class Ordering:
         self.look: Callable[[OrderRequest], Cause | None] = lambda _request: None
         self.mark: Callable[[str], Decimal | None] = lambda _symbol: None
         self.misfit: Callable[[], object] = lambda: None
+        self.note: Callable[[str], object] = lambda _detail: None
 
     @property
     def doubt_ms(self) -> int:
@@ -118,6 +120,9 @@ class Ordering:
         if isinstance(asked, Cause):
             self._reject(order, asked)
             return
+        assert asked.fitted is not None, "it was worded by its market's rules"
+        if told := left_out(request, self._rules[request.symbol], asked.fitted):
+            self.note(told)
         # While it waits ccxt may come to other markets, and would round anew by these.
         look = partial(self._look, request, asked)
         waiting = partial(still_waiting, look, partial(self._is_unwanted, order))

@@ -21,6 +21,10 @@ from state.money import EXACT, FINEST_STEP, plain
 
 ONE = Decimal(1)
 TARGETS = frozenset({OrderType.TAKE_PROFIT, OrderType.TAKE_PROFIT_LIMIT})
+AT_MARKET = frozenset(
+    {OrderType.MARKET, OrderType.STOP, OrderType.TAKE_PROFIT, OrderType.TRAILING_STOP}
+)
+WAITING = TARGETS | {OrderType.STOP, OrderType.STOP_LIMIT, OrderType.TRAILING_STOP}
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,8 +174,9 @@ def fitted(
     # Divided as whole steps: a quotient may have no last digit.
     step = rules.amount_step or FINEST_STEP
     amount = EXACT.multiply(EXACT.divide_int(request.quantity, rules.to_base(step)), step)
-    if request.reduce_only and request.order_type is OrderType.MARKET:
-        amount = min(amount, _most_at_market(rules, amount, step))
+    if request.reduce_only and request.order_type in AT_MARKET | WAITING:
+        # Refused, a stop would protect nothing of a position that is too large for one order.
+        amount = min(amount, _most(rules, request.order_type, amount, step))
     buys = request.side is Side.BUY
     price = on_grid(request.price, rules, upwards=not buys)
     is_target = request.order_type in TARGETS
@@ -184,9 +189,30 @@ def fitted(
     return Fitted(amount, quantity, price, stop)
 
 
-def _most_at_market(rules: MarketRules, amount: Decimal, step: Decimal) -> Decimal:
+def left_out(request: OrderRequest, rules: MarketRules, fit: Fitted) -> str:
+    """Return in words what no single stop protects: of one that was cut, or of an opening."""
+    asked, most = f"{request.symbol}: quantity={plain(request.quantity)}", rules.market_amount_max
+    if request.reduce_only:
+        if request.order_type not in WAITING or not _is_cut(request, rules, fit):
+            return ""
+        return (
+            f"{asked} sent={_word(fit.quantity)}: the venue takes no more in one "
+            f"{request.order_type.value}, and this one leaves the rest of the position alone"
+        )
+    if most is None or fit.amount <= most:
+        return ""
+    return f"{asked} max={plain(rules.to_base(most))}: no single stop at market leaves all of it"
+
+
+def _is_cut(request: OrderRequest, rules: MarketRules, fit: Fitted) -> bool:
+    step = rules.to_base(rules.amount_step or FINEST_STEP)
+    return EXACT.subtract(request.quantity, fit.quantity) >= step
+
+
+def _most(rules: MarketRules, kind: OrderType, amount: Decimal, step: Decimal) -> Decimal:
     """Return how much goes in one order: a position that is larger ends in several."""
-    told = [each for each in (rules.amount_max, rules.market_amount_max) if each is not None]
+    limits = [rules.amount_max, *([rules.market_amount_max] if kind in AT_MARKET else [])]
+    told = [each for each in limits if each is not None]
     return EXACT.multiply(EXACT.divide_int(min(told, default=amount), step), step)
 
 
@@ -206,7 +232,7 @@ def _beyond(
         return Cause(
             ReasonCode.QUANTITY_BELOW_MIN, f"{asked} min={plain(rules.to_base(rules.amount_min))}"
         )
-    at_market = request.order_type in {OrderType.MARKET, OrderType.STOP, OrderType.TAKE_PROFIT}
+    at_market = request.order_type in AT_MARKET
     for most in (rules.amount_max, rules.market_amount_max if at_market else None):
         if most is not None and amount > most:
             return Cause(ReasonCode.QUANTITY_ABOVE_MAX, f"{asked} max={plain(rules.to_base(most))}")

@@ -15,7 +15,7 @@ from typing import Any
 from brokers.ccxt.capabilities import MARKET_SLIP, PERCENT_OF_BPS
 from brokers.ccxt.columns import Capabilities
 from brokers.ccxt.identity import IdUnfit, encoded
-from brokers.ccxt.rounding import Fitted, MarketRules, fitted, on_grid
+from brokers.ccxt.rounding import AT_MARKET, WAITING, Fitted, MarketRules, fitted, on_grid
 from messages import (
     Cause,
     OrderRequest,
@@ -29,10 +29,8 @@ from messages import (
 from state.money import EXACT, plain
 
 T = OrderType
-AT_MARKET = frozenset({T.MARKET, T.STOP, T.TAKE_PROFIT, T.TRAILING_STOP})
 STOPPED = frozenset({T.STOP, T.STOP_LIMIT})
 TARGETED = frozenset({T.TAKE_PROFIT, T.TAKE_PROFIT_LIMIT})
-WAITING = STOPPED | TARGETED | {T.TRAILING_STOP}
 """Types that wait for a price before they are orders."""
 
 
