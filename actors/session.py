@@ -64,6 +64,8 @@ from state.precedence import Precedence
 from state.register import HoldRegister, RegisterDamaged, register_of
 
 Progress = Callable[[int], None]
+_Ended = tuple[str, int, Exception | None]
+"""How a session has ended: its outcome, its exit code, and a refusal of its feed."""
 
 
 def run_replay(spec: SessionSpec, *, on_progress: Progress | None = None) -> SessionResult:
@@ -218,7 +220,6 @@ async def _run_live(spec: SessionSpec, begins: Begins, driven: _Driven) -> Sessi
     journal, facts = await _journal(spec, begins, driven.precedence)
     watch = StallWatch()
     remote: Remote | None = None
-    adopted: tuple[Adoption, ...] = ()
     try:
         live = _on_machine(spec, out, watch, _speed_of(spec, driven))
         session = Session(live, begins.session_id, journal, begins.first, recorded, now=begins.now)
@@ -230,14 +231,9 @@ async def _run_live(spec: SessionSpec, begins: Begins, driven: _Driven) -> Sessi
         inbox.open(session)
         remote = session.remote
         if remote is not None:
-            adopted = await _found(session, remote, driven)
-        if recorded is not None:
-            artifacts.begin_again()
-        session.start(held_at_start(register, begins.at, recorded), adopted)
-        session.recovery.protected()
-        passing("session.started")
-        with few_collections(settled=True):
-            outcome, exit_code, trouble = await _to_the_end(session, begins, driven, watch)
+            await _find(session, remote, driven)
+        through = partial(_through, session, begins, driven, register, watch)
+        outcome, exit_code, trouble = await _heard_from(remote, through)
     except BaseException:
         journal.abort()
         artifacts.abandon()
@@ -258,8 +254,8 @@ async def _run_live(spec: SessionSpec, begins: Begins, driven: _Driven) -> Sessi
     return result
 
 
-async def _found(session: Session, remote: Remote, driven: _Driven) -> tuple[Adoption, ...]:
-    """Find a venue elsewhere, and return what of its account is adopted."""
+async def _find(session: Session, remote: Remote, driven: _Driven) -> None:
+    """Find a venue elsewhere."""
     assert session.witness is not None, "what is elsewhere is witnessed"
     remote.wake = driven.inbox.ring
     if isinstance(remote, StepsAside):
@@ -268,10 +264,40 @@ async def _found(session: Session, remote: Remote, driven: _Driven) -> tuple[Ado
     session.witness.look_again(LastLook(core.board, holds, session.spec.feed.timeframe_ms))
     session.witness.tell_market(core.board.mark)
     await set_up(remote)
-    explained = partial(explain, session, session.witness)
+
+
+async def _heard_from(
+    remote: Remote | None, work: Callable[[], Coroutine[Any, Any, _Ended]]
+) -> _Ended:
+    """Have ``work`` done, and a venue elsewhere hear from us from before it until it is closed."""
+    if remote is None:
+        return await work()
+
+    async def and_closed() -> _Ended:
+        ended = await work()
+        await remote.close()
+        return ended
+
     if isinstance(remote, KeepsAlive):
-        return await beside(remote.keep_alive, explained)
-    return await explained()
+        return await beside(remote.keep_alive, and_closed)
+    return await and_closed()
+
+
+async def _through(
+    session: Session, begins: Begins, driven: _Driven, register: HoldRegister, watch: StallWatch
+) -> _Ended:
+    """Explain the account, start the session, and drive it to its end."""
+    adopted: tuple[Adoption, ...] = ()
+    if session.remote is not None:
+        assert session.witness is not None, "what is elsewhere is witnessed"
+        adopted = await explain(session, session.witness)
+    if begins.recorded is not None:
+        begins.artifacts.begin_again()
+    session.start(held_at_start(register, begins.at, begins.recorded), adopted)
+    session.recovery.protected()
+    passing("session.started")
+    with few_collections(settled=True):
+        return await _to_the_end(session, begins, driven, watch)
 
 
 async def _journal(
@@ -295,8 +321,8 @@ async def _journal(
 
 async def _to_the_end(
     session: Session, begins: Begins, driven: _Driven, watch: StallWatch
-) -> tuple[str, int, Exception | None]:
-    """Drive a session that has started; return outcome, exit code, and a refusal of its feed."""
+) -> _Ended:
+    """Drive a session that has started."""
     inbox = driven.inbox
     pacer = Pacer(_speed_of(session.spec, driven))
     passed_s = 0.0 if begins.now is None else monotonic_s() - begins.now_s

@@ -216,12 +216,13 @@ class KeepsAlive(Protocol):
     """
     A broker whose venue acts by itself once it has not heard from us for a while.
 
-    From ``connect`` on it may: until ``run``, which does the same, ``keep_alive`` goes on beside
-    whatever is awaited.
+    From ``connect`` on it may, and until ``close``: so long ``keep_alive`` goes on, beside ``run``
+    and whatever else is awaited. It is still there while ``close`` says that this is the end, or a
+    sign of life that is under way could come after it.
     """
 
     async def keep_alive(self) -> None:
-        """Let the venue hear from us, and do nothing else, until cancelled."""
+        """Let the venue hear from us, and do nothing else, until cancelled or closed."""
 
 
 @runtime_checkable

@@ -221,7 +221,6 @@ class CcxtBroker(OwnMarket):
             raise
 
     async def _opened(self, calls: Calls) -> Opened:
-        client = calls.client
         with readable(self.name, "the account's settings"):
             found = await prepared(calls, self._symbols)
         rules, self.unverified = found.rules, found.unverified
@@ -235,18 +234,20 @@ class CcxtBroker(OwnMarket):
         listener = Listener(self.row, self.orders, rules, self._out, check)
         listener.paid = self._was_paid
         stream = PrivateStream(
-            client, self._clock, listener.hear, self._check_all, self._stream_is_gone
+            calls.client, self._clock, listener.hear, self._check_all, self._stream_is_gone
         )
         ordering.tell, ordering.trouble = self._out, self._troubled
+        ordering.note = partial(self._report, ok=True)
         ordering.check, ordering.ready = self._check_soon, stream.ready
-        ordering.look, ordering.mark = self._look_again, self._market_at
+        ordering.mark = lambda symbol: self.mark(symbol)  # noqa: PLW0108 - may be another by then
+        now_s = self._clock.monotonic_s
+        surveyor = Surveyor(calls, rules, mode, self._funding, self._trades, now_s)
+        surveyor.tell, ordering.look = self._out, self._look_again
         rulebook = Rulebook(calls, rules, self._clock)
         rulebook.restore(self._leasts)
         rulebook.changed, rulebook.least_changed = self._rules_changed, self._least_changed
         rulebook.trouble, ordering.misfit = self._troubled, rulebook.doubt
-        now_s = self._clock.monotonic_s
-        surveyor = Surveyor(calls, rules, mode, self._funding, self._trades, now_s)
-        surveyor.tell = self._out
+        timers.gone = ordering.gone = surveyor.gone = rulebook.gone
         if self._began is None:
             with readable(self.name, "earlier trades"):
                 began = await surveyor.begin()
@@ -254,7 +255,7 @@ class CcxtBroker(OwnMarket):
                 raise VenueUnreachable(f"{self.name}: {words(began)}")
             self._began = began
         await timers.arm_dead_man()
-        return Opened(client, calls, ordering, stream, surveyor, timers, rulebook)
+        return Opened(calls.client, calls, ordering, stream, surveyor, timers, rulebook)
 
     async def survey(self) -> Survey:
         """Return what the venue holds, and the trades that this session has not heard of."""
@@ -280,7 +281,7 @@ class CcxtBroker(OwnMarket):
             await self._at.calls.cancel(order)
 
     async def keep_alive(self) -> None:
-        """Put the venue's timer off, until cancelled: for whatever comes before ``run``."""
+        """Put the venue's timer off, until cancelled or closed."""
         await self._at.timers.feed_dead_man()
 
     async def run(self) -> None:
@@ -289,7 +290,7 @@ class CcxtBroker(OwnMarket):
         at_venue = (at.stream.read, at.stream.keep, at.timers.keep_time, at.rulebook.keep)
         async with anyio.create_task_group() as tasks:
             self._jobs.start(tasks, self.precedence)
-            for each in (*at_venue, self._keep_up, self.keep_alive):
+            for each in (*at_venue, self._keep_up):
                 tasks.start_soon(each)
 
     @property
@@ -318,7 +319,7 @@ class CcxtBroker(OwnMarket):
             self._report(f"news without end: what the account holds was read {age_s:.0f} s ago")
 
     async def close(self) -> None:
-        """Stop the venue's timer, if that can be done soon, and close the connections."""
+        """Stop the venue's timer, or say that it goes on, and close the connections."""
         at, self._open = self._open, None
         if at is None:
             return
@@ -336,9 +337,6 @@ class CcxtBroker(OwnMarket):
 
     def _look_again(self, request: OrderRequest) -> Cause | None:
         return self.look(request)
-
-    def _market_at(self, symbol: str) -> Decimal | None:
-        return self.mark(symbol)
 
     def _soon(self, say: Callable[[], None]) -> None:
         """Say something as soon as whoever has called is done: never within a call."""
@@ -469,6 +467,8 @@ class CcxtBroker(OwnMarket):
 
     def _troubled(self, failure: Failure, *, probe: bool = False) -> None:
         wait_ms = failure.retry_after_ms if isinstance(failure, Refused) else None
+        if isinstance(failure, Refused) and failure.code in self.row.rules_codes and self._open:
+            self._open.rulebook.doubt()
         self._report(words(failure), retry_after_ms=wait_ms, probe=probe)
 
     def _report(

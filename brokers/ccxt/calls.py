@@ -416,7 +416,7 @@ class Calls:
             is_full, page = False, older.value
         return Unknown(f"more trades of {symbol} than can be read")
 
-    async def count_down(self, symbols: list[str], span_ms: int) -> Done[Any] | Failure:
+    async def count_down(self, symbols: Iterable[str], span_ms: int) -> Done[Any] | Failure:
         """
         Set the venue's dead-man timer to ``span_ms``; 0 stops it.
 

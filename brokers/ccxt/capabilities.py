@@ -133,7 +133,7 @@ BINANCEUSDM: Final = Capabilities(
     at_work=frozenset({"NEW_ADL", "NEW_INSURANCE"}),
     price_band=BandBy.MARK,
     rules_codes=frozenset(
-        {"-1111", "-4002", "-4004", "-4005", "-4013", "-4014", "-4023", "-4164", "-4178"}
+        {"-1111", "-1121", "-4002", "-4004", "-4005", "-4013", "-4014", "-4023", "-4164", "-4178"}
     ),
     order_limit_codes=frozenset({"-1015"}),
     codes={
@@ -193,7 +193,7 @@ BINANCE: Final = replace(
     trades_span_ms=0,
     trades_after="",
     price_band=BandBy.AVERAGE,
-    rules_codes=frozenset({"-1013", "-1111"}),
+    rules_codes=frozenset({"-1013", "-1111", "-1121"}),
     codes={**BINANCEUSDM.codes, "-1013": ReasonCode.VENUE_REJECTED},
     duplicate_codes=frozenset({"-2010 duplicate order sent."}),
     options={

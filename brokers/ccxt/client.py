@@ -26,7 +26,7 @@ from brokers.ccxt.address import CcxtAddress, VenueClock
 from brokers.ccxt.columns import Capabilities, Weights
 from brokers.ccxt.errors import LeftElsewhere, NoAnswer, Stamp
 from brokers.ccxt.leaving import LookingConnector, watched
-from brokers.ccxt.listing import Listing, listed
+from brokers.ccxt.listing import Listing, learned, listed
 from brokers.contract import VenueUnreachable
 from state.loopback import UrlsUnfit, is_local, leaves_of, merged
 from state.money import apart
@@ -155,6 +155,11 @@ class CcxtClient:
     async def listed(self, symbols: Collection[str]) -> Listing:
         """Return markets as they are now; until they are taken it goes by those it has."""
         return await listed(self.exchange, symbols, self.row.listed_by)
+
+    async def learn(self, ids: Collection[str]) -> None:
+        """Know the markets that the venue calls by ``ids`` as well, if it lists them by now."""
+        found = await learned(self.exchange, ids, self.row.listed_by)
+        found.take(found.markets)
 
     def speak_of(self, symbols: Iterable[str]) -> None:
         """Have what is asked of the account asked of the kind of market that ``symbols`` are of."""

@@ -16,12 +16,13 @@ from __future__ import annotations
 import asyncio
 import copy
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final, NamedTuple
 
 import anyio.to_thread
 
+from brokers.ccxt.errors import UNREADABLE
 from brokers.ccxt.limits import LISTING_ROUNDS_MAX
 
 REQUESTS: Final = ("request", "fetch")
@@ -30,10 +31,15 @@ REQUESTS: Final = ("request", "fetch")
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """Markets as they are now, by symbol; ``take`` has the exchange object go by them."""
+    """
+    Markets as they are now, by symbol, and of which one ccxt could not make anything.
+
+    ``take`` has the exchange object go by those of some symbols.
+    """
 
     markets: Mapping[str, Any]
-    take: Callable[[], object]
+    take: Callable[[Collection[str]], object]
+    unread: Mapping[str, Exception] = field(default_factory=dict)
 
 
 class _Request(NamedTuple):
@@ -49,26 +55,67 @@ class _Unanswered(BaseException):
     """The copy has asked what it has no answer to; ccxt's own ``except`` must not take it."""
 
 
+async def learned(exchange: Any, ids: Collection[str], listed_by: str = "") -> Listing:
+    """Return the markets that the venue calls by ``ids``, which nobody knew when all were read."""
+    return await _Asking(exchange, listed_by).listed((), ids)
+
+
 async def listed(exchange: Any, symbols: Collection[str], listed_by: str = "") -> Listing:
     """
     Return those of ``symbols`` that are listed now; raises what ccxt does, and changes nothing.
 
-    ``listed_by`` is as in a venue's row; without it ccxt makes all markets there are.
+    ``listed_by`` is as in a venue's row; without it ccxt makes all markets there are. With it, what
+    ccxt cannot make of one symbol keeps none of the others from being made.
     """
-    ids = {str(exchange.markets[symbol]["id"]) for symbol in symbols}
-    answers: dict[str, Any] = {}
-    now = exchange.milliseconds()
-    for _ in range(LISTING_ROUNDS_MAX):
-        reading = _Reading(exchange, symbols, answers, now)
-        # Who is cancelled does not wait for the thread: nobody hears what it has made then.
-        await anyio.to_thread.run_sync(reading.parse, abandon_on_cancel=True)
-        if not reading.asked:
-            return Listing(reading.markets, partial(reading.take, exchange))
-        asked = reading.asked.values()
-        answered = await asyncio.gather(*(each.sent_by(exchange) for each in asked))
-        for key, answer in zip(reading.asked, answered, strict=True):
-            answers[key] = only(answer, listed_by, ids) if listed_by else answer
-    raise RuntimeError(f"the markets: {LISTING_ROUNDS_MAX} rounds of questions, and there are more")
+    asking = _Asking(exchange, listed_by)
+    try:
+        return await asking.listed(symbols)
+    except UNREADABLE:
+        if len(symbols) == 1 or not listed_by:
+            raise
+    found: list[Listing] = []
+    unread: dict[str, Exception] = {}
+    for symbol in symbols:
+        try:
+            found.append(await asking.listed([symbol]))
+        except UNREADABLE as error:
+            unread[symbol] = error
+
+    def take(wanted: Collection[str]) -> None:
+        for each in found:
+            each.take(wanted)
+
+    return Listing({name: m for each in found for name, m in each.markets.items()}, take, unread)
+
+
+class _Asking:
+    """What was asked for one listing, each question once."""
+
+    def __init__(self, exchange: Any, listed_by: str) -> None:
+        self._exchange = exchange
+        self._listed_by = listed_by
+        self._answers: dict[str, Any] = {}
+        self._now = exchange.milliseconds()
+
+    async def listed(self, symbols: Collection[str], also: Collection[str] = ()) -> Listing:
+        exchange, listed_by = self._exchange, self._listed_by
+        ids = {*also, *(str(exchange.markets[symbol]["id"]) for symbol in symbols)}
+        for _ in range(LISTING_ROUNDS_MAX):
+            answers = {
+                key: only(answer, listed_by, ids) if listed_by else answer
+                for key, answer in self._answers.items()
+            }
+            reading = _Reading(exchange, symbols, also, answers, self._now)
+            # Who is cancelled does not wait for the thread: nobody hears what it has made then.
+            await anyio.to_thread.run_sync(reading.parse, abandon_on_cancel=True)
+            if not reading.asked:
+                return Listing(reading.markets, partial(reading.take, exchange))
+            asked = reading.asked.values()
+            answered = await asyncio.gather(*(each.sent_by(exchange) for each in asked))
+            self._answers.update(zip(reading.asked, answered, strict=True))
+        raise RuntimeError(
+            f"the markets: {LISTING_ROUNDS_MAX} rounds of questions, and there are more"
+        )
 
 
 def only(answer: Any, listed_by: str, ids: Collection[str]) -> Any:
@@ -94,12 +141,17 @@ class _Reading:
     """One attempt to make the markets of the ``answers`` there are; ``asked``: there were none."""
 
     def __init__(
-        self, exchange: Any, symbols: Collection[str], answers: Mapping[str, Any], now: int
+        self,
+        exchange: Any,
+        symbols: Collection[str],
+        ids: Collection[str],
+        answers: Mapping[str, Any],
+        now: int,
     ) -> None:
         self.asked: dict[str, _Request] = {}
         self.markets: dict[str, Any] = {}
         self._by_id: dict[str, list[Any]] = {}
-        self._symbols = symbols
+        self._symbols, self._ids = symbols, ids
         self._answers = answers
         self._apart = apart = copy.copy(exchange)
         apart.session = apart.socks_proxy_sessions = None  # not the copy's to close
@@ -119,18 +171,26 @@ class _Reading:
             found = asyncio.run(apart.fetch_markets())
         except _Unanswered:
             return
-        apart.set_markets([each for each in found if each["symbol"] in self._symbols])
+        apart.set_markets(
+            [
+                each
+                for each in found
+                if each["symbol"] in self._symbols or str(each["id"]) in self._ids
+            ]
+        )
         self.markets, self._by_id = dict(apart.markets), dict(apart.markets_by_id)
 
-    def take(self, exchange: Any) -> None:
+    def take(self, exchange: Any, wanted: Collection[str]) -> None:
         """Put each in the place of the one of its symbol, in both of ccxt's tables."""
         for market_id, made in self._by_id.items():
-            new = {each["symbol"]: each for each in made}
+            new = {each["symbol"]: each for each in made if each["symbol"] in wanted}
             # One id may be of several markets, as of a pair and its perpetual.
             others = exchange.markets_by_id.get(market_id, ())
             kept = [new.pop(each["symbol"], each) for each in others]
             exchange.markets_by_id[market_id] = [*kept, *new.values()]
-        exchange.markets.update(self.markets)
+        exchange.markets.update(
+            (symbol, market) for symbol, market in self.markets.items() if symbol in wanted
+        )
 
     async def _ask(self, method: str, *args: Any, **named: Any) -> Any:
         key = repr((method, args, named))

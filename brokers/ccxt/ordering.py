@@ -28,7 +28,8 @@ from brokers.ccxt.limits import (
     UNALTERED_MAX,
     UNLISTED_MAX,
 )
-from brokers.ccxt.rounding import MarketRules, number
+from brokers.ccxt.rounding import MarketRules, left_out, number
+from brokers.ccxt.rulebook import UNLISTED
 from brokers.ccxt.stream import texts_in
 from brokers.ccxt.translate import (
     OPEN,
@@ -65,7 +66,8 @@ class Ordering:
     of an order to be asked about soon, and ``ready`` waits until the private stream is up and says
     whether it is. ``look`` returns why an order must not leave any more, asked as it leaves, and
     ``mark`` where the market of a symbol is, if that is known. ``misfit`` hears that an order was
-    refused as if a market's rules were others than those we know.
+    refused as if a market's rules were others than those we know, and ``note`` what there is to
+    know of one that is not.
     ``connected_at`` is when this process began to send, by the machine's clock, ``connected_s`` by
     the one that never steps.
     """
@@ -80,6 +82,8 @@ class Ordering:
         unwanted: Container[str] = (),
     ) -> None:
         """Place orders in the markets of ``rules``; of those ``unwanted`` the cancels wait."""
+        self.gone: Container[str] = ()
+        """Symbols that the venue does not list any more."""
         self._calls = calls
         self._row: Capabilities = calls.row
         self._orders = orders
@@ -100,6 +104,7 @@ class Ordering:
         self.look: Callable[[OrderRequest], Cause | None] = lambda _request: None
         self.mark: Callable[[str], Decimal | None] = lambda _symbol: None
         self.misfit: Callable[[], object] = lambda: None
+        self.note: Callable[[str], object] = lambda _detail: None
 
     @property
     def doubt_ms(self) -> int:
@@ -115,6 +120,9 @@ class Ordering:
         if isinstance(asked, Cause):
             self._reject(order, asked)
             return
+        assert asked.fitted is not None, "it was worded by its market's rules"
+        if told := left_out(request, self._rules[request.symbol], asked.fitted):
+            self.note(told)
         # While it waits ccxt may come to other markets, and would round anew by these.
         look = partial(self._look, request, asked)
         waiting = partial(still_waiting, look, partial(self._is_unwanted, order))
@@ -151,6 +159,9 @@ class Ordering:
         rules = self._rules.get(request.symbol)
         if rules is None:
             return Cause(ReasonCode.INSTRUMENT_UNKNOWN, request.symbol)
+        if request.symbol in self.gone and not request.reduce_only:
+            # Refused there it would count as a failure of the venue, and of all that is traded.
+            return Cause(ReasonCode.INSTRUMENT_UNKNOWN, f"{request.symbol}: {UNLISTED}")
         margin_mode = self._calls.client.address.margin_mode
         mark = self.mark(request.symbol)
         asked = worded(request, rules, self._row, self._mode, margin_mode, mark)
@@ -307,6 +318,8 @@ class Ordering:
         full: list[int] = []
         for symbol in self._rules:
             page = await self._calls.trades(symbol, since or None)
+            if symbol in self.gone and isinstance(page, Refused):
+                continue  # it is told that it is gone, and the others have traded
             if not isinstance(page, Done):
                 self.trouble(page)
                 return

@@ -25,6 +25,7 @@ AT_MARKET = frozenset(
     {OrderType.MARKET, OrderType.STOP, OrderType.TAKE_PROFIT, OrderType.TRAILING_STOP}
 )
 """Types that are market orders when their time has come."""
+WAITING = TARGETS | {OrderType.STOP, OrderType.STOP_LIMIT, OrderType.TRAILING_STOP}
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +180,7 @@ def fitted(
     is_target = request.order_type in TARGETS
     stop = on_grid(request.stop_price, rules, upwards=buys is not is_target)
     if request.reduce_only:
+        # Refused, a stop would protect nothing of a position that is too large for one order.
         amount = most_in_one(
             request.order_type, rules, amount, price if price is not None else stop
         )
@@ -207,6 +209,26 @@ def _mosts(order_type: OrderType, rules: MarketRules) -> tuple[Decimal | None, .
     """Return the most that the venue takes of an order of this type, by each of its rules."""
     at_market = order_type in AT_MARKET
     return (rules.amount_max, rules.market_amount_max if at_market else None)
+
+
+def left_out(request: OrderRequest, rules: MarketRules, fit: Fitted) -> str:
+    """Return in words what no single stop protects: of one that was cut, or of an opening."""
+    asked, most = f"{request.symbol}: quantity={plain(request.quantity)}", rules.market_amount_max
+    if request.reduce_only:
+        if request.order_type not in WAITING or not _is_cut(request, rules, fit):
+            return ""
+        return (
+            f"{asked} sent={_word(fit.quantity)}: the venue takes no more in one "
+            f"{request.order_type.value}, and this one leaves the rest of the position alone"
+        )
+    if most is None or fit.amount <= most:
+        return ""
+    return f"{asked} max={plain(rules.to_base(most))}: no single stop at market leaves all of it"
+
+
+def _is_cut(request: OrderRequest, rules: MarketRules, fit: Fitted) -> bool:
+    step = rules.to_base(rules.amount_step or FINEST_STEP)
+    return EXACT.subtract(request.quantity, fit.quantity) >= step
 
 
 def _beyond(

@@ -3,25 +3,36 @@ The rules of a session's markets: read at its start, and again when they seem to
 
 A venue changes tick, step or least order while a session runs, and refuses from then on what was
 rounded by the old ones. So the markets are read anew when an order was refused by a code that the
-row names for that, and now and then without a reason. What is read is taken whole or not at all:
-not where a symbol is missing, or where a contract has become another amount of coins, for then
-every quantity that is known would mean something else.
+row names for that, and now and then without a reason. What is read of a symbol is taken whole or
+not at all: not where it is missing, or cannot be read, or where a contract has become another
+amount of coins, for then every quantity that is known would mean something else. That is told once,
+and keeps no other symbol from being read. Where a symbol is missing twice in a row, for once may be
+a page, nothing opens any more until it is listed again.
 
 What changes for whoever decides is the least order; the grid is the broker's alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from decimal import Decimal
+from typing import Any, Final
 from zlib import crc32
 
 from brokers.ccxt.address import VenueClock
 from brokers.ccxt.calls import Calls, Done
 from brokers.ccxt.errors import UNREADABLE, Failure, NotSent
-from brokers.ccxt.limits import ACCOUNT_SOON_S, RULES_AGAIN_S, RULES_EVERY_S, RULES_JITTER
+from brokers.ccxt.limits import (
+    ABSENT_TWICE,
+    ACCOUNT_SOON_S,
+    RULES_AGAIN_S,
+    RULES_EVERY_S,
+    RULES_JITTER,
+)
 from brokers.ccxt.rounding import Least, MarketRules, differences, least_of, number, rules_of
 from state.money import plain
+
+UNLISTED: Final = "the venue does not list it any more"
 
 
 class Rulebook:
@@ -29,7 +40,7 @@ class Rulebook:
     The rules by symbol, in ``rules``: who has these has the newest.
 
     ``changed`` hears in words what has changed, ``least_changed`` of which symbol the least order
-    is another one, and ``trouble`` what failed.
+    is another one, and ``trouble`` what failed. Symbols in ``gone`` are not listed any more.
     """
 
     def __init__(self, calls: Calls, rules: dict[str, MarketRules], clock: VenueClock) -> None:
@@ -38,9 +49,14 @@ class Rulebook:
         self.changed: Callable[[str], object] = _nothing
         self.least_changed: Callable[[str, Least], object] = lambda _symbol, _least: None
         self.trouble: Callable[[Failure], object] = _nothing
+        self.gone: set[str] = set()
         self._calls = calls
         self._clock = clock
         self._told = {symbol: least_of(each) for symbol, each in rules.items()}
+        self._unfit: dict[str, str] = {}
+        """What was told of symbols that were not taken when they were read last."""
+        self._missed: dict[str, int] = {}
+        """How often in a row they were not listed."""
         self._readings = 0
         self._read_s = clock.monotonic_s()
         self._again_s = self._read_s
@@ -72,7 +88,7 @@ class Rulebook:
         elif isinstance(found.value, str):
             self.trouble(NotSent(f"{found.value}: the rules that are known stay"))
         else:
-            self._take(found.value)
+            self._take(*found.value)
 
     def snapshot(self) -> dict[str, list[str]]:
         """Return the least orders that were told, JSON-ready; empty for none."""
@@ -100,28 +116,61 @@ class Rulebook:
         drawn = crc32(f"{address.exchange} {address.account} {self._readings}".encode()) / 2**32
         return 1 + RULES_JITTER * (2 * drawn - 1)
 
-    async def _load(self) -> dict[str, MarketRules] | str:
-        """Have ccxt take the markets as they are now; return their rules, or why that cannot be."""
-        client = self._calls.client
+    async def _load(self) -> tuple[dict[str, MarketRules], dict[str, str]] | str:
+        """
+        Have ccxt take the markets as they are now.
+
+        Return the rules of those that were taken, and of the others why they were not; or why
+        nothing was.
+        """
         try:
-            found = await client.listed(self.rules)
-            for symbol, known in self.rules.items():
-                market = found.markets.get(symbol)
-                if market is None:
-                    return f"{symbol}: the venue does not list it any more"
-                size = number(market.get("contractSize")) or None
-                if size != (number(client.exchange.markets[symbol].get("contractSize")) or None):
-                    had, has = plain(known.contract_size), "none" if size is None else size
-                    return f"{symbol}: a contract was {had}, and is {has}"
-            rules = {symbol: rules_of(found.markets[symbol], client.row) for symbol in self.rules}
-            for each in rules.values():
-                least_of(each)
+            found = await self._calls.client.listed(self.rules)
         except UNREADABLE as error:
-            return f"what it says of its markets cannot be read: {type(error).__name__}"
-        found.take()
+            return _unreadable("its markets", error)
+        rules: dict[str, MarketRules] = {}
+        unfit = self._missing(self.rules.keys() - found.markets.keys() - found.unread.keys())
+        unfit |= {symbol: _unreadable(symbol, each) for symbol, each in found.unread.items()}
+        for symbol in found.markets:
+            try:
+                fit = self._fit(found.markets[symbol], symbol)
+            except UNREADABLE as error:
+                fit = _unreadable(symbol, error)
+            if isinstance(fit, str):
+                unfit[symbol] = fit
+            else:
+                rules[symbol] = fit
+        found.take(rules)
+        return rules, unfit
+
+    def _missing(self, symbols: Collection[str]) -> dict[str, str]:
+        """Take it that ``symbols`` are not listed; return what there is to say of each."""
+        self._missed = {symbol: 1 + self._missed.get(symbol, 0) for symbol in symbols}
+        self.gone.clear()
+        self.gone.update(symbol for symbol, times in self._missed.items() if times >= ABSENT_TWICE)
+        self._is_doubted = self._is_doubted or bool(self._missed.keys() - self.gone)
+        return {
+            symbol: f"{symbol}: {UNLISTED}{', and nothing opens there' * (symbol in self.gone)}"
+            for symbol in sorted(symbols)
+        }
+
+    def _fit(self, market: Mapping[str, Any], symbol: str) -> MarketRules | str:
+        """Return the rules of a market, or why they cannot be taken in the middle of a session."""
+        client = self._calls.client
+        size = number(market.get("contractSize")) or None
+        if size != (number(client.exchange.markets[symbol].get("contractSize")) or None):
+            had, has = plain(self.rules[symbol].contract_size), "none" if size is None else size
+            return f"{symbol}: a contract was {had}, and is {has}"
+        rules = rules_of(market, client.row)
+        least_of(rules)
         return rules
 
-    def _take(self, found: Mapping[str, MarketRules]) -> None:
+    def _take(self, found: Mapping[str, MarketRules], unfit: dict[str, str]) -> None:
+        for symbol, why in unfit.items():
+            if self._unfit.get(symbol) != why:
+                self.trouble(NotSent(f"{why}: the rules that are known stay"))
+        for symbol in self._unfit.keys() & found.keys():
+            self.changed(f"{symbol}: it can be read again")
+        self._unfit = unfit
         for symbol, rules in found.items():
             known = self.rules[symbol]
             if rules != known:
@@ -135,6 +184,10 @@ class Rulebook:
             if least != self._told[symbol]:
                 self._told[symbol] = least
                 self.least_changed(symbol, least)
+
+
+def _unreadable(what: str, error: BaseException) -> str:
+    return f"what it says of {what} cannot be read: {type(error).__name__}"
 
 
 def _nothing(_heard: object) -> None:

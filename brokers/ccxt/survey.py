@@ -9,7 +9,7 @@ total only: no position has to bear it, and the comparison names what is not boo
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Container, Iterable, Mapping, Sequence
 from decimal import Decimal
 from functools import partial
 from typing import Any, Final
@@ -18,7 +18,7 @@ import msgspec
 
 from brokers.ccxt.calls import Calls, Done
 from brokers.ccxt.columns import Capabilities, Money
-from brokers.ccxt.errors import UNREADABLE, Failure, Unknown
+from brokers.ccxt.errors import UNREADABLE, Failure, Refused, Unknown
 from brokers.ccxt.identity import decoded
 from brokers.ccxt.known import KnownOrder
 from brokers.ccxt.limits import FUNDING_EVERY_S, TRADES_REMEMBERED
@@ -163,6 +163,10 @@ class Surveyor:
         self._mode = mode
         self._funding = funding
         self._trades = trades
+        self.gone: Container[str] = ()
+        """Symbols that the venue does not list any more: it may refuse to say what rests there."""
+        self._unlisted: set[str] = set()
+        """What the venue calls markets that we do not know, and did not list when it was asked."""
         self.open_orders: dict[str, Mapping[str, Any]] = {}
         """The open orders by our names, as they were read last."""
         self._apart: frozenset[str] = frozenset()
@@ -194,6 +198,8 @@ class Surveyor:
         try:
             orders, apart = await self._orders()
             positions = await self._positions() if contracts else []
+            if await self._has_learned(positions):
+                positions = await self._positions()
             balance = await self._asked(exchange.fetch_balance)
             self._look_for_payment(balance)
             paid = await self._paid() if self._has_payments else None
@@ -254,10 +260,15 @@ class Surveyor:
         for symbol in self._rules:
             for params in kinds:
                 ask = partial(fetch, symbol, limit=page or None, params=params)
-                orders = await self._asked(ask, light)
+                told = await self._calls.read(ask, light)
+                if symbol in self.gone and isinstance(told, Refused):
+                    continue  # nothing can rest there
+                if not isinstance(told, Done):
+                    raise _Unanswered(told)
+                orders = told.value
                 if page and len(orders) >= page:
-                    told = f"{symbol}: {page} open orders or more, which are not told in one list"
-                    raise _Unanswered(Unknown(told))
+                    more = f"{symbol}: {page} open orders or more, which are not told in one list"
+                    raise _Unanswered(Unknown(more))
                 found += orders
                 if params:
                     waiting.update(name_of(order, self._calls.row) for order in orders)
@@ -269,6 +280,22 @@ class Surveyor:
         for params in lists_of_positions(self._calls.row, self._rules):
             found += await self._asked(partial(fetch, None, params))
         return found
+
+    async def _has_learned(self, positions: Iterable[Mapping[str, Any]]) -> bool:
+        """
+        Ask for the markets of positions that are in coins listed since the start; return if any is.
+
+        Without them ccxt knows neither their names here nor how much a contract is. One that cannot
+        be read stays what the venue calls it: no reason to know nothing of the account.
+        """
+        client = self._calls.client
+        new = {str(each["symbol"]) for each in positions if number(each.get("contracts"))}
+        new -= client.exchange.markets.keys() | self._unlisted
+        if not new:
+            return False
+        await self._calls.read(partial(client.learn, new))
+        self._unlisted |= new - client.exchange.markets_by_id.keys()
+        return not new <= self._unlisted
 
     async def _paid(self) -> Decimal | None:
         now_s = self._now_s()

@@ -15,7 +15,7 @@ from typing import Any
 from brokers.ccxt.capabilities import MARKET_SLIP, PERCENT_OF_BPS
 from brokers.ccxt.columns import Capabilities
 from brokers.ccxt.identity import IdUnfit, encoded
-from brokers.ccxt.rounding import AT_MARKET, Fitted, MarketRules, fitted, on_grid
+from brokers.ccxt.rounding import AT_MARKET, WAITING, Fitted, MarketRules, fitted, on_grid
 from messages import (
     Cause,
     OrderRequest,
@@ -31,7 +31,6 @@ from state.money import EXACT, plain
 T = OrderType
 STOPPED = frozenset({T.STOP, T.STOP_LIMIT})
 TARGETED = frozenset({T.TAKE_PROFIT, T.TAKE_PROFIT_LIMIT})
-WAITING = STOPPED | TARGETED | {T.TRAILING_STOP}
 """Types that wait for a price before they are orders."""
 
 

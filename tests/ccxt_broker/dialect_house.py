@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -163,10 +163,14 @@ async def opened(
 
 @asynccontextmanager
 async def at_work(
-    exchange: Exchange, *, state: dict[str, Any] | None = None, **given: Any
+    exchange: Exchange,
+    *,
+    state: dict[str, Any] | None = None,
+    symbols: Sequence[str] = (BTC,),
+    **given: Any,
 ) -> AsyncIterator[Desk]:
     """Run a broker at ``exchange``, gone on with from ``state`` if that is given."""
-    desk = Desk(exchange, CcxtBroker(address(exchange, **given), CLOCK, (BTC,)))
+    desk = Desk(exchange, CcxtBroker(address(exchange, **given), CLOCK, symbols))
     desk.listen()
     desk.shown = len(exchange.server.venue.shown and range(exchange.server.venue.shown.get(BTC, 0)))
     if state is not None:
@@ -175,6 +179,7 @@ async def at_work(
     try:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(desk.broker.run)
+            tasks.start_soon(desk.broker.keep_alive)
             yield desk
             tasks.cancel_scope.cancel()
     finally:

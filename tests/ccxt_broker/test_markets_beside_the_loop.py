@@ -104,7 +104,7 @@ async def test_a_market_that_is_read_again_is_what_ccxt_makes_of_it(
         )
         found = await desk.client.listed((symbol,))
         untouched = exchange.markets == was and exchange.markets_by_id == by_id
-        found.take()
+        found.take((symbol,))
         now, ids = dict(exchange.markets), dict(exchange.markets_by_id)
         beside, made_of = list(made), {each["symbol"] for each in ids[name]}
         await exchange.load_markets(reload=True)
@@ -244,3 +244,30 @@ async def test_what_follows_from_an_answer_is_asked_after_it(rounds: int, tmp_pa
         pages = [each.fields.get("page") for each in desk.capture.of("GET", "/time")]
 
     assert [str(page) for page in range(rounds - 1)] == pages
+
+
+async def test_the_loop_makes_the_markets_once_before_anything_else_goes_on(
+    tmp_path: Path,
+) -> None:
+    """Not when the stream is dialled anew, nor by what is asked, nor when they are read again."""
+    async with desk(tmp_path) as at:
+        exchange = at.broker._at.client.exchange
+        make, by_loop = type(exchange).parse_market, list[str]()
+
+        def parse_market(self: Any, market: Any) -> Any:
+            if threading.current_thread() is threading.main_thread():
+                by_loop.append(market["symbol"])
+            return make(self, market)
+
+        type(exchange).parse_market = parse_market
+        at.broker._at.client.redial("a drill")
+        await at.until(lambda: not at.broker._at.stream.up)
+        await at.until(lambda: at.broker._at.stream.up)
+        at.broker.submit(order(FIRST, "0.011"), 1)
+        await at.until(lambda: at.ended(FIRST))
+        at.broker.query(FIRST, 1)
+        await at.broker._at.rulebook.read()
+        await at.broker.refresh()
+        await at.quiet()
+
+        assert [] == by_loop

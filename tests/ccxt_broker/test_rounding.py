@@ -144,11 +144,13 @@ def test_what_reduces_may_be_small() -> None:
         ({}, "6"),
     ],
 )
+@pytest.mark.parametrize("kind", [OrderType.MARKET, OrderType.STOP, OrderType.TAKE_PROFIT])
 def test_what_only_reduces_at_market_is_as_much_as_goes_in_one_order(
-    given: dict[str, str], sent: str
+    given: dict[str, str], sent: str, kind: OrderType
 ) -> None:
     """A position that has grown by several orders can end: the rest is for the next order."""
-    request = order(quantity="6", side=Side.SELL, reduce_only=True)
+    stop = None if kind is OrderType.MARKET else "9"
+    request = order(quantity="6", side=Side.SELL, reduce_only=True, kind=kind, stop=stop)
     fit = fitted(request, rules(**given))  # type: ignore[arg-type]
 
     assert isinstance(fit, Fitted)
