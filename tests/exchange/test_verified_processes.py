@@ -37,9 +37,9 @@ LOST = {
 PACED = (
     CONFIGURATION.replace("speed = 0", "speed = 600")
     .replace("bars = 400", "bars = 90")
-    .replace("timeout_s = 0.5", "timeout_s = 0.5\nrecv_window_ms = 100")
+    .replace("timeout_s = 20", "timeout_s = 20\nrecv_window_ms = 500")
 )
-"""An hour and a half in nine seconds: a doubt is over within a second of them."""
+"""An hour and a half in nine seconds: a doubt is over within two of them."""
 
 
 def tidegate(folder: Path, *words: str) -> tuple[int, str]:
