@@ -20,7 +20,7 @@ from typing import Final
 
 import anyio
 import anyio.lowlevel
-from aiohttp import web
+from aiohttp import ClientConnectionResetError, web
 
 from actors.runtime.clock import sleep_s, wall_ms
 from brokers.virtual import wire
@@ -53,6 +53,21 @@ def page(status: int) -> web.Response:
     title = f"{status} {HTTPStatus(status).phrase}"
     text = f"<html><head><title>{title}</title></head><body><h1>{title}</h1></body></html>"
     return web.Response(status=status, text=text, content_type="text/html")
+
+
+async def _cut(request: web.Request, content: bytes) -> None:
+    cut = web.StreamResponse(headers={"Content-Length": str(len(content))})
+    cut.content_type = "application/json"
+    await cut.prepare(request)
+    await cut.write(content[: len(content) // 2])
+
+
+async def _said_twice(request: web.Request, response: web.Response, content: bytes) -> None:
+    await response.prepare(request)
+    await response.write_eof()
+    if request.transport is not None:
+        head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d"
+        request.transport.write(head % len(content) + b"\r\n\r\n" + content)
 
 
 class Host(ABC):
@@ -212,7 +227,7 @@ class Host(ABC):
         status: int = 200,
         headers: Mapping[str, str] | None = None,
     ) -> web.StreamResponse:
-        """Send an answer, or what a fault leaves of it."""
+        """Send an answer, or what a fault leaves of it; raises ``Gone`` if nobody waits for it."""
         response = web.Response(
             status=status, body=content, content_type="application/json", headers=headers
         )
@@ -225,18 +240,15 @@ class Host(ABC):
             return page(fault.status or 502)
         if kind in {K.DELAY_ANSWERS, K.DELAY_NEWS}:
             await self.pause(fault.by / 1000)
-        if kind is K.CUT_ANSWERS:
-            cut = web.StreamResponse(headers={"Content-Length": str(len(content))})
-            cut.content_type = "application/json"
-            await cut.prepare(request)
-            await cut.write(content[: len(content) // 2])
-            raise Gone
-        if kind is K.REPEAT_ANSWERS:
-            await response.prepare(request)
-            await response.write_eof()
-            if request.transport is not None:
-                head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d"
-                request.transport.write(head % len(content) + b"\r\n\r\n" + content)
+        try:
+            if kind is K.CUT_ANSWERS:
+                await _cut(request, content)
+                raise Gone
+            if kind is K.REPEAT_ANSWERS:
+                await _said_twice(request, response, content)
+        except ClientConnectionResetError:
+            # Whoever asked has not waited. aiohttp minds that only where it answers by itself.
+            raise Gone from None
         return response
 
     # -- what is true

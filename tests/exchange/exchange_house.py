@@ -11,7 +11,7 @@ from typing import Any
 
 import anyio
 
-from actors.runtime.clock import sleep_s, wall_ms
+from actors.runtime.clock import sleep_s, wall_ms, within
 from brokers.contract import News
 from brokers.virtual.address import MachineClock, VenueAddress
 from brokers.virtual.broker import VirtualBroker
@@ -35,6 +35,13 @@ KEY = "a key for tests only"
 BTC, ETH = "BTC/USDT", "ETH/USDT"
 START = 1_704_067_200_000
 MINUTE = 60_000
+
+PATIENCE_S = 20.0
+"""
+How long an answer is waited for that comes: a machine that is busy with others takes its time.
+
+Who wants a time out says so, and for the one call that it is about.
+"""
 
 
 def terms(*symbols: str, deposit: str = "100000", fee_bps: str = "10") -> Terms:
@@ -93,11 +100,33 @@ class Client:
     def _wake(self) -> None:
         self._woken.set()
 
+    def patience(self, timeout_s: float) -> None:
+        """Let the calls that begin from now on wait so long for their answers."""
+        self.broker._line._timeout_s = timeout_s
+
     async def until(self, condition: Callable[[], bool]) -> None:
         """Wait until what was heard meets ``condition``."""
-        while not condition():
-            self._woken = anyio.Event()
-            await self._woken.wait()
+
+        async def met() -> None:
+            while not condition():
+                self._woken = anyio.Event()
+                await self._woken.wait()
+
+        await within(3 * PATIENCE_S, met)
+        assert condition(), f"never heard: {self.news} {self.tools}"
+
+    async def caught_up(self, exchange: Exchange) -> None:
+        """
+        Wait until all that the venue has said by now is heard.
+
+        ``quiet`` alone does not: of an order whose answer was lost the client knows nothing, and
+        what was held up on its way arrives when nobody waits for it any more.
+        """
+        while True:
+            await self.broker.refresh()
+            await self.quiet()
+            if exchange.venue.seq == self.broker.stream.taken:
+                return
 
     def reports(self, name: str) -> list[VenueReport]:
         """Return the reports of one order."""
@@ -120,8 +149,12 @@ class Client:
         self.broker.on_bar(bar(next(self._numbers), price, symbol=symbol))
 
     async def quiet(self) -> None:
-        """Wait until all is done and heard."""
-        assert await self.broker.quiet(20.0), "the broker does not come to rest"
+        """
+        Wait until all that was asked for is done, and the news that it was told of is heard.
+
+        The account is not waited for: it may be that of before the last news.
+        """
+        assert await self.broker.quiet(2 * PATIENCE_S), "the broker does not come to rest"
 
 
 def script(*faults: dict[str, object], seed: int = 0) -> Faults:
@@ -146,7 +179,7 @@ async def serving(
 async def client_of(
     url: str,
     *,
-    timeout_s: float = 2.0,
+    timeout_s: float = PATIENCE_S,
     source: str = "test",
     key: str = KEY,
     state: dict[str, Any] | None = None,

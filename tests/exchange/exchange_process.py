@@ -35,7 +35,7 @@ stale_after_s = 86400
 bars = 400
 [venue]
 adapter = "virtual"
-timeout_s = 0.5
+timeout_s = 20
 [[strategies]]
 name = "sma"
 use = "sma_cross"

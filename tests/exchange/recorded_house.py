@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
-from exchange_house import BTC, KEY, serving
+from exchange_house import BTC, KEY, PATIENCE_S, serving
 
 sys.path.append(str(Path(__file__).parents[1] / "runtime"))
 
@@ -58,15 +58,33 @@ QUICK = DoubtPlan(
 """Doubts that are over within seconds."""
 
 
-def spec_of(folder: Path, url: str = "", *, bars: int = 20, every: int = 2) -> SessionSpec:
-    """Return a session that buys, rests orders, and sells, ``every`` so many bars."""
+WELL = VenueAddress("", KEY, PATIENCE_S, recv_window_ms=100)
+"""A venue all of whose answers are waited for; what it never got, it does not get any more."""
+
+HASTY = replace(WELL, timeout_s=1.0)
+"""For a venue that does not always answer."""
+
+
+def spec_of(
+    folder: Path,
+    address: VenueAddress = WELL,
+    *,
+    bars: int = 20,
+    every: int = 2,
+    below: str = "0.2",
+) -> SessionSpec:
+    """
+    Return a session that buys, rests orders, and sells, ``every`` so many bars.
+
+    What rests is so far ``below`` the market.
+    """
     script = Script()
 
     def decide(strategy: Scripted, bar: Bar) -> Intents:
         desk = strategy.desk
         number = bar.timestamp // 60_000
         if number % every:
-            price = Decimal(str(round(bar.close - 0.2, 2)))
+            price = Decimal(str(round(bar.close, 2))) - Decimal(below)
             near = ExecutionPolicy(order_type=OrderType.LIMIT, limit_price=price)
             return [desk.open(BTC, Side.BUY, Decimal(2), policy=near)]
         if desk.position(BTC):
@@ -76,7 +94,6 @@ def spec_of(folder: Path, url: str = "", *, bars: int = 20, every: int = 2) -> S
     script.on_bar = decide
 
     def broker(engine: MatchingEngine) -> SessionBroker:
-        address = VenueAddress(url, KEY, timeout_s=0.3, recv_window_ms=100)
         clock = MachineClock(wall_ms, sleep_s)
         return VirtualBroker(address, clock, source=engine.config.trade_tag)
 
@@ -99,6 +116,7 @@ class Rehearsed:
 
     folder: Path
     exchange: Exchange
+    how: dict[str, Any] = field(default_factory=dict)
     outcomes: list[str] = field(default_factory=list)
 
     @property
@@ -113,7 +131,8 @@ class Rehearsed:
 
     def again(self, **terms: int) -> Reexecuted:
         """Execute it once more, without any exchange."""
-        return reexecute(spec_of(self.folder, **terms), SESSION, self.journal)
+        spec = spec_of(self.folder, **{**self.how, **terms})
+        return reexecute(spec, SESSION, self.journal)
 
     def check_same(self, **terms: int) -> int:
         """Check that nothing differs; return how many entries there are."""
@@ -169,18 +188,22 @@ async def run(
     bars: int = 20,
     healed: Callable[[int], bool] = lambda _bars: False,
     stop_after: int | None = None,
+    address: VenueAddress = WELL,
+    below: str = "0.2",
 ) -> Rehearsed:
     """
     Run a session against an exchange with ``faults``, going on after each of ``cuts``.
 
     ``commands`` come after a bar, and so does the order to stop; from the bar on that is ``healed``
-    nothing goes wrong any more.
+    nothing goes wrong any more. At speed 0 all that the venue has to say of a bar is heard before
+    that; at others, nobody knows how much of it.
     """
-    listed = spec_of(folder, bars=bars)
+    how = {"bars": bars, "below": below}
+    listed = spec_of(folder, **how)
     terms = Terms(dict(listed.instruments), listed.currency, listed.cash, "venue")
     async with serving(folder / "truth", *faults, listed=terms, seed=seed) as (exchange, url):
-        spec = spec_of(folder, url, bars=bars)
-        rehearsed = Rehearsed(folder, exchange)
+        spec = spec_of(folder, replace(address, url=url), **how)
+        rehearsed = Rehearsed(folder, exchange, how)
         said = dict(commands or {})
         seen = [0]
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from exchange_house import BTC, KEY, MINUTE, client_of, order, serving
+from exchange_house import BTC, KEY, MINUTE, PATIENCE_S, client_of, order, serving
 
 sys.path.append(str(Path(__file__).parents[1] / "runtime"))
 
@@ -56,7 +56,8 @@ def session_of(folder: Path, script: Script, url: str, *, bars: int = 12) -> Ses
     """Return a paper session whose venue is at ``url``."""
 
     def broker(engine: MatchingEngine) -> SessionBroker:
-        address = VenueAddress(url, KEY, timeout_s=0.5)
+        # No answer that comes is given up, and no doubt is over before its session is.
+        address = VenueAddress(url, KEY, PATIENCE_S, recv_window_ms=60_000)
         clock = MachineClock(wall_ms, sleep_s)
         return VirtualBroker(address, clock, source=engine.config.trade_tag)
 

@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 from typing import get_args
 
 import anyio
-from exchange_house import BTC, ETH, KEY, START, Client, client_of, order, serving
+from exchange_house import BTC, ETH, KEY, PATIENCE_S, START, Client, client_of, order, serving
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -116,7 +116,8 @@ async def rehearsed(path: Path, script: list[dict[str, object]], seed: int, step
     assert isinstance(steps, list)
     async with AsyncExitStack() as stack:
         exchange, url = await stack.enter_async_context(serving(path, *script, seed=seed))
-        client = await stack.enter_async_context(client_of(url, timeout_s=0.1))
+        client = await stack.enter_async_context(client_of(url))
+        client.patience(0.1)
         sent = 0
         for move in steps:
             if move == ("restart",):
@@ -127,8 +128,8 @@ async def rehearsed(path: Path, script: list[dict[str, object]], seed: int, step
             await anyio.lowlevel.checkpoint()
         await client.broker.quiet(20.0)
         exchange.faults.replace(FaultScript())
-        await client.broker.refresh()
-        await client.quiet()
+        client.patience(PATIENCE_S)
+        await client.caught_up(exchange)
         check_client(exchange, client, sent)
         check_truth(exchange, fold_truth(read_truth(path)))
 

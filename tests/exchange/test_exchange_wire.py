@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
+from typing import Any
 
 import anyio
+import anyio.lowlevel
 import msgspec
 import pytest
-from exchange_house import ETH, KEY, START, bar, client_of, order, serving
+from aiohttp import web
+from exchange_house import ETH, KEY, PATIENCE_S, START, bar, client_of, order, serving
 
 from brokers.contract import VenueSilent, VenueUnreachable
 from brokers.virtual import wire
@@ -94,11 +97,11 @@ async def test_facts_are_on_the_disk_before_the_answer(
 @pytest.mark.parametrize("kind", NOT_PROCESSED)
 async def test_a_request_that_is_lost_is_silence(tmp_path: Path, kind: str) -> None:
     """Nobody can tell it from a lost answer; the venue, asked, does not know the order."""
-    async with (
-        serving(tmp_path / "t", fault(kind)) as (_, url),
-        client_of(url, timeout_s=SHORT_S) as client,
-    ):
+    async with serving(tmp_path / "t", fault(kind)) as (_, url), client_of(url) as client:
+        client.patience(SHORT_S)  # of one kind there is no word, ever
         client.broker.submit(order("a"), START)
+        await client.until(lambda: bool(client.reports("a")))
+        client.patience(PATIENCE_S)
         client.broker.query("a", START)
         await client.quiet()
 
@@ -111,10 +114,7 @@ async def test_a_request_that_is_lost_is_silence(tmp_path: Path, kind: str) -> N
 @pytest.mark.parametrize("kind", PROCESSED)
 async def test_an_answer_that_is_lost_is_silence_and_then_news(tmp_path: Path, kind: str) -> None:
     """Never a rejection: the order is there, and the news tells of it later."""
-    async with (
-        serving(tmp_path / "t", fault(kind)) as (_, url),
-        client_of(url, timeout_s=SHORT_S) as client,
-    ):
+    async with serving(tmp_path / "t", fault(kind)) as (_, url), client_of(url) as client:
         client.broker.submit(order("a"), START)
         client.broker.query("a", START)
         await client.quiet()
@@ -129,8 +129,9 @@ async def test_what_comes_too_late_for_the_client_is_silence(tmp_path: Path, kin
     """The venue processes it after all, and its news is delivered."""
     async with (
         serving(tmp_path / "t", fault(kind, by="600ms")) as (_, url),
-        client_of(url, timeout_s=SHORT_S) as client,
+        client_of(url) as client,
     ):
+        client.patience(SHORT_S)
         client.broker.submit(order("a"), START)
         await client.until(lambda: "accepted" in client.life("a"))
         await client.quiet()
@@ -214,6 +215,8 @@ async def test_a_connection_that_is_refused_is_not_sent(tmp_path: Path) -> None:
     """Nobody listens, no byte has left: this is certain, and the order is rejected as not sent."""
     async with serving(tmp_path / "t") as (exchange, url), client_of(url) as client:
         await exchange.stop()
+        # Until then a connection may be there still on which a byte could leave.
+        await client.until(lambda: any("unreachable" in tool.detail for tool in client.tools))
         client.broker.submit(order("a"), START)
         await client.until(lambda: bool(client.reports("a")))
 
@@ -221,6 +224,37 @@ async def test_a_connection_that_is_refused_is_not_sent(tmp_path: Path) -> None:
         assert OrderEvent.REJECTED is report.event
         assert report.cause is not None
         assert report.cause.detail.startswith("not sent: ")
+
+
+@pytest.mark.parametrize("kind", ["cut_answers", "repeat_answers"])
+async def test_whoever_hangs_up_before_a_faulty_answer_is_no_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, kind: str
+) -> None:
+    """Nobody is there to be told half of it or twice: nothing of it is in the exchange's log."""
+    caplog.set_level(logging.ERROR)
+    async with serving(tmp_path / "t", {"fault": kind, "on": ["orders"]}) as (exchange, url):
+        asked, over = anyio.Event(), anyio.Event()
+        answered = exchange.answered
+
+        async def late(request: web.Request, *given: Any, **how: Any) -> web.StreamResponse:
+            asked.set()
+            while request.transport is not None:
+                await anyio.lowlevel.checkpoint()
+            try:
+                return await answered(request, *given, **how)
+            finally:
+                over.set()
+
+        monkeypatch.setattr(exchange, "answered", late)
+        line = Line(url, KEY, PATIENCE_S, lambda: "r1")
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(line.get, wire.ORDERS)
+            await asked.wait()
+            tasks.cancel_scope.cancel()
+        await line.close()
+        await over.wait()
+
+        assert [] == [record.getMessage() for record in caplog.records]
 
 
 async def test_a_venue_that_starts_again_knows_everything(tmp_path: Path) -> None:
@@ -265,7 +299,7 @@ async def test_a_restored_broker_hears_what_it_missed(tmp_path: Path) -> None:
 
 async def asked(url: str, key: str, path: str, body: msgspec.Struct) -> Outcome:
     """Ask the venue as any client could."""
-    line = Line(url, key, 5.0, lambda: "r1")
+    line = Line(url, key, PATIENCE_S, lambda: "r1")
     try:
         return await line.post(path, body)
     finally:
@@ -331,7 +365,7 @@ async def test_all_orders_are_cancelled_and_trades_told_since_a_number(tmp_path:
         client.broker.submit(order("c", price="50", symbol=ETH), START)
         client.bar()
         await client.quiet()
-        line = Line(url, KEY, 5.0, lambda: "r1")
+        line = Line(url, KEY, PATIENCE_S, lambda: "r1")
         live = await line.get(wire.ORDERS)
         trades = await line.get(wire.TRADES, {"after": "1"})
         since = await line.get(wire.TRADES, {"after": str(exchange.venue.seq)})
@@ -353,10 +387,11 @@ async def test_all_orders_are_cancelled_and_trades_told_since_a_number(tmp_path:
 
 async def test_the_account_is_silent_while_news_is_missing(tmp_path: Path) -> None:
     """Books are not compared with an account that rests on fills nobody has heard of yet."""
-    async with serving(tmp_path / "t") as (_, url), client_of(url) as client:
+    lost, unheard = fault("lose_answers"), {"fault": "hang", "on": ["news"]}
+    async with serving(tmp_path / "t", lost, unheard) as (_, url), client_of(url) as client:
         client.broker.submit(order("a"), START)
-        await client.quiet()
-        client.broker.stream.taken -= 1
+        await client.until(lambda: ["silence"] == client.life("a"))
+        await client.broker.refresh()  # tells of the account, and not what it rests on
 
         with pytest.raises(VenueSilent, match="as of news 1, ours as of 0"):
             client.broker.account()

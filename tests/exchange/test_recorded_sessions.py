@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import sqlite3
 from dataclasses import replace
@@ -13,7 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
-from recorded_house import Rehearsed, once, spec_of
+from recorded_house import HASTY, WELL, Rehearsed, once, spec_of
 
 from actors.commands import Request
 from actors.outcomes import COMPLETED, INTERRUPTED, KILLED
@@ -22,6 +21,7 @@ from actors.places import Place
 from actors.session import run_replay
 from actors.witness import CONNECTING, Witness
 from brokers.paper import PaperBroker
+from brokers.virtual.address import VenueAddress
 from brokers.virtual.broker import VirtualBroker
 from messages import (
     AccountRead,
@@ -76,6 +76,11 @@ COMMANDS = {
 PLANS = {"all is well": [], "lost answers": LOST, "lost requests": NEVER_THERE}
 
 
+def patience(plan: str) -> VenueAddress:
+    """Return the address of a venue that is waited for as long as it may take to answer."""
+    return HASTY if PLANS[plan] is NEVER_THERE else WELL
+
+
 def events(rehearsed: Rehearsed) -> set[OrderEvent]:
     """Return what happened to orders."""
     return {each.event for each in rehearsed.messages if isinstance(each, ExecutionReport)}
@@ -97,7 +102,7 @@ def test_a_session_comes_out_the_same_whatever_went_wrong(
     tmp_path: Path, plan: str, speed: float
 ) -> None:
     """Time-outs, lost answers, doubts that are settled, news in disorder, looks at the account."""
-    rehearsed = once(tmp_path, *PLANS[plan], speed=speed, seed=3)
+    rehearsed = once(tmp_path, *PLANS[plan], speed=speed, seed=3, address=patience(plan))
 
     assert [COMPLETED] == rehearsed.outcomes
     assert rehearsed.has(VenueConnected, VenueReport, AccountRead)
@@ -113,7 +118,14 @@ def test_a_session_comes_out_the_same_whatever_went_wrong(
 @pytest.mark.parametrize("plan", PLANS)
 def test_commands_are_taken_again_between_the_news(tmp_path: Path, plan: str, speed: float) -> None:
     """A kill that waits for its venue is timed and confirmed as it was."""
-    rehearsed = once(tmp_path, *PLANS[plan], speed=speed, seed=5, commands=dict(COMMANDS))
+    rehearsed = once(
+        tmp_path,
+        *PLANS[plan],
+        speed=speed,
+        seed=5,
+        commands=dict(COMMANDS),
+        address=patience(plan),
+    )
 
     assert [KILLED] == rehearsed.outcomes
     rehearsed.check_same()
@@ -121,9 +133,20 @@ def test_commands_are_taken_again_between_the_news(tmp_path: Path, plan: str, sp
 
 def test_what_a_kill_waits_for_is_reported_again(tmp_path: Path) -> None:
     """The venue wanted to be left alone, and cancels are lost: the report of that comes again."""
+    # The second order rests where nobody fills it, so no kill is over before it is cancelled; and
+    # all that the venue has said of the third is heard before the kill comes.
     limited = {"fault": "rate_limit", "on": ["submit"], "by": "1200s", "after": 2, "count": 1}
     lost = {"fault": "lose_requests", "on": ["cancel"]}
-    rehearsed = once(tmp_path, limited, lost, speed=600.0, seed=5, commands={6: COMMANDS[16]})
+    rehearsed = once(
+        tmp_path,
+        limited,
+        lost,
+        seed=5,
+        commands={6: COMMANDS[16]},
+        address=replace(WELL, recv_window_ms=60_000),
+        below="50",
+        healed=lambda bars: bars > 12,
+    )
     reports = [each for each in rehearsed.messages if isinstance(each, KillReport)]
 
     assert "venue:virtual wants to be left alone until 2024-01-01T" in reports[0].detail
@@ -349,16 +372,17 @@ def test_commands_after_the_last_bar_come_again_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """While a doubt is waited for at the end the operator is heard, then as now."""
-    account_for = PacedDriver.account_for
+    let_pass = PacedDriver._let_pass  # which nothing but the wait for a doubt asks for
+    left = [CommandVerb.KILL, CommandVerb.STOP_NEW_ORDERS]
 
-    async def commanded(driver: PacedDriver) -> None:
-        loop = asyncio.get_running_loop()
-        for delay_s, verb in ((0.1, CommandVerb.STOP_NEW_ORDERS), (0.4, CommandVerb.KILL)):
-            loop.call_later(delay_s, driver.inbox.submit, Request(verb=verb, by="test"))
-        await account_for(driver)
+    async def commanded(driver: PacedDriver, until: int) -> None:
+        if left:
+            driver.inbox.submit(Request(verb=left.pop(), by="test"))
+        await let_pass(driver, until)
 
-    monkeypatch.setattr(PacedDriver, "account_for", commanded)
-    rehearsed = once(tmp_path, {"fault": "lose_requests", "on": ["submit"], "after": 8})
+    monkeypatch.setattr(PacedDriver, "_let_pass", commanded)
+    lost = {"fault": "lose_requests", "on": ["submit"], "after": 8}
+    rehearsed = once(tmp_path, lost, address=replace(WELL, recv_window_ms=3_000))
 
     entries = list(read_journal(rehearsed.journal))
     places = [Place.of(e.causation) for e in entries if isinstance(e.message, OperatorCommand)]

@@ -14,7 +14,7 @@ import msgspec
 import pytest
 from exchange_house import BTC, client_of, order, serving
 from test_exchange_in_session import FAR, ONE, listed, messages, session_of
-from test_exchange_session import environment, trade, venue
+from test_exchange_session import CONFIGURATION, environment, trade, venue
 
 from actors.opening import AccountUnexplained
 from actors.session import run_paper
@@ -218,7 +218,9 @@ async def test_a_position_without_a_market_here_cannot_be_adopted(tmp_path: Path
 
 def test_a_second_daemon_on_a_used_account_is_refused_and_told_why(tmp_path: Path) -> None:
     """Exit code 5 with a table, or with one document; with the policy it goes on, exit code 0."""
-    with venue(tmp_path) as exchange:
+    # Four processes: what they have to say is said after a few bars.
+    short = CONFIGURATION.replace("bars = 400", "bars = 80")
+    with venue(tmp_path, configuration=short) as exchange:
         code, first, said = trade(tmp_path, exchange.environment)
         assert 0 == code, said
         code, document, _ = trade(tmp_path, exchange.environment)

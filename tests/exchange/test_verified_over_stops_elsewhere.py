@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
-from exchange_house import KEY, serving
-from recorded_house import QUICK
+from exchange_house import serving
+from recorded_house import QUICK, WELL
 
 sys.path.append(str(Path(__file__).parents[1] / "safety"))
 
@@ -18,7 +19,7 @@ from stopped_house import Life, spec_of
 from actors.runtime.clock import sleep_s, wall_ms
 from brokers.contract import SessionBroker
 from brokers.matching import MatchingEngine
-from brokers.virtual.address import MachineClock, VenueAddress
+from brokers.virtual.address import MachineClock
 from brokers.virtual.broker import VirtualBroker
 from scenarios.exchange.facts import Terms
 from state.reconciliation_policy import ReconciliationPlan
@@ -37,7 +38,7 @@ async def alive(folder: Path, seed: int, *faults: dict[str, Any]) -> Life:
     async with serving(folder / "truth", *faults, listed=terms, seed=seed) as (_, url):
 
         def broker(engine: MatchingEngine) -> SessionBroker:
-            address = VenueAddress(url, KEY, timeout_s=0.3, recv_window_ms=100)
+            address = replace(WELL, url=url)
             clock = MachineClock(wall_ms, sleep_s)
             return VirtualBroker(address, clock, source=engine.config.trade_tag)
 

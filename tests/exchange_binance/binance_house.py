@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
@@ -15,6 +16,7 @@ import aiohttp
 import anyio.lowlevel
 import ccxt.pro
 
+from actors.runtime.clock import within
 from messages import Bar, PositionMode
 from scenarios.exchange.binanceusdm import Exchange, Keys, Limits, TestAuthority, open_binanceusdm
 from scenarios.exchange.facts import Fact, FactKind, Terms
@@ -28,6 +30,12 @@ BTC, ETH = "BTC/USDT:USDT", "ETH/USDT:USDT"
 START = 1_704_067_200_000
 MINUTE = 60_000
 PRICE = 50_000.0
+
+PATIENCE_S = 60.0
+"""How long something is waited for that comes: a busy machine takes its time."""
+
+WINDOW_MS = 20_000
+"""How old a request may be when the exchange looks at it."""
 
 
 def instrument(symbol: str = BTC, leverage: int = 20) -> Instrument:
@@ -108,6 +116,7 @@ class House:
     session: aiohttp.ClientSession
     shown: int = 0
     streams: list[aiohttp.ClientWebSocketResponse] = field(default_factory=list)
+    held: list[asyncio.Event] = field(default_factory=list)
 
     async def listen(self, url: str) -> aiohttp.ClientWebSocketResponse:
         """Open a stream, which is closed with the house."""
@@ -136,6 +145,21 @@ class House:
             BTC, kind, "buy", quantity, price, {"clientOrderId": name}
         )
 
+    def hold_up(self) -> asyncio.Event:
+        """
+        Keep what faults delay or let hang until the event that is returned is set, or to the end.
+
+        However long that takes: no test has to be faster than a clock.
+        """
+        let_go = asyncio.Event()
+        self.held.append(let_go)
+
+        async def held(_delay_s: float) -> None:
+            await let_go.wait()
+
+        vars(self.exchange.server)["pause"] = held
+        return let_go
+
     def set_faults(self, *script: dict[str, Any], seed: int = 1) -> None:
         """Put other faults in force."""
         self.exchange.server.faults.replace(
@@ -149,7 +173,6 @@ async def house(
     *script: dict[str, Any],
     venue: Terms | None = None,
     limits: Limits | None = None,
-    timeout_ms: int = 5_000,
     options: dict[str, Any] | None = None,
     secret: str = KEYS.secret,
     first_price: float | None = PRICE,
@@ -174,9 +197,9 @@ async def house(
             "secret": secret,
             "session": session,
             "enableRateLimit": False,
-            "timeout": timeout_ms,
+            "timeout": int(1000 * PATIENCE_S),
             "streaming": {"keepAlive": 10_000, "maxPingPongMisses": 2},
-            "options": {"fetchCurrencies": False, "recvWindow": 3_000, **(options or {})},
+            "options": {"fetchCurrencies": False, "recvWindow": WINDOW_MS, **(options or {})},
         }
     )
     client.number = str
@@ -187,6 +210,8 @@ async def house(
             await made.bar(first_price)
         yield made
     finally:
+        for let_go in made.held:
+            let_go.set()
         for stream in made.streams:
             await stream.close()
         await client.close()
@@ -196,5 +221,10 @@ async def house(
 
 async def until(condition: Callable[[], bool]) -> None:
     """Let everybody else have their turn until something is so."""
-    while not condition():
-        await anyio.lowlevel.checkpoint()
+
+    async def met() -> None:
+        while not condition():
+            await anyio.lowlevel.checkpoint()
+
+    await within(PATIENCE_S, met)
+    assert condition(), "it never was"

@@ -8,7 +8,7 @@ from pathlib import Path
 import ccxt
 import msgspec
 import pytest
-from binance_house import BTC, House, house, terms, until
+from binance_house import BTC, PATIENCE_S, House, house, terms, until
 
 from scenarios.exchange.binanceusdm import server
 from scenarios.exchange.facts import FactKind
@@ -61,7 +61,7 @@ async def test_nothing_is_told_before_it_is_on_the_disk(
         stream = await home.listen(url)
         monkeypatch.setattr(exchange.log, "synced", busy)
         placing = asyncio.ensure_future(home.buy("o", "0.01", "49000"))
-        hearing = asyncio.ensure_future(stream.receive_json(timeout=10))
+        hearing = asyncio.ensure_future(stream.receive_json(timeout=PATIENCE_S))
         await until(lambda: bool(waits))
         if not guarded:
             await hearing

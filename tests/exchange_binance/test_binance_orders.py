@@ -6,7 +6,7 @@ from pathlib import Path
 
 import ccxt
 import pytest
-from binance_house import BTC, MINUTE, START, house, terms
+from binance_house import BTC, MINUTE, PATIENCE_S, START, house, terms
 
 from scenarios.exchange.facts import FactKind
 from scenarios.exchange.truth import fold_truth
@@ -168,7 +168,7 @@ async def test_the_dead_mans_switch_cancels_unless_asked_again(tmp_path: Path) -
         await client.fapiPrivatePostCountdownCancelAll({**armed, "countdownTime": "0"})
         assert {} == home.exchange.server.book.countdowns
         await client.fapiPrivatePostCountdownCancelAll({**armed, "countdownTime": "50"})
-        told = await stream.receive_json(timeout=10)
+        told = await stream.receive_json(timeout=PATIENCE_S)
 
         assert ("o", "CANCELED") == (told["o"]["c"], told["o"]["X"])
         assert ["o"] == [fact.client_order_id for fact in home.kinds(FactKind.CANCELLED)]

@@ -8,7 +8,7 @@ from typing import Any
 
 import ccxt
 import pytest
-from binance_house import BTC, KEYS, House, house, terms
+from binance_house import BTC, KEYS, WINDOW_MS, House, house, terms
 
 from messages import PositionMode
 from scenarios.exchange.binanceusdm import Limits
@@ -205,9 +205,9 @@ async def test_who_it_is_and_how_old_it_is_come_first(
         elif name == "form":
             client.apiKey = "?"
         elif name == "late":
-            client.milliseconds = lambda: now - 4_000
+            client.milliseconds = lambda: now - WINDOW_MS - 1_000
         elif name == "early":
-            client.milliseconds = lambda: now + 2_000
+            client.milliseconds = lambda: now + 3_600_000
 
         with pytest.raises(kind, match=str(code)):
             await home.buy("never")

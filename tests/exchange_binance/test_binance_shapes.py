@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from binance_house import house
+from binance_house import PATIENCE_S, house
 
 RECORDED = Path(__file__).resolve().parents[3] / "shared" / "data" / "venue"
 EXCHANGE_INFO = RECORDED / "binance_usdm_exchangeInfo_20210722.json"
@@ -61,7 +61,7 @@ async def test_streams_have_the_fields_of_the_real_ones(tmp_path: Path) -> None:
         await home.bar(50_010.0)
         ours = {}
         for _ in range(4):
-            wrapped = await socket.receive_json(timeout=10)
+            wrapped = await socket.receive_json(timeout=PATIENCE_S)
             assert wrapped["stream"] in names.split("/")
             ours[wrapped["data"]["e"]] = wrapped["data"]
 

@@ -9,7 +9,7 @@ from typing import Any
 import aiohttp
 import ccxt
 import pytest
-from binance_house import BTC, MINUTE, START, House, house, until
+from binance_house import BTC, MINUTE, PATIENCE_S, START, House, house, until
 
 from scenarios.exchange.binanceusdm.streams import KEY_LIFE_MS
 from scenarios.exchange.truth import fold_truth
@@ -25,7 +25,7 @@ class Tap:
     async def next(self, kind: str = "") -> dict[str, Any]:
         """Return the next message, of one kind if it is named."""
         while True:
-            told: dict[str, Any] = await self.socket.receive_json(timeout=10)
+            told: dict[str, Any] = await self.socket.receive_json(timeout=PATIENCE_S)
             if kind in {"", told.get("e")}:
                 return told
 
@@ -48,10 +48,12 @@ async def test_news_of_an_order_comes_before_the_answer_to_it(tmp_path: Path) ->
     async with house(tmp_path, slow) as home:
         await home.client.load_markets()
         tap = await tapped(home)
+        answer = home.hold_up()
         placing = asyncio.ensure_future(home.buy("a", "0.01"))
         news = [await tap.order(), await tap.order()]
         moved = await tap.next("ACCOUNT_UPDATE")
         before = not placing.done()
+        answer.set()
 
         assert before
         assert "closed" == (await placing)["status"]
@@ -152,12 +154,12 @@ async def test_a_bar_that_is_over_says_so(tmp_path: Path) -> None:
         socket = await home.listen("wss://fstream.binance.com/market/ws/0")
         names = ["btcusdt@kline_1m", "btcusdt@kline_5m"]
         await socket.send_json({"method": "SUBSCRIBE", "params": names, "id": 7})
-        assert {"result": None, "id": 7} == await socket.receive_json(timeout=10)
+        assert {"result": None, "id": 7} == await socket.receive_json(timeout=PATIENCE_S)
         await home.bar(50_010.0)
-        candles = [(await socket.receive_json(timeout=10))["k"] for _ in range(3)]
+        candles = [(await socket.receive_json(timeout=PATIENCE_S))["k"] for _ in range(3)]
         told = [(each["i"], each["t"], each["c"], each["v"], each["x"]) for each in candles]
         await socket.send_json({"method": "UNSUBSCRIBE", "params": names, "id": 8})
-        assert {"result": None, "id": 8} == await socket.receive_json(timeout=10)
+        assert {"result": None, "id": 8} == await socket.receive_json(timeout=PATIENCE_S)
 
         assert [
             ("1m", START + MINUTE, "50010.0", "1000.0", True),
@@ -176,7 +178,7 @@ async def test_a_listen_key_that_is_not_kept_alive_expires(tmp_path: Path) -> No
         late = home.client.milliseconds() + KEY_LIFE_MS + 1
         now, streams._now = streams._now, lambda: late
         told = await tap.next()
-        closed = await tap.socket.receive(timeout=10)
+        closed = await tap.socket.receive(timeout=PATIENCE_S)
         streams._now = now
 
         assert "listenKeyExpired" == told["e"]

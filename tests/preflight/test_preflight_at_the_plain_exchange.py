@@ -53,7 +53,7 @@ async def test_an_order_of_ours_that_rests_there_is_told(tmp_path: Path) -> None
     configure(CONFIGURATION)
     async with serving(tmp_path / "truth.ndjson") as (_, url), client_of(url) as client:
         client.broker.submit(order("tg-0123456789-1", price="1"), 1)
-        assert await client.broker.quiet(10.0)
+        await client.quiet()
         found = await asked(url)
 
     assert "fail" == found["venue.orders"][0]
