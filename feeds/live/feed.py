@@ -266,8 +266,9 @@ class VenueFeed:
             found = await before(history, self._cache, series, (start, now))
             known[symbol] = found.bars
             self._bad_before[symbol] = found.bad
-        # A venue's clock may be behind the one by which the last bar was over: it is not told anew.
-        following = max(present, start)
+        # Of a session that goes on nothing is passed unseen: what history does not have yet is
+        # waited for. Nor is its last bar told anew where the venue's clock is behind it.
+        following = present if after is None else start
         first = {
             symbol: bars[-1].timestamp + step if bars else following
             for symbol, bars in known.items()

@@ -48,6 +48,23 @@ async def test_a_bar_that_an_earlier_session_had_does_not_come_again_by_a_slower
     assert bar_at(100) == first
 
 
+async def test_a_bar_that_history_does_not_have_yet_when_a_session_goes_on_is_waited_for(
+    venue: LabVenue, running: Running, clock: LabClock
+) -> None:
+    """History comes a little after the clock: what it lacks at the start was passed unseen."""
+    venue.fill(range(101))
+    late = [venue.rows[BTC].pop(minute(place)) for place in (99, 100)]
+
+    async with running(after=minute(98), warm_up=10) as taker:
+        before = list(taker.feed.groups())
+        venue.rows[BTC] |= {row[0]: row for row in late}
+        clock.move(minute(101) + POLLED)
+        told = await taker.bars(2, as_time_passes=True)
+
+    assert [] == before
+    assert [bar_at(99), bar_at(100)] == told
+
+
 async def test_what_the_venue_leaves_out_of_the_time_since_the_last_session_is_a_gap(
     venue: LabVenue, running: Running
 ) -> None:
