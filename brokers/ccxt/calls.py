@@ -296,7 +296,8 @@ class Calls:
         if has.get("fetchCanceledAndClosedOrders") is True:
             yield "fetch_canceled_and_closed_orders"
             return
-        yield "fetch_closed_orders"
+        if has.get("fetchClosedOrders"):
+            yield "fetch_closed_orders"
         if has.get("fetchCanceledOrders") is True:
             yield "fetch_canceled_orders"
 
@@ -312,9 +313,27 @@ class Calls:
             for each in found.value or ():
                 # Some venues ignore the filter, and ccxt does not read every client id.
                 names_it = wire is not None and wire in texts_in(each.get("info"))
-                if names_it or each.get("id") == order.venue_id:
+                if names_it or (order.venue_id and each.get("id") == order.venue_id):
                     return Done(each)
-        return Done(None)
+        if wire is None or exchange.has.get("fetchClosedOrders"):
+            return Done(None)
+        return await self._by_trade(order, wire)
+
+    async def _by_trade(
+        self, order: KnownOrder, wire: str
+    ) -> Done[Mapping[str, Any] | None] | Failure:
+        """Ask for the order that a trade is of which names our id: where none lists ends."""
+        exchange = self.client.exchange
+        page = await self._trades_from(order.symbol, None)
+        if not isinstance(page, Done):
+            return page
+        named = (each for each in page.value.trades if wire in texts_in(each.get("info")))
+        venue_id = str(next(named, {}).get("order") or "")
+        if not venue_id or exchange.has.get("fetchOrder") is not True:
+            return Done(None)
+        return await self.read(
+            lambda: exchange.fetch_order(venue_id, order.symbol), self.row.weights.light
+        )
 
     def _apart(self, order: KnownOrder) -> dict[str, Any]:
         apart = self.row.triggers.apart
@@ -395,14 +414,15 @@ class Calls:
     async def _trades_from(self, symbol: str, since: int | None) -> Done[Trades] | Failure:
         """Return one answer; where that is the newest ones, with those before them."""
         fetch, size = self.client.exchange.fetch_my_trades, self.row.trades_page
+        least = self.row.trades_page_least or size
         found = await self.read(partial(fetch, symbol, since, size))
         if not isinstance(found, Done):
             return found
         trades = {str(trade["id"]): trade for trade in found.value}
-        is_full, page = len(found.value) >= size, found.value
+        is_full, page = len(found.value) >= least, found.value
         for _ in range(TRADES_PAGES_MAX):
             oldest = min((int(trade["timestamp"]) for trade in page), default=0)
-            is_all = len(page) < size or since is None or oldest <= since
+            is_all = len(page) < least or since is None or oldest <= since
             if is_all or not self.row.trades_backward:
                 return Done(Trades(_in_order(trades), is_full))
             # At that very moment there may have been more of them.
