@@ -16,7 +16,7 @@ from typing import Any, Generic, TypeVar
 from brokers.ccxt.address import VenueClock
 from brokers.ccxt.client import LEFT, CcxtClient, Headers
 from brokers.ccxt.columns import CountdownCall, LookUp, TradesBy
-from brokers.ccxt.errors import Failure, NotSent, Refused, Unknown, judged
+from brokers.ccxt.errors import Failure, NotSent, Refused, Unknown, is_of_the_reply, judged
 from brokers.ccxt.identity import IdUnfit, encoded
 from brokers.ccxt.known import KnownOrder
 from brokers.ccxt.lanes import Lane, Lanes
@@ -124,7 +124,7 @@ class Calls:
             return Refused(withheld.cause)
         except Exception as error:  # noqa: BLE001 - what is not a known refusal is unknown
             failure = judged(error, self.row, self.redact)
-            if _is_of_the_reply(error, failure, left):
+            if is_of_the_reply(error, failure, left):
                 failure = Unknown(words(failure))
             has_left = bool(left) and not isinstance(failure, NotSent)
             late_s = late_s if isinstance(failure, Unknown) else 0.0
@@ -285,7 +285,7 @@ class Calls:
             found = await self.read(
                 lambda: exchange.fetch_order(venue_id, order.symbol), self.row.weights.light
             )
-            if isinstance(found, Done) or not (isinstance(found, Refused) and found.is_unknown):
+            if not (isinstance(found, Refused) and (found.is_unknown or found.is_lacking)):
                 return found
         return await self._in_lists(order)
 
@@ -305,9 +305,13 @@ class Calls:
         exchange, wire, params = self.client.exchange, self._wire(order), self._apart(order)
         if wire is not None:
             params[self.row.look_up_parameter] = wire
+        listed = False
         for name in self._lists():
             fetch = getattr(exchange, name)
             found = await self.read(partial(fetch, order.symbol, params=params))
+            if isinstance(found, Refused) and found.is_lacking:
+                continue
+            listed = listed or name != "fetch_open_orders"
             if not isinstance(found, Done):
                 return found
             for each in found.value or ():
@@ -315,7 +319,7 @@ class Calls:
                 names_it = wire is not None and wire in texts_in(each.get("info"))
                 if names_it or (order.venue_id and each.get("id") == order.venue_id):
                     return Done(each)
-        if wire is None or exchange.has.get("fetchClosedOrders"):
+        if wire is None or listed:
             return Done(None)
         return await self._by_trade(order, wire)
 
@@ -331,9 +335,7 @@ class Calls:
         venue_id = str(next(named, {}).get("order") or "")
         if not venue_id or exchange.has.get("fetchOrder") is not True:
             return Done(None)
-        return await self.read(
-            lambda: exchange.fetch_order(venue_id, order.symbol), self.row.weights.light
-        )
+        return await self.read(partial(exchange.fetch_order, venue_id, order.symbol))
 
     def _apart(self, order: KnownOrder) -> dict[str, Any]:
         apart = self.row.triggers.apart
@@ -427,6 +429,8 @@ class Calls:
                 return Done(Trades(_in_order(trades), is_full))
             # At that very moment there may have been more of them.
             older = await self.read(partial(fetch, symbol, since, size, {"until": oldest + 1}))
+            if isinstance(older, Refused) and len(page) < size:
+                return Done(Trades(_in_order(trades), is_full=False))  # it may know no such word
             if not isinstance(older, Done):
                 return older
             known = len(trades)
@@ -481,17 +485,6 @@ def _in_order(trades: Mapping[str, Mapping[str, Any]]) -> list[Mapping[str, Any]
 
 def _identified(reply: Any) -> bool:
     return isinstance(reply, Mapping) and bool(reply.get("id"))
-
-
-def _is_of_the_reply(error: Exception, failure: Failure, left: list[str]) -> bool:
-    """
-    Return whether it is ccxt that could not read a reply, in a word that is else the venue's.
-
-    By then what was asked for may have been done. That an order is unknown proves nothing anyway.
-    """
-    if not isinstance(failure, Refused) or failure.is_unknown:
-        return False
-    return getattr(error, "stamp", None) is None and any(method != "GET" for method in left)
 
 
 def words(failure: Failure) -> str:

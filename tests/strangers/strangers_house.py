@@ -133,7 +133,7 @@ class Visit:
 
     def invoke(self, *arguments: str) -> Result:
         """Run the command in this process: what it costs to load it is paid once."""
-        result = CliRunner().invoke(app, list(arguments), env=self._secrets())
+        result = CliRunner().invoke(app, list(arguments), env=self.secrets())
         self.output = result.output
         return result
 
@@ -161,13 +161,14 @@ class Visit:
             assert not patience.over, said
             patience.rest()
 
-    def _secrets(self) -> dict[str, str]:
+    def secrets(self) -> dict[str, str]:
+        """Return the credentials as the environment has them."""
         secrets = {"hyperliquid": WALLET, "coinbase": CLOUD}.get(self.dialect.exchange, SECRETS)
         return {f"TIDEGATE_VENUE__CREDENTIALS__{name}": text for name, text in secrets.items()}
 
     def _environment(self) -> dict[str, str]:
         own = {k: v for k, v in os.environ.items() if not k.startswith(("TIDEGATE_", "PYTEST"))}
-        return {**own, **self._secrets(), "PYTHONPATH": str(ROOT)}
+        return {**own, **self.secrets(), "PYTHONPATH": str(ROOT)}
 
     def run(self, *arguments: str, timeout_s: float = 120) -> subprocess.CompletedProcess[str]:
         """Run the command in a process of its own."""

@@ -61,7 +61,7 @@ async def at(exchange: str, folder: Path, answer: Answer = lambda _: {}) -> Asyn
         url = f"http://127.0.0.1:{port}"
         options = {"unifiedAccount": False, "uta": False}
         secrets = {**SECRETS, "api_key": "account-key-0001"}  # as Gemini wants it
-        # Some want more, which a session is given in [venue.ccxt] params.
+        # More than a session can give yet: without it ccxt does not come to the order.
         params = {"uid": "7"}
         address = CcxtAddress(exchange, secrets=secrets, urls=url, options=options, params=params)
         row = capabilities_of(exchange)
@@ -232,3 +232,39 @@ async def test_an_order_that_no_list_has_is_found_by_its_trades(tmp_path: Path) 
         assert OrderEvent.FILLED is answer.ended
         assert ["0.5"] == [str(fill.quantity) for fill in answer.fills]
         assert 1 == len(desk.capture.of("POST", "/order/new"))
+
+
+def bybit_spot(sent: Sent) -> dict[str, Any]:
+    """Answer as Bybit: the order is taken, and is among those that are over."""
+    if sent.method == "POST":
+        return {"retCode": 0, "result": {"orderId": "7", "orderLinkId": WIRE_ID}}
+    over = sent.path.endswith("order/history")
+    rows = [{
+        "orderId": "7", "orderLinkId": WIRE_ID, "symbol": "BTCUSDT", "side": "Buy", "orderType":
+        "Limit", "orderStatus": "Cancelled", "price": "46000", "qty": "0.5", "cumExecQty": "0",
+        "createdTime": "1796000000000", "updatedTime": "1796000000000",
+    }] if over else []  # fmt: skip
+    return {"retCode": 0, "result": {"category": "spot", "list": rows}}
+
+
+async def test_what_ccxt_lacks_for_a_kind_of_market_is_asked_in_another_way(
+    tmp_path: Path,
+) -> None:
+    """It says that it can fetch an order, and at spot refuses: an end would never be known."""
+    async with at("bybiteu", tmp_path, bybit_spot) as desk:
+        asked = order(NAME, "0.5", symbol=SPOT, price="46000")
+        await desk.ordering.submit(asked, Lane.CREATE)
+        assert ["accepted"] == desk.life()
+        await desk.ordering.query(NAME, 0)
+
+        assert [] == desk.trouble
+        (answer,) = desk.answers()
+        assert OrderEvent.CANCELLED is answer.ended
+
+
+@pytest.mark.parametrize("exchange", ["aster", "extended", "grvt", "lighter", "nado", "pacifica"])
+async def test_no_fee_of_ccxts_own_is_approved_or_added(exchange: str, tmp_path: Path) -> None:
+    """It has one for itself at venues that know such, unless it is told otherwise."""
+    assert getattr(ccxt, exchange)().options["builderFee"] is True
+    async with at(exchange, tmp_path) as desk:
+        assert desk.client.exchange.options["builderFee"] is False
