@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from decimal import Decimal
 from enum import StrEnum
 from importlib.util import find_spec
@@ -62,6 +63,15 @@ NOT_FOR_CCXT: Final = {
     "number": "numbers stay exact",
 }
 """What must not be handed to ccxt, and why."""
+
+MONEY_BUYS: Final = "createMarketBuyOrderRequiresPrice"
+"""ccxt's advice where it refuses a market buy: without it, half a coin is half a dollar."""
+
+
+def _has_key(table: Mapping[str, Any], wanted: str) -> bool:
+    return wanted in table or any(
+        _has_key(each, wanted) for each in table.values() if isinstance(each, Mapping)
+    )
 
 
 class VenueUnavailable(ValueError):
@@ -289,6 +299,11 @@ class VenueSettings(BaseModel):
                     raise ValueError(f"{name}.{key}: {NOT_FOR_CCXT[key]}")
                 if name == "params" and key in CCXT_TABLES:
                     raise ValueError(f"{name}.{key}: has a table of its own, [venue.ccxt.{key}]")
+            if _has_key(table, MONEY_BUYS):
+                raise ValueError(
+                    f"{name}: {MONEY_BUYS}: would make an amount of coins one of money; expected "
+                    "limit orders where ccxt wants the price of a market order that buys"
+                )
         return tables
 
     @property

@@ -102,14 +102,13 @@ class CcxtBroker(OwnMarket):
         self._checks: dict[str, float] = {}
         self._unwanted: set[str] = set()
         """Orders whose cancels wait: behind their submits, which must not leave any more."""
-        self._unsaid = 0
+        self._unsaid, self._untold = 0, ""
         self._standing = Standing(self.row.weights.account_every_s, clock.monotonic_s)
         self._began: int | None = None
         self._funding = Funding()
         self._leasts: dict[str, list[str]] = {}
         """The least orders that an earlier process has told."""
-        self._traded_at = 0
-        self._goes_on = False
+        self._traded_at, self._goes_on = 0, False
         self._trades = TradeCount()
         self._now = 0
         self._open: Opened | None = None
@@ -262,7 +261,7 @@ class CcxtBroker(OwnMarket):
         await self.refresh()
         found = self._standing.account
         if found is None or self._standing.is_dirty:
-            raise VenueUnreachable(f"{self.name}: it does not say what it holds")
+            raise VenueUnreachable(f"{self.name}: it does not say what it holds{self._untold}")
         if not self._goes_on:
             return Survey(found, (), self._at.surveyor.payments)
         # What a live order traded may be older than the newest trade that was heard of.
@@ -307,6 +306,7 @@ class CcxtBroker(OwnMarket):
             before = self._standing.news
             found = await self._at.surveyor.read()
             if not isinstance(found, AccountView):
+                self._untold = f": {self.redact(words(found))}"
                 self._troubled(found)
                 return
             if before == self._standing.news and not self._unread:
@@ -433,7 +433,7 @@ class CcxtBroker(OwnMarket):
 
     @property
     def _unread(self) -> int:
-        return 0 if self._open is None else len(self._open.stream)
+        return len(self._open.stream) if self._open else 0
 
     # -- what goes on beside it
 
@@ -479,8 +479,8 @@ class CcxtBroker(OwnMarket):
         retry_after_ms: int | None = None,
         probe: bool = False,
     ) -> None:
-        tool = f"venue:{self.name}"
-        self._tell_tool(ToolReport(tool, ok, self._now, detail, retry_after_ms, probe))
+        said = ToolReport(f"venue:{self.name}", ok, self._now, detail, retry_after_ms, probe)
+        self._tell_tool(said)
         self.wake()
 
 

@@ -16,7 +16,7 @@ from typing import Any, Generic, TypeVar
 from brokers.ccxt.address import VenueClock
 from brokers.ccxt.client import LEFT, CcxtClient, Headers
 from brokers.ccxt.columns import CountdownCall, LookUp, TradesBy
-from brokers.ccxt.errors import Failure, NotSent, Refused, Unknown, judged
+from brokers.ccxt.errors import Failure, NotSent, Refused, Unknown, is_of_the_reply, judged
 from brokers.ccxt.identity import IdUnfit, encoded
 from brokers.ccxt.known import KnownOrder
 from brokers.ccxt.lanes import Lane, Lanes
@@ -124,7 +124,7 @@ class Calls:
             return Refused(withheld.cause)
         except Exception as error:  # noqa: BLE001 - what is not a known refusal is unknown
             failure = judged(error, self.row, self.redact)
-            if _is_of_the_reply(error, failure, left):
+            if is_of_the_reply(error, failure, left):
                 failure = Unknown(words(failure))
             has_left = bool(left) and not isinstance(failure, NotSent)
             late_s = late_s if isinstance(failure, Unknown) else 0.0
@@ -285,7 +285,7 @@ class Calls:
             found = await self.read(
                 lambda: exchange.fetch_order(venue_id, order.symbol), self.row.weights.light
             )
-            if isinstance(found, Done) or not (isinstance(found, Refused) and found.is_unknown):
+            if not (isinstance(found, Refused) and (found.is_unknown or found.is_lacking)):
                 return found
         return await self._in_lists(order)
 
@@ -296,7 +296,8 @@ class Calls:
         if has.get("fetchCanceledAndClosedOrders") is True:
             yield "fetch_canceled_and_closed_orders"
             return
-        yield "fetch_closed_orders"
+        if has.get("fetchClosedOrders"):
+            yield "fetch_closed_orders"
         if has.get("fetchCanceledOrders") is True:
             yield "fetch_canceled_orders"
 
@@ -304,17 +305,37 @@ class Calls:
         exchange, wire, params = self.client.exchange, self._wire(order), self._apart(order)
         if wire is not None:
             params[self.row.look_up_parameter] = wire
+        listed = False
         for name in self._lists():
             fetch = getattr(exchange, name)
             found = await self.read(partial(fetch, order.symbol, params=params))
+            if isinstance(found, Refused) and found.is_lacking:
+                continue
+            listed = listed or name != "fetch_open_orders"
             if not isinstance(found, Done):
                 return found
             for each in found.value or ():
                 # Some venues ignore the filter, and ccxt does not read every client id.
                 names_it = wire is not None and wire in texts_in(each.get("info"))
-                if names_it or each.get("id") == order.venue_id:
+                if names_it or (order.venue_id and each.get("id") == order.venue_id):
                     return Done(each)
-        return Done(None)
+        if wire is None or listed:
+            return Done(None)
+        return await self._by_trade(order, wire)
+
+    async def _by_trade(
+        self, order: KnownOrder, wire: str
+    ) -> Done[Mapping[str, Any] | None] | Failure:
+        """Ask for the order that a trade is of which names our id: where none lists ends."""
+        exchange = self.client.exchange
+        page = await self._trades_from(order.symbol, None)
+        if not isinstance(page, Done):
+            return page
+        named = (each for each in page.value.trades if wire in texts_in(each.get("info")))
+        venue_id = str(next(named, {}).get("order") or "")
+        if not venue_id or exchange.has.get("fetchOrder") is not True:
+            return Done(None)
+        return await self.read(partial(exchange.fetch_order, venue_id, order.symbol))
 
     def _apart(self, order: KnownOrder) -> dict[str, Any]:
         apart = self.row.triggers.apart
@@ -395,18 +416,21 @@ class Calls:
     async def _trades_from(self, symbol: str, since: int | None) -> Done[Trades] | Failure:
         """Return one answer; where that is the newest ones, with those before them."""
         fetch, size = self.client.exchange.fetch_my_trades, self.row.trades_page
+        least = self.row.trades_page_least or size
         found = await self.read(partial(fetch, symbol, since, size))
         if not isinstance(found, Done):
             return found
         trades = {str(trade["id"]): trade for trade in found.value}
-        is_full, page = len(found.value) >= size, found.value
+        is_full, page = len(found.value) >= least, found.value
         for _ in range(TRADES_PAGES_MAX):
             oldest = min((int(trade["timestamp"]) for trade in page), default=0)
-            is_all = len(page) < size or since is None or oldest <= since
+            is_all = len(page) < least or since is None or oldest <= since
             if is_all or not self.row.trades_backward:
                 return Done(Trades(_in_order(trades), is_full))
             # At that very moment there may have been more of them.
             older = await self.read(partial(fetch, symbol, since, size, {"until": oldest + 1}))
+            if isinstance(older, Refused) and len(page) < size:
+                return Done(Trades(_in_order(trades), is_full=False))  # it may know no such word
             if not isinstance(older, Done):
                 return older
             known = len(trades)
@@ -461,17 +485,6 @@ def _in_order(trades: Mapping[str, Mapping[str, Any]]) -> list[Mapping[str, Any]
 
 def _identified(reply: Any) -> bool:
     return isinstance(reply, Mapping) and bool(reply.get("id"))
-
-
-def _is_of_the_reply(error: Exception, failure: Failure, left: list[str]) -> bool:
-    """
-    Return whether it is ccxt that could not read a reply, in a word that is else the venue's.
-
-    By then what was asked for may have been done. That an order is unknown proves nothing anyway.
-    """
-    if not isinstance(failure, Refused) or failure.is_unknown:
-        return False
-    return getattr(error, "stamp", None) is None and any(method != "GET" for method in left)
 
 
 def words(failure: Failure) -> str:

@@ -31,6 +31,7 @@ from brokers.ccxt.columns import (
     Triggers,
     Weights,
 )
+from brokers.ccxt.deviations import DEVIATIONS
 from messages import OrderType, ReasonCode, TimeInForce
 
 T = OrderType
@@ -76,6 +77,9 @@ GENERIC: Final = Capabilities(
     default_type=True,
     credentials={**KEY_AND_SECRET, "password": "password"},
     optional_credentials=frozenset({"password"}),
+    trades_page_least=20,
+    asks_in_fetch=True,
+    options={"builderFee": False},
 )
 
 BINANCEUSDM: Final = Capabilities(
@@ -382,10 +386,13 @@ ALPACA: Final = replace(
     reduce_only=True,
     reduce_only_on_spot=True,
     default_type=False,
+    asks_in_fetch=False,
+    options={},
     credentials=KEY_AND_SECRET,
     optional_credentials=frozenset(),
     takes_text=True,
     trades_page=500,
+    trades_page_least=0,
     trades_backward=False,
     id_form=IdForm.PLAIN,
     id_length_max=128,
@@ -434,7 +441,7 @@ MARKET_SLIP: Final = Decimal("0.01")
 
 def capabilities_of(venue: str) -> Capabilities:
     """Return the venue's row, or the cautious one under its name."""
-    return TABLE.get(venue) or replace(GENERIC, venue=venue)
+    return TABLE.get(venue) or replace(GENERIC, venue=venue, **DEVIATIONS.get(venue, {}))
 
 
 def _check(row: Capabilities) -> None:

@@ -10,11 +10,13 @@ this machine the hosts are resolved as the system does, and that is all the diff
 from __future__ import annotations
 
 import logging
+import re
 import socket
 import ssl
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from contextvars import ContextVar
 from dataclasses import replace
+from functools import partial
 from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -44,6 +46,19 @@ LEFT: Final[ContextVar[list[str] | None]] = ContextVar("LEFT", default=None)
 """What has left in the course of a call, as it is noted by whoever makes the call."""
 
 Headers = Mapping[str, str]
+
+
+FETCHING: Final[ContextVar[bool]] = ContextVar("FETCHING", default=False)
+"""Whether a method of ccxt is under way that asks."""
+
+CHANGING: Final = frozenset((
+    "add", "amend", "approve", "authorize", "buy", "cancel", "change", "close", "create", "delete",
+    "edit", "execute", "modify", "new", "place", "remove", "sell", "send", "set", "submit",
+    "transfer", "update", "w", "withdraw",
+))  # fmt: skip
+"""Words of a path by which something is done there; ``w`` is bitfinex's, for all that writes."""
+
+WORDS: Final = re.compile(r"[A-Z]?[a-z]+|[A-Z]+")
 
 
 class MayOnlyAsk(Exception):
@@ -270,6 +285,10 @@ class CcxtClient:
             exchange.nonce = self.time.next
         if self.row.builder_fee:
             exchange.initialize_client = _ready
+        if self.only_asks and self.row.asks_in_fetch:
+            for name in dir(type(exchange)):
+                if name.startswith("fetch_"):
+                    setattr(exchange, name, partial(_fetching, getattr(exchange, name)))
         try:
             exchange.urls = merged(exchange.urls, self.address.urls)
         except UrlsUnfit as unfit:
@@ -332,8 +351,22 @@ class CcxtClient:
 def refuse_change(method: str, url: str, row: Capabilities) -> None:
     """Raise ``MayOnlyAsk`` for a request that is not a question at the venue of ``row``."""
     path = urlsplit(url).path
-    if method != "GET" and path.rpartition("/")[2] not in row.asks_by_post:
+    if row.asks_in_fetch:
+        words = {word.lower() for word in WORDS.findall(path)}
+        # Some place orders by GET, and many are asked by POST.
+        is_question = FETCHING.get() and (method == "GET" or not words & CHANGING)
+    else:
+        is_question = method == "GET" or path.rpartition("/")[2] in row.asks_by_post
+    if not is_question:
         raise MayOnlyAsk(f"{method} {path} is not known to be a question there")
+
+
+async def _fetching(ask: Callable[..., Awaitable[Any]], *args: Any, **named: Any) -> Any:
+    asking = FETCHING.set(True)
+    try:
+        return await ask(*args, **named)
+    finally:
+        FETCHING.reset(asking)
 
 
 def _class_of(exchange: str) -> Any:

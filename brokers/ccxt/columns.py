@@ -228,6 +228,8 @@ class Capabilities:
     """What the stream says when funding was paid or received."""
     trades_page: int = 100
     """Most trades in one answer."""
+    trades_page_least: int = 0
+    """From how many on an answer may be a full one, where a venue may give fewer than asked for."""
     trades_backward: bool = True
     """A full answer may be the newest ones, with older ones left out."""
     margin_mode_parameter: str = ""
@@ -236,6 +238,8 @@ class Capabilities:
     """Payments of funding are told for the whole account."""
     takes_text: bool = True
     """ccxt takes amounts and prices as text there; at some venues it compares them as numbers."""
+    id_parameter: str = "clientOrderId"
+    """The parameter by which an order of ours carries its id."""
     id_prefix: str = ""
     """What the venue wants every client order id to begin with."""
     default_type: bool = False
@@ -246,7 +250,14 @@ class Capabilities:
     """The parameter by which trades from an id on are listed, however long after it."""
     asks_by_post: frozenset[str] = frozenset()
     """Ends of the paths that are questions though they are no GET."""
+    asks_in_fetch: bool = False
+    """
+    Which paths these are is not known: what a ``fetch_`` of ccxt sends is a question, if no word of
+    its path is one of change.
+    """
     rights: RightsCall = RightsCall.UNKNOWN
+    market_buys_in_money: bool = False
+    """On spot, what a market order buys for is its amount; ccxt does not say so."""
     reduce_only_on_spot: bool = False
     """What is held outright can be sold, or bought back, by orders that cannot do more."""
     pays_on_spot: bool = False

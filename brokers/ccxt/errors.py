@@ -134,6 +134,7 @@ class Refused:
     ``too_many`` says of what.
     ``is_duplicate``: it has an order of this id already, which is probably ours. ``is_unknown``: it
     has no such order, and that says nothing of what became of one. ``is_clock``: our time is off.
+    ``is_lacking``: ccxt has no such call there, for that kind of market at least.
     """
 
     cause: Cause
@@ -142,6 +143,7 @@ class Refused:
     is_duplicate: bool = False
     is_unknown: bool = False
     is_clock: bool = False
+    is_lacking: bool = False
     too_many: TooMany = TooMany.REQUESTS
 
 
@@ -185,7 +187,8 @@ def judged(error: BaseException, row: Capabilities, redact: Redactor) -> Failure
         wait_ms = retry_after_ms(stamp) or (BAN_MS if too_many is TooMany.BANNED else 0)
         told = Cause(ReasonCode.VENUE_RATE_LIMITED, f"retry_after_ms={wait_ms} {detail}")
         return Refused(told, code, wait_ms, too_many=too_many)
-    return Refused(Cause(reason, detail), code, is_clock=is_clock)
+    is_lacking = name == "NotSupported"
+    return Refused(Cause(reason, detail), code, is_clock=is_clock, is_lacking=is_lacking)
 
 
 def _too_many(row: Capabilities, stamp: Stamp | None, code: str) -> TooMany:
@@ -277,6 +280,17 @@ def _told(name: str, stamp: Stamp | None, code: str, words: str, error: BaseExce
 _ADDRESSED: Final = frozenset(
     {"ExchangeNotAvailable", "RequestTimeout", "ExchangeError", "NetworkError"}
 )
+
+
+def is_of_the_reply(error: Exception, failure: Failure, left: list[str]) -> bool:
+    """
+    Return whether it is ccxt that could not read a reply, in a word that is else the venue's.
+
+    By then what was asked for may have been done. That an order is unknown proves nothing anyway.
+    """
+    if not isinstance(failure, Refused) or failure.is_unknown:
+        return False
+    return getattr(error, "stamp", None) is None and any(method != "GET" for method in left)
 
 
 @contextmanager

@@ -74,7 +74,7 @@ def worded(
         client_id = encoded(request.client_order_id, row)
     except IdUnfit as unfit:
         return Cause(ReasonCode.VENUE_UNSUPPORTED, str(unfit))
-    params: dict[str, Any] = {"clientOrderId": client_id}
+    params: dict[str, Any] = {row.id_parameter: client_id}
     price = fit.price
     at_market = request.order_type in AT_MARKET
     if at_market and row.market_needs_price:
@@ -144,6 +144,10 @@ def _unsaid(request: OrderRequest, row: Capabilities, rules: MarketRules) -> Cau
         return Cause(ReasonCode.PRICE_MISSING, f"order_type={kind.value} stop_price")
     if kind is T.TRAILING_STOP and request.trail_bps is None:
         return Cause(ReasonCode.PRICE_MISSING, f"order_type={kind.value} trail_bps")
+    buys_at_market = request.side is Side.BUY and kind in AT_MARKET
+    if row.market_buys_in_money and buys_at_market and not rules.is_contract:
+        detail = f"venue={row.venue} order_type={kind.value} side=buy: counted in money has=limit"
+        return Cause(ReasonCode.VENUE_UNSUPPORTED, detail)
     # Spot sells what is held, or nothing: there it needs no saying.
     if request.reduce_only and rules.is_contract and not row.reduce_only:
         return Cause(ReasonCode.VENUE_UNSUPPORTED, f"venue={row.venue} reduce_only")

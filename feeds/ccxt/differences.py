@@ -14,6 +14,9 @@ from typing import Any, Final
 CONTRACT_VOLUMES: Final = frozenset({"gate", "gateio", "kucoin", "kucoinfutures", "mexc"})
 """Venues of which ccxt gives a candle's volume in contracts; of the others it gives base units."""
 
+COIN_AMOUNTS: Final = frozenset({"apex", "deribit", "gemini", "lighter"})
+"""Venues that tell of a contract size, and count amounts in base units all the same."""
+
 
 @dataclass(frozen=True, slots=True)
 class ClosedWords:

@@ -18,7 +18,7 @@ from typing import Any, Final, Protocol
 
 import aiohttp
 
-from feeds.ccxt.differences import CONTRACT_VOLUMES
+from feeds.ccxt.differences import COIN_AMOUNTS, CONTRACT_VOLUMES
 from feeds.ccxt.listening import FOR_CANDLES, listening
 from feeds.ccxt.reach import Reach, session_of
 from feeds.errors import ExtraMissing, FeedSettingError
@@ -189,7 +189,7 @@ class CcxtVenue:
     def _base(self, symbol: str, amount: float) -> float:
         """Return base units of an amount in the venue's unit: contracts, where there are any."""
         size = self.exchange.market(symbol).get("contractSize")
-        if size in (None, 1, 1.0):
+        if size in (None, 1, 1.0) or self.name in COIN_AMOUNTS:
             return float(amount)
         # As it would be written: the quotient of two floats has digits that nobody meant.
         return float(Decimal(str(amount)) * Decimal(str(size)))

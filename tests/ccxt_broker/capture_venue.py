@@ -149,7 +149,7 @@ async def serving(
     capture: Capture, folder: Path, *, tls: bool = True
 ) -> AsyncIterator[tuple[int, Path]]:
     """Serve on loopback; yield the port and the certificate to trust."""
-    authority = TestAuthority(folder, (*HOSTS, "*.gateio.ws"))
+    authority = TestAuthority(folder, (*HOSTS, "*.gateio.ws", "*.kucoin.com"))
     app = web.Application()
     app.router.add_route("*", "/{tail:.*}", capture.handle)
     runner = web.AppRunner(app, shutdown_timeout=0.1, access_log=None)

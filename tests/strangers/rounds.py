@@ -10,12 +10,17 @@ from strategies.desk import Desk
 
 
 class Params(StrategyParams):
-    """``quantity`` in coins; with ``keeps`` what was bought is kept, and the order left there."""
+    """
+    ``quantity`` in coins; with ``keeps`` what was bought is kept, and the order left there.
+
+    ``near`` has it bought by a limit.
+    """
 
     quantity: Decimal = Decimal("0.5")
     book: str = "both"
     far: Decimal = Decimal(46_000)
     keeps: bool = False
+    near: Decimal | None = None
 
 
 class Rounds(Strategy):
@@ -33,7 +38,13 @@ class Rounds(Strategy):
         book, quantity = PositionSide(self.params.book), self.params.quantity
         match self.bars:
             case 2:
-                return [self.desk.open(bar.symbol, Side.BUY, quantity, position_side=book)]
+                near = self.params.near
+                buys = ExecutionPolicy()
+                if near is not None:
+                    buys = ExecutionPolicy(OrderType.LIMIT, limit_price=near)
+                return [
+                    self.desk.open(bar.symbol, Side.BUY, quantity, position_side=book, policy=buys)
+                ]
             case 5:
                 policy = ExecutionPolicy(OrderType.LIMIT, limit_price=self.params.far)
                 return [

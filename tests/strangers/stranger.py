@@ -288,7 +288,18 @@ class Running:
 def served(dialect: Dialect, folder: Path, *, tls: bool = True) -> Iterator[Running]:
     """Serve a dialect on loopback in a thread of its own."""
     house = House(dialect)
-    authority = TestAuthority(folder, (*HOSTS, "*.gateio.ws", "*.kraken.com", "127.0.0.1"))
+    authority = TestAuthority(
+        folder,
+        (
+            *HOSTS,
+            "*.gateio.ws",
+            "*.kraken.com",
+            "*.crypto.com",
+            "*.kucoin.com",
+            "*.coinbase.com",
+            "127.0.0.1",
+        ),
+    )
     started = threading.Event()
     stop: asyncio.Event
     found: dict[str, Any] = {}

@@ -14,9 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from bybit_words import Bybit
+from coinbase_words import Coinbase
+from cryptocom_words import Cryptocom
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 from gate_words import Gate
 from hyperliquid_words import Hyperliquid
 from kraken_words import Kraken
+from kucoin_words import Kucoin
 from okx_words import Okx
 from stranger import Books, Dialect, Market, Running, served
 from typer.testing import CliRunner, Result
@@ -38,6 +43,9 @@ KINDS: Mapping[str, tuple[type[Dialect], Market]] = {
     "kraken": (Kraken, Market("BTC/USD", "XXBTZUSD", spot=True, quote="USD")),
     "hyperliquid": (Hyperliquid, Market("BTC/USDC:USDC", "BTC", quote="USDC")),
     "gate": (Gate, Market(PERPETUAL, "BTC_USDT", Decimal("0.0001"))),
+    "coinbase": (Coinbase, Market("BTC/USD", "BTC-USD", spot=True, quote="USD")),
+    "kucoin": (Kucoin, Market("BTC/USDT", "BTC-USDT", spot=True)),
+    "cryptocom": (Cryptocom, Market("BTC/USDT", "BTC_USDT", spot=True)),
 }
 
 CONFIGURATION = """\
@@ -68,6 +76,17 @@ params = {{ {params} }}
 SECRETS = {"API_KEY": "stranger-key-0001", "SECRET": "c3RyYW5nZXItc2VjcmV0LTAwMDE=",
            "PASSWORD": "stranger-pass-1"}  # fmt: skip
 WALLET = {"API_KEY": "0x" + "1" * 40, "SECRET": "0x" + "2" * 64}
+
+
+def pem() -> str:
+    """Return a private key as Coinbase gives it, on lines of its own."""
+    form = serialization.PrivateFormat.TraditionalOpenSSL
+    bare = serialization.NoEncryption()
+    key = ec.generate_private_key(ec.SECP256R1())
+    return key.private_bytes(serialization.Encoding.PEM, form, bare).decode()
+
+
+CLOUD = {"API_KEY": "organizations/stranger/apiKeys/0001", "SECRET": pem()}
 
 
 @dataclass
@@ -114,7 +133,7 @@ class Visit:
 
     def invoke(self, *arguments: str) -> Result:
         """Run the command in this process: what it costs to load it is paid once."""
-        result = CliRunner().invoke(app, list(arguments), env=self._secrets())
+        result = CliRunner().invoke(app, list(arguments), env=self.secrets())
         self.output = result.output
         return result
 
@@ -142,13 +161,14 @@ class Visit:
             assert not patience.over, said
             patience.rest()
 
-    def _secrets(self) -> dict[str, str]:
-        secrets = WALLET if self.dialect.exchange == "hyperliquid" else SECRETS
+    def secrets(self) -> dict[str, str]:
+        """Return the credentials as the environment has them."""
+        secrets = {"hyperliquid": WALLET, "coinbase": CLOUD}.get(self.dialect.exchange, SECRETS)
         return {f"TIDEGATE_VENUE__CREDENTIALS__{name}": text for name, text in secrets.items()}
 
     def _environment(self) -> dict[str, str]:
         own = {k: v for k, v in os.environ.items() if not k.startswith(("TIDEGATE_", "PYTEST"))}
-        return {**own, **self._secrets(), "PYTHONPATH": str(ROOT)}
+        return {**own, **self.secrets(), "PYTHONPATH": str(ROOT)}
 
     def run(self, *arguments: str, timeout_s: float = 120) -> subprocess.CompletedProcess[str]:
         """Run the command in a process of its own."""

@@ -8,18 +8,20 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import ccxt
 import pytest
 
 sys.path.append(str(Path(__file__).parents[1] / "ccxt_broker"))
 
-from capture_venue import SECRETS, Capture, Desk, serving
+from capture_venue import SECRETS, Answer, Capture, Desk, Reply, Sent, serving
 from ccxt_house import BTC, NAME, order
 
 from actors.runtime.clock import monotonic_s, sleep_s, wall_ms
 from brokers.ccxt.address import CcxtAddress, VenueClock
 from brokers.ccxt.calls import Calls
-from brokers.ccxt.capabilities import capabilities_of
+from brokers.ccxt.capabilities import GENERIC, TABLE, capabilities_of
 from brokers.ccxt.client import LEFT, CcxtClient
+from brokers.ccxt.deviations import DEVIATIONS
 from brokers.ccxt.known import KnownOrders
 from brokers.ccxt.lanes import Lane, Lanes
 from brokers.ccxt.ordering import Ordering
@@ -52,13 +54,16 @@ def market(symbol: str) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def at(exchange: str, folder: Path) -> AsyncIterator[Desk]:
+async def at(exchange: str, folder: Path, answer: Answer = lambda _: {}) -> AsyncIterator[Desk]:
     """Open an exchange at a server that knows no trading, its markets given."""
-    capture = Capture(lambda _sent: {})
+    capture = Capture(answer)
     async with serving(capture, folder, tls=False) as (port, _):
         url = f"http://127.0.0.1:{port}"
         options = {"unifiedAccount": False, "uta": False}
-        address = CcxtAddress(exchange, secrets=SECRETS, urls=url, options=options)
+        secrets = {**SECRETS, "api_key": "account-key-0001"}  # as Gemini wants it
+        # More than a session can give yet: without it ccxt does not come to the order.
+        params = {"uid": "7"}
+        address = CcxtAddress(exchange, secrets=secrets, urls=url, options=options, params=params)
         row = capabilities_of(exchange)
         client = CcxtClient(address, row, CLOCK)
         client.exchange.set_markets([market(BTC), market(SPOT)])
@@ -142,3 +147,124 @@ async def test_without_the_note_of_what_has_left_it_would_be_in_doubt(
         await desk.ordering.submit(order(NAME, "0.5", price="50000"), Lane.CREATE)
 
         assert ["silence"] == desk.life()
+
+
+@pytest.mark.parametrize(
+    ("exchange", "amount", "name"),
+    [("deribit", ("amount", "2"), "label"), ("toobit", ("quantity", "2000"), "newClientOrderId")],
+)
+async def test_an_exchange_that_is_not_as_ccxt_says_has_its_own_words(
+    exchange: str, amount: tuple[str, str], name: str, tmp_path: Path
+) -> None:
+    """Deribit tells of a contract's size and counts coins: two would be two thousand of them."""
+    async with at(exchange, tmp_path) as desk:
+        asked = order(NAME, "2", side=Side.SELL, price="50000")
+        await desk.ordering.submit(asked, Lane.CREATE)
+        (sent,) = [each for each in desk.capture.sent if amount[0] in each.fields]
+
+        assert amount[1] == sent.fields[amount[0]]
+        assert WIRE_ID == sent.fields[name]
+        assert ["silence"] == desk.life()
+
+
+@pytest.mark.parametrize("exchange", ["luno", "coinmate"])
+async def test_a_market_buy_that_ccxt_counts_in_money_is_never_sent(
+    exchange: str, tmp_path: Path
+) -> None:
+    """It does not say so there: half a coin would be half a dollar. A sale is one of coins."""
+    async with at(exchange, tmp_path) as desk:
+        await desk.ordering.submit(order(NAME, "0.5", symbol=SPOT, decision="50000"), Lane.CREATE)
+        (report,) = desk.news
+        assert isinstance(report, VenueReport)
+        assert OrderEvent.REJECTED is report.event
+        assert f"venue={exchange} order_type=market side=buy: counted in money" in str(report.cause)
+        assert [] == desk.capture.sent
+
+        sale = order("tg-0-2-1", "0.5", symbol=SPOT, side=Side.SELL, decision="50000")
+        await desk.ordering.submit(sale, Lane.CREATE)
+        assert 1 == len(desk.capture.sent)
+
+
+@pytest.mark.parametrize("exchange", sorted(DEVIATIONS))
+def test_a_deviation_is_of_an_exchange_that_ccxt_has_and_of_columns_that_there_are(
+    exchange: str,
+) -> None:
+    """A misspelt one would deviate from nothing."""
+    assert exchange in ccxt.exchanges
+    assert exchange not in TABLE
+    row = capabilities_of(exchange)
+    for column, value in DEVIATIONS[exchange].items():
+        assert value == getattr(row, column) != getattr(GENERIC, column)
+
+
+def gemini(sent: Sent) -> Reply | dict[str, Any] | list[Any]:
+    """Answer as Gemini: the order is taken, and its answer lost; no list has what has ended."""
+    match sent.path:
+        case "/v1/order/new":
+            return Reply(drop=True)
+        case "/v1/mytrades":
+            return [{
+                "price": "50000", "amount": "0.5", "timestampms": 1_796_000_000_000, "type": "Buy",
+                "fee_currency": "USDT", "fee_amount": "1", "tid": 9, "order_id": "7",
+                "client_order_id": WIRE_ID, "symbol": "BTCUSDT",
+            }]  # fmt: skip
+        case "/v1/order/status":
+            return {
+                "order_id": "7", "client_order_id": WIRE_ID, "symbol": "btcusdt", "side": "buy",
+                "type": "exchange limit", "timestampms": 1_796_000_000_000, "is_live": False,
+                "is_cancelled": False, "price": "50010", "original_amount": "0.5",
+                "executed_amount": "0.5", "remaining_amount": "0", "avg_execution_price": "50000",
+            }  # fmt: skip
+    return []
+
+
+async def test_an_order_that_no_list_has_is_found_by_its_trades(tmp_path: Path) -> None:
+    """Where orders that have ended are not listed: filled, its answer lost, and not lost itself."""
+    async with at("gemini", tmp_path, gemini) as desk:
+        asked = order(NAME, "0.5", symbol=SPOT, price="50010")
+        await desk.ordering.submit(asked, Lane.CREATE)
+        assert ["silence"] == desk.life()
+        await desk.ordering.query(NAME, 0)
+
+        assert [] == desk.trouble
+        (answer,) = desk.answers()
+        assert answer.known
+        assert OrderEvent.FILLED is answer.ended
+        assert ["0.5"] == [str(fill.quantity) for fill in answer.fills]
+        assert 1 == len(desk.capture.of("POST", "/order/new"))
+
+
+def bybit_spot(sent: Sent) -> dict[str, Any]:
+    """Answer as Bybit: the order is taken, and is among those that are over."""
+    if sent.method == "POST":
+        return {"retCode": 0, "result": {"orderId": "7", "orderLinkId": WIRE_ID}}
+    over = sent.path.endswith("order/history")
+    rows = [{
+        "orderId": "7", "orderLinkId": WIRE_ID, "symbol": "BTCUSDT", "side": "Buy", "orderType":
+        "Limit", "orderStatus": "Cancelled", "price": "46000", "qty": "0.5", "cumExecQty": "0",
+        "createdTime": "1796000000000", "updatedTime": "1796000000000",
+    }] if over else []  # fmt: skip
+    return {"retCode": 0, "result": {"category": "spot", "list": rows}}
+
+
+async def test_what_ccxt_lacks_for_a_kind_of_market_is_asked_in_another_way(
+    tmp_path: Path,
+) -> None:
+    """It says that it can fetch an order, and at spot refuses: an end would never be known."""
+    async with at("bybiteu", tmp_path, bybit_spot) as desk:
+        asked = order(NAME, "0.5", symbol=SPOT, price="46000")
+        await desk.ordering.submit(asked, Lane.CREATE)
+        assert ["accepted"] == desk.life()
+        await desk.ordering.query(NAME, 0)
+
+        assert [] == desk.trouble
+        (answer,) = desk.answers()
+        assert OrderEvent.CANCELLED is answer.ended
+
+
+@pytest.mark.parametrize("exchange", ["aster", "extended", "grvt", "lighter", "nado", "pacifica"])
+async def test_no_fee_of_ccxts_own_is_approved_or_added(exchange: str, tmp_path: Path) -> None:
+    """It has one for itself at venues that know such, unless it is told otherwise."""
+    assert getattr(ccxt, exchange)().options["builderFee"] is True
+    async with at(exchange, tmp_path) as desk:
+        assert desk.client.exchange.options["builderFee"] is False
