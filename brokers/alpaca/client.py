@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from functools import partial
 from typing import Any, Final
 
 from brokers.alpaca.exchange import AlpacaExchange
@@ -75,7 +74,11 @@ class AlpacaClient(CcxtClient):
         """Return the shares of the session as they are now: few, each by a request of its own."""
         found = await self.exchange.fetch_markets()
         markets = {market["symbol"]: market for market in found}
-        return Listing(markets, partial(self.exchange.set_markets, found))
+
+        def take(symbols: Collection[str]) -> None:
+            self.exchange.markets.update({each: markets[each] for each in symbols})
+
+        return Listing(markets, take)
 
     def repair_stream(self) -> None:
         """Do nothing: the stream is opened anew by itself."""

@@ -113,10 +113,6 @@ class AlpacaExchange:
                     raise
         return found
 
-    def set_markets(self, markets: list[dict[str, Any]]) -> None:
-        """Go by these from now on."""
-        self.markets = {market["symbol"]: market for market in markets}
-
     def market(self, symbol: str) -> Mapping[str, Any]:
         """Return a share that was loaded."""
         return self.markets[symbol]

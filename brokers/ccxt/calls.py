@@ -429,7 +429,7 @@ class Calls:
                 return Done(Trades(_in_order(trades), is_full))
             # At that very moment there may have been more of them.
             older = await self.read(partial(fetch, symbol, since, size, {"until": oldest + 1}))
-            if isinstance(older, Refused) and len(page) < size:
+            if isinstance(older, Refused) and len(page) < size and older.is_for_good:
                 return Done(Trades(_in_order(trades), is_full=False))  # it may know no such word
             if not isinstance(older, Done):
                 return older

@@ -146,6 +146,11 @@ class Refused:
     is_lacking: bool = False
     too_many: TooMany = TooMany.REQUESTS
 
+    @property
+    def is_for_good(self) -> bool:
+        """Return whether the same would be refused again: not for our time, nor our many asks."""
+        return self.retry_after_ms is None and not self.is_clock
+
 
 @dataclass(frozen=True, slots=True)
 class Unknown:

@@ -261,6 +261,7 @@ FLATTENING = (
             ("flatten_both_books_of_a_hedge", ("expect[3].seen", "expect[7].position")),
             ("flatten_a_partly_filled_entry", ("expect[1].seen", "expect[4].position")),
             ("flatten_in_several_bites", ("expect[1].position", "expect[7].position")),
+            ("flatten_more_than_one_order_takes", ("expect[2].seen", "expect[6].position")),
             ("flatten_ends_a_replay", ("expect[0].order", "expect[5].position")),
             ("risk_is_restarting", ("expect[2].seen", "expect[5].position")),
             ("twice_is_one_kill", ("expect[5].seen", "expect[8].position")),

@@ -5,12 +5,13 @@ from __future__ import annotations
 import sys
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 sys.path.append(str(Path(__file__).parents[1] / "ccxt_broker"))
 
-from capture_venue import SECRETS, Capture, Reply, serving, trading
+from capture_venue import SECRETS, Capture, Reply, Sent, serving, trading
 from ccxt_house import NAME, order
 from stranger import Books
 from strangers_house import KINDS, visiting
@@ -43,6 +44,31 @@ async def test_a_page_that_is_shorter_than_asked_for_is_not_taken_for_all(tmp_pa
         assert 120 == len(answer.fills)
         assert Decimal("1.2") == sum(fill.quantity for fill in answer.fills)
         assert [] == desk.trouble
+
+
+async def test_a_page_that_nobody_gave_is_not_taken_for_the_last(tmp_path: Path) -> None:
+    """Asked too often is no word that the exchange does not know: its other trades may be there."""
+    dialect, market = KINDS["kucoin"]
+    books = Books(market)
+    answer = dialect(books).answer
+
+    def busy(sent: Sent) -> Any:
+        is_older = sent.path == "/api/v1/fills" and "endAt" in sent.fields
+        return (
+            Reply({"code": "429000", "msg": "Too Many Requests"}, 429) if is_older else answer(sent)
+        )
+
+    async with trading("kucoin", tmp_path, busy, symbols=(SPOT,)) as desk:
+        asked = order(NAME, "1.2", symbol=SPOT, price="46000")
+        await desk.ordering.submit(asked, Lane.CREATE)
+        (taken,) = books.orders.values()
+        for number in range(120):
+            books.fill(taken, Decimal("0.01"))
+            books.trades[-1].at += number
+        await desk.ordering.query(NAME, 0)
+
+        assert [] == desk.answers()
+        assert desk.trouble
 
 
 @pytest.mark.parametrize(
