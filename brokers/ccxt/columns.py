@@ -219,6 +219,12 @@ class Capabilities:
     """Shortest and longest span that the venue's timer takes; the longest is at most ours."""
     builder_fee: bool = False
     """ccxt adds a fee of its own to this venue's orders unless it is kept from it."""
+    no_cancel: str = ""
+    """Why no order can be cancelled there by its id and market."""
+    no_contract_cancel: str = ""
+    """The same, of orders of contracts alone."""
+    cancel_option: str = ""
+    """The option of ccxt that every cancel there wants to be set."""
     cancel_all: CancelAll = CancelAll.ONE_BY_ONE
     margin_mode_needs_leverage: bool = False
     """The margin mode is set together with the leverage, or not at all."""
