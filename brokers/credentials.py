@@ -13,8 +13,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from brokers.ccxt.capabilities import TABLE, capabilities_of
+from brokers.ccxt.columns import KEY_AND_SECRET
+from brokers.contract import VenueUnreachable
 from brokers.findings import Finding, failed, passed, warned
-from brokers.settings import Adapter, VenueCredentials, VenueSettings
+from brokers.settings import Adapter, CredentialMissing, VenueCredentials, VenueSettings
 from state.loopback import pins_to_this_machine
 
 VARIABLE: Final = "TIDEGATE_VENUE__CREDENTIALS__"
@@ -28,6 +30,9 @@ REAL: Final = frozenset({Adapter.CCXT, Adapter.ALPACA, Adapter.IB})
 
 LENGTH_MIN: Final = 8
 """No venue's key, secret or passphrase is shorter."""
+
+OF_ANY_LENGTH: Final = frozenset({"uid", "login", "account_id"})
+"""Who somebody is at a venue: it may be its seventh user."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,12 +127,47 @@ def needed_credentials(venue: VenueSettings) -> tuple[str, ...]:
         case Adapter.VIRTUAL:
             return ("api_key",)
         case Adapter.CCXT if venue.exchange is not None:
-            row = capabilities_of(venue.exchange)
-            return tuple(name for name in row.credentials if name not in row.optional_credentials)
+            return needed_at(venue.exchange)
         case Adapter.ALPACA:
             return tuple(TABLE["alpaca"].credentials)
         case _:
             return ()
+
+
+def needed_at(exchange: str) -> tuple[str, ...]:
+    """
+    Return the names of what a venue behind ccxt has to be given.
+
+    ccxt, asked where the table leaves it open, is loaded for that; of an exchange that it does not
+    know nothing is needed but that it is told so.
+    """
+    row = capabilities_of(exchange)
+    wanted: Mapping[str, bool] = {}
+    if row.optional_credentials:
+        from brokers.ccxt.client import class_of
+
+        try:
+            wanted = class_of(exchange)().requiredCredentials
+        except VenueUnreachable:
+            return tuple(KEY_AND_SECRET)
+    return tuple(
+        ours
+        for ours, theirs in row.credentials.items()
+        if ours not in row.optional_credentials or wanted.get(theirs)
+    )
+
+
+def refuse_missing(venue: VenueSettings) -> None:
+    """Raise ``CredentialMissing``, which says what to set, where the venue needs more."""
+    given = given_credentials(venue)
+    missing = [name for name in needed_credentials(venue) if not given.get(name)]
+    if missing:
+        variables = ", ".join(f"{VARIABLE}{name.upper()}" for name in missing)
+        raise CredentialMissing(
+            f"[venue.credentials] {', '.join(missing)}: found none, and "
+            f"{venue.exchange or venue.adapter.value} needs it; expected it from the environment "
+            f"({variables}) or a private file"
+        )
 
 
 def checked_credentials(venue: VenueSettings) -> Iterator[Finding]:
@@ -158,7 +198,7 @@ def _checked(subject: str, name: str, text: str, form: Form | None, venue: str) 
         return failed(subject, "begins or ends with a blank or a line end; expected it without")
     if text[0] == text[-1] and text[0] in "\"'":
         return failed(subject, "is in quotes of its own; expected it without")
-    if len(text) < LENGTH_MIN:
+    if len(text) < LENGTH_MIN and name not in OF_ANY_LENGTH:
         return failed(subject, f"is {len(text)} characters long, expected {LENGTH_MIN} or more")
     if not text.isascii():
         return failed(subject, "has characters beyond ASCII, and no venue issues such")

@@ -22,6 +22,7 @@ from pydantic import (
 
 from brokers.alpaca.settings import AlpacaSettings
 from brokers.ccxt.address import CcxtAddress
+from brokers.ccxt.columns import CREDENTIALS
 from brokers.ccxt.limits import DEAD_MAN_MIN_S, DEAD_MAN_TIMEOUTS
 from brokers.ib import REFUSAL as IB_REFUSAL
 from brokers.matching import EngineConfig
@@ -49,9 +50,12 @@ ELSEWHERE_ONLY: Final = ("timeout_s", "recv_window_ms")
 CCXT_TABLES: Final = ("params", "options", "urls")
 
 NOT_FOR_CCXT: Final = {
+    **{
+        theirs: f"is a credential: [venue.credentials] {ours}, by environment or private file"
+        for ours, theirs in CREDENTIALS.items()
+    },
     **dict.fromkeys(
-        ("apiKey", "secret", "password", "uid", "privateKey", "walletAddress", "token", "twofa"),
-        "is a credential: [venue.credentials], by environment or private file",
+        ("token", "twofa"), "is a credential that no exchange of ccxt requires, and not taken"
     ),
     **dict.fromkeys(
         ("enableRateLimit", "rateLimit", "throttle"), "the broker has lanes of its own"
@@ -63,6 +67,9 @@ NOT_FOR_CCXT: Final = {
     "number": "numbers stay exact",
 }
 """What must not be handed to ccxt, and why."""
+
+OPTIONS_TOO: Final = frozenset({"accountId"})
+"""Of these, what is something else among the options: at CEX, the account of an order."""
 
 MONEY_BUYS: Final = "createMarketBuyOrderRequiresPrice"
 """ccxt's advice where it refuses a market buy: without it, half a coin is half a dollar."""
@@ -114,6 +121,18 @@ class VenueCredentials(BaseModel):
     api_key: SecretStr | None = Field(None, description="the account's API key")
     secret: SecretStr | None = Field(None, description="the key's secret")
     password: SecretStr | None = Field(None, description="the key's passphrase, where there is one")
+    uid: SecretStr | None = Field(None, description="the user's id, where the exchange wants it")
+    login: SecretStr | None = Field(None, description="the user's name, where it is wanted")
+    account_id: SecretStr | None = Field(None, description="the account's id, where it is wanted")
+    wallet_address: SecretStr | None = Field(
+        None, description="the wallet's address, where it is wanted; Hyperliquid's is `api_key`"
+    )
+    private_key: SecretStr | None = Field(
+        None, description="the wallet's private key, where it is wanted; Hyperliquid's is `secret`"
+    )
+
+
+assert set(VenueCredentials.model_fields) == set(CREDENTIALS), "each can be given, and no other"
 
 
 class VenueSettings(BaseModel):
@@ -295,7 +314,7 @@ class VenueSettings(BaseModel):
             if not isinstance(table, dict):
                 raise ValueError(f"{name}: found {table!r}, expected a table")  # noqa: TRY004
             for key in table:
-                if key in NOT_FOR_CCXT:
+                if key in NOT_FOR_CCXT and not (name == "options" and key in OPTIONS_TOO):
                     raise ValueError(f"{name}.{key}: {NOT_FOR_CCXT[key]}")
                 if name == "params" and key in CCXT_TABLES:
                     raise ValueError(f"{name}.{key}: has a table of its own, [venue.ccxt.{key}]")

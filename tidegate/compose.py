@@ -22,8 +22,10 @@ from actors.risk.defaults import LIVE_NEEDS
 from actors.runtime.clock import monotonic_s, sleep_s, wall_ms
 from actors.universe import share_of
 from brokers.ccxt.address import CcxtAddress
+from brokers.ccxt.capabilities import capabilities_of
+from brokers.ccxt.taking_back import unfit_cancels
 from brokers.contract import SessionBroker
-from brokers.credentials import is_pinned
+from brokers.credentials import is_pinned, refuse_missing
 from brokers.matching import MatchingEngine
 from brokers.paper import PaperBroker, ShadowBroker
 from brokers.settings import (
@@ -187,6 +189,12 @@ def broker_of(settings: Settings) -> Callable[[MatchingEngine], SessionBroker]:
                 f"{settings.session.mode!r}: expected loopback_port, to rehearse on this machine; "
                 "--mode shadow sends nothing, --mode live trades"
             )
+        row = capabilities_of(reached.exchange)
+        if unfit := unfit_cancels(row, reached.options, settings.universe.symbols):
+            raise VenueUnavailable(unfit)
+        if settings.session.mode != LIVE:
+            # A live start is checked first, and hears of all that it lacks together.
+            refuse_missing(venue)
         return _ccxt(reached)
     if venue.adapter is Adapter.ALPACA:
         return _alpaca(venue.alpaca_address(live=settings.session.mode == LIVE))

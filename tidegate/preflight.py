@@ -15,7 +15,7 @@ from typing import Any, Final
 from actors.risk import GUARDS, GuardSpec, RiskLimits
 from actors.risk.defaults import LIVE_NEEDS
 from brokers.findings import Finding, failed, passed, warned
-from brokers.settings import CredentialMissing, VenueUnavailable
+from brokers.settings import Adapter, CredentialMissing, VenueUnavailable
 from feeds.contract import BarFeed, LiveFeed
 from feeds.errors import FeedError
 from feeds.timeframe import format_timeframe
@@ -135,7 +135,7 @@ def _parts(configuration: Configuration, *, asks: bool, goes_on: bool) -> Iterat
         venue.engine_config("")
         if has_keys := _has_its_keys(configuration):
             yield Finding("ok", subject, venue.adapter.value)
-        elif source == venue.adapter.value:
+        elif source == venue.adapter.value and venue.adapter is not Adapter.CCXT:
             return  # the data needs the same
         subject = "feed"
         feed = feed_of(configuration)

@@ -16,6 +16,7 @@ from decimal import Decimal
 from typing import Final
 
 from brokers.ccxt.columns import (
+    CREDENTIALS,
     KEY_AND_SECRET,
     BandBy,
     CancelAll,
@@ -75,8 +76,8 @@ GENERIC: Final = Capabilities(
     funding=False,
     takes_text=False,
     default_type=True,
-    credentials={**KEY_AND_SECRET, "password": "password"},
-    optional_credentials=frozenset({"password"}),
+    credentials=CREDENTIALS,
+    optional_credentials=frozenset(CREDENTIALS),
     trades_page_least=20,
     asks_in_fetch=True,
     options={"builderFee": False},

@@ -218,7 +218,7 @@ class CcxtClient:
     # -- how it is made
 
     def _made(self) -> Any:
-        base = _class_of(self.address.exchange)
+        base = class_of(self.address.exchange)
         client = self
 
         class Stamped(base):  # type: ignore[valid-type, misc]
@@ -369,7 +369,8 @@ async def _fetching(ask: Callable[..., Awaitable[Any]], *args: Any, **named: Any
         FETCHING.reset(asking)
 
 
-def _class_of(exchange: str) -> Any:
+def class_of(exchange: str) -> Any:
+    """Return ccxt's class; raises ``VenueUnreachable`` where it has none, or is not installed."""
     try:
         import ccxt.pro as streaming
     except ImportError:

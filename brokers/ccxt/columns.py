@@ -90,6 +90,17 @@ class BandBy(Enum):
 
 KEY_AND_SECRET: Final[Mapping[str, str]] = {"api_key": "apiKey", "secret": "secret"}
 
+CREDENTIALS: Final[Mapping[str, str]] = {
+    **KEY_AND_SECRET,
+    "password": "password",
+    "uid": "uid",
+    "login": "login",
+    "account_id": "accountId",
+    "wallet_address": "walletAddress",
+    "private_key": "privateKey",
+}
+"""Our name and ccxt's of each credential that some exchange of ccxt requires."""
+
 
 @dataclass(frozen=True, slots=True)
 class Triggers:
@@ -208,6 +219,12 @@ class Capabilities:
     """Shortest and longest span that the venue's timer takes; the longest is at most ours."""
     builder_fee: bool = False
     """ccxt adds a fee of its own to this venue's orders unless it is kept from it."""
+    no_cancel: str = ""
+    """Why no order can be cancelled there by its id and market."""
+    no_contract_cancel: str = ""
+    """The same, of orders of contracts alone."""
+    cancel_option: str = ""
+    """The option of ccxt that every cancel there wants to be set."""
     cancel_all: CancelAll = CancelAll.ONE_BY_ONE
     margin_mode_needs_leverage: bool = False
     """The margin mode is set together with the leverage, or not at all."""
@@ -296,6 +313,6 @@ class Capabilities:
     """Codes of a limit on orders alone: cancels and questions are neither counted nor refused."""
     credentials: Mapping[str, str] = field(default_factory=lambda: KEY_AND_SECRET)
     optional_credentials: frozenset[str] = frozenset()
-    """Credentials that only some venues of the row want."""
+    """Credentials that only some venues of the row want: ccxt says which."""
     options: Mapping[str, object] = field(default_factory=dict)
     """What ccxt must be told so that it asks this venue nothing that is not needed."""

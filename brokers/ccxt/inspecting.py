@@ -27,6 +27,7 @@ from brokers.ccxt.opening import (
     NEEDS_LEVERAGE,
     POSITION_MODE,
     mode_of_leverage,
+    no_hedge,
     unfit_timer,
     unread_leverage,
     unread_margin_mode,
@@ -219,8 +220,7 @@ class Inspector:
             yield failed("venue.dead_man_s", unfit)
         wants_hedge = address.position_mode is PositionMode.HEDGE
         if wants_hedge and not row.hedge:
-            detail = f"{address.exchange} keeps no long and short positions apart"
-            yield failed(POSITION_MODE, detail)
+            yield failed(POSITION_MODE, no_hedge(address))
         elif contracts and exchange.has.get("fetchPositionMode") is True:
             found = await self._calls.read(lambda: exchange.fetch_position_mode(contracts[0]))
             if isinstance(found, Done):

@@ -18,6 +18,7 @@ from brokers.ccxt.columns import Capabilities
 from brokers.ccxt.errors import Failure, Refused
 from brokers.ccxt.lanes import Lane
 from brokers.ccxt.rounding import MarketRules, number, rules_of
+from brokers.ccxt.taking_back import unfit_cancels
 from brokers.contract import VenueUnreachable
 from messages import PositionMode
 
@@ -53,6 +54,8 @@ async def prepared(calls: Calls, symbols: Sequence[str]) -> Prepared:
     exchange, row, address = client.exchange, client.row, client.address
     if unfit := unfit_timer(address, row):
         raise VenueUnreachable(f"[venue] dead_man_s: {unfit}")
+    if unfit := unfit_cancels(row, address.options, symbols):
+        raise VenueUnreachable(unfit)
     await _done(calls, "load the markets", client.load)
     client.speak_of(symbols)
     if row.warm_up:
@@ -108,6 +111,13 @@ def unread(value: object, venue: str, why: str = "", besides: str = "") -> str:
     return f"set to {value} at the start and not read back: {why}{besides}; see to it at the venue"
 
 
+def no_hedge(address: CcxtAddress) -> str:
+    """Return why a venue without long and short apart is not entered in hedge mode."""
+    return (
+        f"found hedge, expected one_way: {address.exchange} keeps no long and short positions apart"
+    )
+
+
 def unread_position_mode(address: CcxtAddress, row: Capabilities, has: Mapping[str, Any]) -> str:
     """Return that nobody will know the position mode, empty where it can be read or is but one."""
     if has.get("fetchPositionMode") is True:
@@ -145,7 +155,7 @@ async def _position_mode(calls: Calls, address: CcxtAddress, contracts: list[str
     row, exchange = calls.row, calls.client.exchange
     hedged = address.position_mode is PositionMode.HEDGE
     if hedged and not row.hedge:
-        raise VenueUnreachable(f"{address.exchange} keeps no long and short positions apart")
+        raise VenueUnreachable(f"[venue] position_mode: {no_hedge(address)}")
     unknown = unread_position_mode(address, row, exchange.has)
     if not row.position_mode_settable:
         return unknown or await _is_one_way(calls, address, contracts[0])

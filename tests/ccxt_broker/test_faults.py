@@ -457,8 +457,9 @@ async def test_an_account_that_is_not_as_configured_is_not_traded(
 
 
 async def test_a_venue_without_hedging_is_not_asked_to_hedge(tmp_path: Path) -> None:
-    """The table says so, and the session does not start."""
-    with pytest.raises(VenueUnreachable, match="keeps no long and short positions apart"):
+    """The table says so, and the session does not start: what to set otherwise is named."""
+    words = r"\[venue\] position_mode: found hedge, expected one_way: hyperliquid keeps no long"
+    with pytest.raises(VenueUnreachable, match=words):
         async with trading(
             "hyperliquid",
             tmp_path,

@@ -52,7 +52,7 @@ def test_what_is_missing_says_what_to_set(exchange: str) -> None:
         ("hyperliquid", {"api_key": "0x" + "aB" * 20, "secret": "0x" + "0f" * 32}),
         ("alpaca", {"api_key": "PKABCDEFGHIJKLMNOPQR", "secret": "aB3/" * 10}),
         ("gate", {"api_key": "0123abcd" * 4, "secret": "0123abcd" * 8}),
-        ("bitget", {"api_key": "0123456789", "secret": "anything at all"}),
+        ("mexc", {"api_key": "0123456789", "secret": "anything at all"}),
         ("bitget", {"api_key": "0123456789", "secret": "anything", "password": "12345678"}),
     ],
 )
