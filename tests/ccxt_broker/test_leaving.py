@@ -56,13 +56,14 @@ async def test_it_is_looked_at_when_it_has_its_connection(tmp_path: Path) -> Non
     """The making of one may take seconds, too: the look comes after it."""
     async with desk(tmp_path) as at:
         connector: Any = at.broker._at.client._session.connector
+        stream = at.broker._at.stream
         taken: list[int] = []
 
         def look(_request: OrderRequest) -> Cause | None:
             taken.append(len(connector._acquired - before))
             return None
 
-        await at.until(lambda: len(connector._acquired) == 1)  # the stream's alone
+        await at.until(lambda: stream.up and len(connector._acquired) == 1)  # the stream's alone
         before = set(connector._acquired)
         at.broker.look = look
         at.broker.submit(order(NAME, "0.01"), 1)
