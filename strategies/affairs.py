@@ -19,6 +19,7 @@ from messages import (
     IntentEnded,
     MinimumOrder,
     OpenIntent,
+    OrderEvent,
     OrderStatus,
     PositionSide,
     ReasonCode,
@@ -50,6 +51,28 @@ FINAL: Final = frozenset(
         OrderStatus.EXPIRED,
     }
 )
+
+_ENDS: Final = frozenset(
+    {
+        OrderEvent.DENIED,
+        OrderEvent.SUPPRESSED,
+        OrderEvent.REJECTED,
+        OrderEvent.PROVEN_ABSENT,
+        OrderEvent.FILLED,
+        OrderEvent.CANCELLED,
+        OrderEvent.EXPIRED,
+    }
+)
+
+
+def is_over(report: ExecutionReport) -> bool:
+    """
+    Return whether a step ends an order for which its intent's policy has nothing follow.
+
+    What is told late of one that has ended before (that it was accepted, a fill) is no end: another
+    order may be out for the same intent by then.
+    """
+    return report.status in FINAL and report.then is None and report.event in _ENDS
 
 
 class HasNow(Protocol):
@@ -266,7 +289,7 @@ class Affairs:
             self._positions[key] = self._positions.get(key, ZERO) + signed
             if report.booking is not None:
                 self._averages[key] = report.booking.average_price
-        if report.status in FINAL and report.then is None:
+        if is_over(report):
             self.withdraw((intent_id,))
         elif fill is not None and intent_id in self._pending:
             self._filled[intent_id] = self._filled.get(intent_id, ZERO) + fill.quantity

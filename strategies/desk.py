@@ -28,7 +28,7 @@ from messages import (
     Side,
     Sizing,
 )
-from strategies.affairs import FINAL, Affairs
+from strategies.affairs import FINAL, Affairs, is_over
 
 _BOTH: Final = PositionSide.BOTH
 _ENTRY: Final = IntentAction.ENTRY
@@ -290,4 +290,4 @@ def exact(price: float | Decimal | None) -> Decimal | None:
     return Decimal(repr(price)) if isinstance(price, float) else price
 
 
-__all__ = ["FINAL", "Asked", "Desk", "exact"]
+__all__ = ["FINAL", "Asked", "Desk", "exact", "is_over"]

@@ -41,7 +41,7 @@ from strategies.backoff import StrategyRejectionBackoff
 from strategies.breakout import Book, BreakoutParams, Market
 from strategies.breakout.params import LEAVE
 from strategies.contract import Intents, Rejection, Strategy
-from strategies.desk import FINAL, Asked, Desk
+from strategies.desk import Asked, Desk, is_over
 
 WHOLE_BPS: Final = Decimal(10_000)
 _BUY: Final = Side.BUY
@@ -369,7 +369,7 @@ class DonchianBreakout(Strategy):
 
     def on_order_update(self, report: ExecutionReport) -> Intents:
         """Take the end of an entry into its book."""
-        if report.fill is None and report.then is None and report.status in FINAL:
+        if report.fill is None and is_over(report):
             return self._entry_over(report.symbol, report.root_id or report.order_id)
         return None
 

@@ -31,7 +31,7 @@ from state.ledger import LotMethod
 from state.money import ZERO, exact
 from strategies.booked import BookedStrategy
 from strategies.contract import Intents
-from strategies.desk import FINAL, Asked, Desk
+from strategies.desk import Asked, Desk, is_over
 from strategies.grids import Book, Direction, GridParams, Looker
 from strategies.grids.book import order_of
 from strategies.grids.lines import ONE
@@ -134,7 +134,7 @@ class Grid(BookedStrategy[Book]):
             if (fill and fill.position_side is book.side)
             or (asked_for and intent_id in book.orders)
         ]
-        if report.status in FINAL and report.then is None:
+        if is_over(report):
             self._order_over(report.symbol, intent_id)
         price = None if fill is None else fill.price
         asked: list[Asked] = []

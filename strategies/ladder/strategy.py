@@ -26,7 +26,7 @@ from messages import (
 from state.money import ZERO
 from strategies.booked import BookedStrategy
 from strategies.contract import Intents
-from strategies.desk import FINAL, Asked, Desk
+from strategies.desk import Asked, Desk, is_over
 from strategies.ladder.book import Book
 from strategies.ladder.exits import ExitRule
 from strategies.ladder.looking import Looker
@@ -98,7 +98,7 @@ class LadderStrategy(BookedStrategy[Book]):
 
     def on_order_update(self, report: ExecutionReport) -> Intents:
         """Take an order's end into its book; after a fill, ask for what should rest now."""
-        if report.status in FINAL and report.then is None:
+        if is_over(report):
             self._order_over(report.symbol, report.root_id or report.order_id)
         fill = report.fill
         if fill is None and report.event is not _ACCEPTED:

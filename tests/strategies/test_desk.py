@@ -71,12 +71,13 @@ def report(
             Liquidity.TAKER,
             0,
         )
+    step = OrderEvent.FILLED_PARTLY if fill else OrderEvent.ACCEPTED
     return ExecutionReport(
         order_id,
         "c",
         "one",
         BTC,
-        OrderEvent.FILLED_PARTLY if fill else OrderEvent.ACCEPTED,
+        OrderEvent(status.value) if status in FINAL else step,
         status,
         0,
         ONE,
@@ -275,6 +276,20 @@ def test_an_intent_pursued_over_several_orders_is_one() -> None:
     last = report(f"{name}-2", OrderStatus.CANCELLED)
     one.record_report(msgspec.structs.replace(last, root_id=name))
     assert (0, None) == (one.pending(BTC), one.intent(name))
+
+
+def test_what_is_told_late_of_an_order_that_has_ended_is_no_end() -> None:
+    """By then another one is out for the same intent: its first one's acceptance says nothing."""
+    one = desk()
+    intent = one.open(BTC, Side.BUY, ONE, policy=ExecutionPolicy(timeout_ms=1_000))
+    one.settle_drafts((intent,))
+    ends = report(intent.intent_id, OrderStatus.CANCELLED)
+    one.record_report(msgspec.structs.replace(ends, then=FollowUpReason.FALLBACK_TIMEOUT))
+    one.record_report(msgspec.structs.replace(ends, event=OrderEvent.ACCEPTED))
+    late = report(intent.intent_id, OrderStatus.CANCELLED, Side.BUY, Decimal("0.25"))
+    one.record_report(msgspec.structs.replace(late, event=OrderEvent.FILLED_PARTLY))
+
+    assert (1, Decimal("0.25")) == (one.pending(BTC), one.filled(intent.intent_id))
 
 
 def test_the_end_of_an_intent_ends_it_whatever_its_last_order_said() -> None:

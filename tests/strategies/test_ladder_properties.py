@@ -280,6 +280,31 @@ def test_a_ladder_in_trouble(
         check_newest_first(world)
 
 
+def test_a_late_acceptance_does_not_end_an_exit_that_has_a_follow_up() -> None:
+    """The venue says so after its cancel; what was out for the lot by then got a twin."""
+    params = {
+        "quantity": Decimal("3.2"),
+        "rungs": 5,
+        "step_bps": Decimal(36),
+        "step_growth": Decimal(1),
+        "size_growth": Decimal("1.6"),
+        "take_profit_bps": Decimal(157),
+        "cooldown_bars": 0,
+        "reopen_rungs": False,
+        "backoff_base_s": 1,
+        "dca_place": "here",
+        "exit_place": "here",
+        "exit_timeout_s": 90,
+        "exit_market_fallback": "timeout",
+    }
+    world = world_of("dual_dca lot", params, 0, hedge=True, participation="0.2", brackets=False)
+    strike_at(world, 94, FaultKind.DELAY_ACCEPTANCE, by="90s")
+    world.run()
+
+    check_one_order_each(world)
+    check_beliefs(world)
+
+
 @given(seed=st.integers(0, 10**6), params=ladders())
 @settings(max_examples=10)
 def test_in_hedge_mode_the_books_are_the_ladders_that_stand_alone(
