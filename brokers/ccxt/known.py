@@ -14,12 +14,12 @@ from decimal import Decimal
 from typing import Any
 
 from brokers.ccxt.limits import ORDERS_KEPT_MAX
+from brokers.ccxt.rounding import WAITING
 from messages import (
     Cause,
     Fill,
     OrderEvent,
     OrderRequest,
-    OrderType,
     PositionSide,
     ReasonCode,
     Side,
@@ -28,16 +28,6 @@ from messages import (
 from state.money import EXACT, ZERO, plain
 
 ENDS = frozenset({OrderEvent.CANCELLED, OrderEvent.EXPIRED, OrderEvent.REJECTED})
-
-_WAITING = frozenset(
-    {
-        OrderType.STOP,
-        OrderType.STOP_LIMIT,
-        OrderType.TAKE_PROFIT,
-        OrderType.TAKE_PROFIT_LIMIT,
-        OrderType.TRAILING_STOP,
-    }
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +89,7 @@ class KnownOrder:
             request.order_id,
             request.strategy,
             request.created_at,
-            waits=request.order_type in _WAITING,
+            waits=request.order_type in WAITING,
         )
 
     @property

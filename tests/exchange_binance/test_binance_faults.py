@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -12,17 +11,10 @@ import aiohttp
 import ccxt
 import pytest
 from binance_house import BTC, MINUTE, PATIENCE_S, START, WINDOW_MS, House, house, until
-from pydantic import ValidationError
 
 from brokers.virtual.wire import FAULTS, KEY_HEADER
 from scenarios.exchange.facts import FactKind
-from scenarios.exchange.faults import (
-    PLAIN_FAULTS,
-    Faults,
-    FaultScript,
-    FaultsRefused,
-    WireFaultKind,
-)
+from scenarios.exchange.faults import WireFaultKind
 
 K = WireFaultKind
 
@@ -467,35 +459,6 @@ async def test_other_faults_are_put_in_force_over_the_wire(tmp_path: Path) -> No
         await home.buy("o", "0.01", "49000")
 
         assert ["o"] == await accepted(home)
-
-
-def test_the_plain_dialect_refuses_what_it_does_not_know(tmp_path: Path) -> None:
-    """A script that would silently do nothing is no script."""
-    known = Faults(FaultScript.model_validate({"faults": [{"fault": "hang"}]}))
-    known.limit(PLAIN_FAULTS)
-    other = FaultScript.model_validate({"faults": [{"fault": "close_stream"}, {"fault": "hang"}]})
-
-    with pytest.raises(FaultsRefused, match="this dialect does not know close_stream"):
-        known.replace(other)
-    with pytest.raises(FaultsRefused, match="close_stream"):
-        Faults(other).limit(PLAIN_FAULTS)
-    assert "hang" == known.strike("submit").fault  # type: ignore[union-attr]
-
-
-@pytest.mark.parametrize(
-    ("wrong", "word"),
-    [
-        ({"fault": "error_before"}, "needs `code`"),
-        ({"fault": "hide_orders"}, "needs `by`"),
-        ({"fault": "skew_clock"}, "needs `skew_ms` or `drift_ppm`"),
-        ({"fault": "race_fills", "on": ["submit"]}, "race_fills is about cancel only"),
-        ({"fault": "stale_bars", "on": ["news"]}, "stale_bars is about bars only"),
-    ],
-)
-def test_a_fault_that_means_nothing_is_refused(wrong: dict[str, Any], word: str) -> None:
-    """What a kind needs, and what it cannot be about, is said."""
-    with pytest.raises(ValidationError, match=re.escape(word)):
-        FaultScript.model_validate({"faults": [wrong]})
 
 
 def test_every_fault_is_shown_here() -> None:
