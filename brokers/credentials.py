@@ -162,9 +162,10 @@ def refuse_missing(venue: VenueSettings) -> None:
     given = given_credentials(venue)
     missing = [name for name in needed_credentials(venue) if not given.get(name)]
     if missing:
+        names = ", ".join(f"venue.credentials.{name}" for name in missing)
         variables = ", ".join(f"{VARIABLE}{name.upper()}" for name in missing)
         raise CredentialMissing(
-            f"[venue.credentials] {', '.join(missing)}: found none, and "
+            f"{names}: found none, and "
             f"{venue.exchange or venue.adapter.value} needs it; expected it from the environment "
             f"({variables}) or a private file"
         )

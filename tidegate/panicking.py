@@ -30,16 +30,16 @@ from brokers.alpaca.emergency import AlpacaEmergency
 from brokers.ccxt.address import VenueClock
 from brokers.ccxt.emergency import CcxtEmergency
 from brokers.contract import VenueUnreachable
-from brokers.credentials import (
-    VARIABLE,
-    automation_in,
-    given_credentials,
-    needed_credentials,
-    real_credentials,
-)
+from brokers.credentials import automation_in, real_credentials, refuse_missing
 from brokers.emergency import EmergencyVenue
 from brokers.ib import REFUSAL as IB_REFUSAL
-from brokers.settings import LIVE_ADAPTERS, Adapter, VenueSettings, VenueUnavailable
+from brokers.settings import (
+    LIVE_ADAPTERS,
+    Adapter,
+    CredentialMissing,
+    VenueSettings,
+    VenueUnavailable,
+)
 from brokers.virtual.address import MachineClock
 from brokers.virtual.emergency import VirtualEmergency
 from messages import CommandVerb, Hold
@@ -205,14 +205,10 @@ def _venue_of(settings: VenueSettings, asked: Asked, *, live: bool) -> Callable[
 
 def _refuse_without_credentials(settings: VenueSettings) -> None:
     """Raise ``ConfigError`` where no venue would listen: better now than after a minute of it."""
-    given = given_credentials(settings)
-    missing = [name for name in needed_credentials(settings) if not given.get(name)]
-    if missing:
-        names = ", ".join(f"venue.credentials.{name}" for name in missing)
-        raise ConfigError(
-            f"panic: {names}: found none, expected from the environment ({VARIABLE}...) or a "
-            "private file"
-        )
+    try:
+        refuse_missing(settings)
+    except CredentialMissing as missing:
+        raise ConfigError(f"panic: {missing}") from None
 
 
 def _places_of(place: Place, settings: VenueSettings) -> list[Place]:

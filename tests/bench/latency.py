@@ -22,9 +22,9 @@ wait for a processor, or for the disk, is not in it.
 Three ways, in turns: ``synced`` (the session's folder on the disk), ``unsynced`` (the same in
 memory: on a tmpfs a sync costs nothing), and ``raw``, which is ccxt's ``create_order`` alone,
 called in a loop. The cost of a sync on this disk is measured by itself before and after, back to
-back; and, at the pace of the orders, what ``floor.py`` takes: below that nothing comes that keeps a
-record first. Only the allowance of requests is larger than the real one, so that orders in such
-number wait for no turn.
+back; and, at the pace of the orders, what ``floor.py`` takes: the disk and SQLite, without us.
+Only the allowance of requests is larger than the real one, so that orders in such number wait for
+no turn.
 
 The memory is that of a ``tidegate trade`` that trades at the same exchange: itself, and the process
 that writes its artifacts.

@@ -27,6 +27,7 @@ from brokers.ccxt.lanes import Lane, Lanes
 from brokers.ccxt.ordering import Ordering
 from brokers.ccxt.redaction import Redactor
 from brokers.ccxt.rounding import rules_of
+from feeds.ccxt.differences import COIN_AMOUNTS
 from messages import OrderEvent, PositionMode, Side, VenueReport
 
 CLOCK = VenueClock(wall_ms, monotonic_s, sleep_s)
@@ -268,3 +269,10 @@ async def test_no_fee_of_ccxts_own_is_approved_or_added(exchange: str, tmp_path:
     assert getattr(ccxt, exchange)().options["builderFee"] is True
     async with at(exchange, tmp_path) as desk:
         assert desk.client.exchange.options["builderFee"] is False
+
+
+def test_the_feed_counts_coins_where_the_broker_does() -> None:
+    """Neither may know of the other, and both say of which exchanges ccxt's contract size lies."""
+    coins = {name for name, row in DEVIATIONS.items() if row.get("amounts_in_contracts") is False}
+
+    assert coins == COIN_AMOUNTS

@@ -11,7 +11,7 @@ import pytest
 
 sys.path.append(str(Path(__file__).parents[1] / "ccxt_broker"))
 
-from capture_venue import SECRETS, Capture, Reply, Sent, serving, trading
+from capture_venue import SECRETS, Capture, Desk, Reply, Sent, serving, trading
 from ccxt_house import NAME, order
 from stranger import Books
 from strangers_house import KINDS, visiting
@@ -27,18 +27,22 @@ CLOCK = VenueClock(wall_ms, monotonic_s, sleep_s)
 SPOT = "BTC/USDT"
 
 
+async def traded_in_pieces(desk: Desk, books: Books) -> None:
+    """Have an order trade in 120 pieces, a millisecond apart, and ask what became of it."""
+    await desk.ordering.submit(order(NAME, "1.2", symbol=SPOT, price="46000"), Lane.CREATE)
+    (taken,) = books.orders.values()
+    for number in range(120):
+        books.fill(taken, Decimal("0.01"))
+        books.trades[-1].at += number
+    await desk.ordering.query(NAME, 0)
+
+
 async def test_a_page_that_is_shorter_than_asked_for_is_not_taken_for_all(tmp_path: Path) -> None:
     """KuCoin gives fifty, and ccxt asks for no number: an order of 120 trades is told whole."""
     dialect, market = KINDS["kucoin"]
     books = Books(market)
     async with trading("kucoin", tmp_path, dialect(books).answer, symbols=(SPOT,)) as desk:
-        asked = order(NAME, "1.2", symbol=SPOT, price="46000")
-        await desk.ordering.submit(asked, Lane.CREATE)
-        (taken,) = books.orders.values()
-        for number in range(120):
-            books.fill(taken, Decimal("0.01"))
-            books.trades[-1].at += number
-        await desk.ordering.query(NAME, 0)
+        await traded_in_pieces(desk, books)
 
         (answer,) = desk.answers()
         assert 120 == len(answer.fills)
@@ -59,13 +63,7 @@ async def test_a_page_that_nobody_gave_is_not_taken_for_the_last(tmp_path: Path)
         )
 
     async with trading("kucoin", tmp_path, busy, symbols=(SPOT,)) as desk:
-        asked = order(NAME, "1.2", symbol=SPOT, price="46000")
-        await desk.ordering.submit(asked, Lane.CREATE)
-        (taken,) = books.orders.values()
-        for number in range(120):
-            books.fill(taken, Decimal("0.01"))
-            books.trades[-1].at += number
-        await desk.ordering.query(NAME, 0)
+        await traded_in_pieces(desk, books)
 
         assert [] == desk.answers()
         assert desk.trouble
